@@ -1,0 +1,217 @@
+"""What one step process is told, and what it answers: two JSON documents.
+
+The Airflow side writes a :class:`StepJob` to ``<work>/job.json`` and starts
+``python -m airflow_aml.runtime <work>/job.json``; the runtime writes a :class:`StepReport` to
+``<work>/report.json`` and ends with the script's exit code. No report means that the runtime itself
+was lost, which is an infrastructure error: the step may be tried again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Dict, Optional, Tuple, Union
+
+from airflow_aml.codec import decode, encode
+from airflow_aml.workspace.manifests import Manifest
+
+JOB_VERSION = 1
+
+RUNTIME_ERROR = 121
+"""Exit code when the runtime, not the script, failed; the report says how."""
+
+COOKIE = "AIRFLOW_AML_ATTEMPT"
+"""Environment variable that marks every process of one attempt, so that all can be found."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A literal argument, as text."""
+
+    value: str
+    kind: str = "text"
+
+
+@dataclass(frozen=True)
+class InputRef:
+    """An argument that becomes the path (or dataset id) of one of the step's inputs."""
+
+    name: str
+    kind: str = "input"
+
+
+@dataclass(frozen=True)
+class OutputRef:
+    """An argument that becomes the local path of one of the step's outputs."""
+
+    name: str
+    kind: str = "output"
+
+
+JobArgument = Union[Text, InputRef, OutputRef]
+
+
+@dataclass(frozen=True)
+class JobInput:
+    """One input as the step will see it.
+
+    Attributes:
+        paths: absolute local paths, which may hold glob signs unless ``exact``.
+        root: what relative names inside a symlink farm are relative to; None: each path's parent.
+        exact: a single path handed to the script as it is (a committed output, a folder, a file).
+        mode: ``mount``, ``download`` or ``direct``.
+        style: ``dataset`` or ``reference``: which environment variables are exported.
+        identity: of a direct input, the dataset id that stands in argv.
+    """
+
+    name: str
+    paths: Tuple[str, ...]
+    root: Optional[str] = None
+    exact: bool = False
+    mode: str = "mount"
+    style: str = "dataset"
+    path_on_compute: Optional[str] = None
+    identity: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class JobOutput:
+    """One output as the step will write it.
+
+    Attributes:
+        staging: absolute local folder (``dataset`` style) or path (``reference`` style) to write.
+        destination: absolute local path that the output is committed to, by rename; it must not
+            exist yet, else ``~2``, ``~3``... is added to its name.
+        view: absolute local folder of an author's fixed destination, filled after the commit.
+        overwrite: whether files of the view may be replaced.
+    """
+
+    name: str
+    staging: str
+    destination: str
+    view: Optional[str] = None
+    style: str = "dataset"
+    overwrite: bool = True
+    source_globs: Tuple[str, ...] = ()
+    is_directory: Optional[bool] = None
+    path_on_compute: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class StepJob:
+    """Everything that one attempt at a step needs to know.
+
+    Attributes:
+        attempt: unique per try; the value of the :data:`COOKIE` variable.
+        run_id: the step-run id (``AZUREML_RUN_ID``).
+        root_run_id: the pipeline-run id.
+        work: scratch folder of this attempt, removed by whoever made it.
+        snapshot: absolute local path of the snapshot's zip, extracted to ``<work>/src``.
+        kept: absolute local folder that what the script leaves in ``./outputs`` is moved to.
+        interpreter: absolute path of the Python that runs the script.
+        parameters: ``AML_PARAMETER_<name>`` variables, values as text.
+        kill_after: seconds between SIGTERM and SIGKILL.
+    """
+
+    attempt: str
+    run_id: str
+    root_run_id: str
+    step: str
+    work: str
+    snapshot: str
+    script: str
+    interpreter: str
+    kept: str
+    arguments: Tuple[JobArgument, ...] = ()
+    inputs: Tuple[JobInput, ...] = ()
+    outputs: Tuple[JobOutput, ...] = ()
+    parameters: Dict[str, str] = field(default_factory=dict)
+    environment_variables: Dict[str, str] = field(default_factory=dict)
+    workspace_name: str = ""
+    workspace_url: str = ""
+    workspace_id: str = ""
+    experiment: str = ""
+    node_count: int = 1
+    kill_after: float = 10.0
+    version: int = JOB_VERSION
+
+    @property
+    def report_path(self) -> Path:
+        """Where the runtime writes its answer."""
+        return Path(self.work, "report.json")
+
+    def write(self) -> Path:
+        """Writes the job to its work folder and returns the file's path."""
+        path = Path(self.work, "job.json")
+        path.write_text(json.dumps(encode(self)), encoding="utf-8")
+        return path
+
+    @staticmethod
+    def read(path: Union[str, os.PathLike]) -> StepJob:
+        """The job in that file."""
+        return decode(StepJob, json.loads(Path(path).read_text(encoding="utf-8")))
+
+
+@dataclass(frozen=True)
+class CommittedOutput:
+    """An output after its commit: where it is (``file:///...``) and what it holds."""
+
+    uri: str
+    manifest: Manifest
+
+    @property
+    def reference(self) -> Dict[str, Union[str, int]]:
+        """The XCom value that downstream steps read (architecture 4.4)."""
+        return {
+            "uri": self.uri,
+            "digest": self.manifest.digest,
+            "files": len(self.manifest.files),
+            "bytes": self.manifest.bytes,
+        }
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """How one attempt ended.
+
+    Attributes:
+        outcome: ``finished``; ``script_failed`` (not worth a retry); ``stopped`` (a signal or the
+            end of the parent); ``error`` (the runtime could not do its part: worth a retry, unless
+            ``fatal``).
+        exit_code: of the script; negative: the signal that ended it; None: it never started.
+        command: argv as the script saw it.
+        seconds: wall clock of the script alone; ``staging_seconds`` and ``commit_seconds`` beside it.
+        stderr_tail: the last lines that the script wrote to stderr.
+        warnings: what the author should know (an output left empty, processes left behind).
+    """
+
+    outcome: str
+    exit_code: Optional[int] = None
+    command: Tuple[str, ...] = ()
+    seconds: float = 0.0
+    staging_seconds: float = 0.0
+    commit_seconds: float = 0.0
+    message: str = ""
+    fatal: bool = False
+    stderr_tail: Tuple[str, ...] = ()
+    warnings: Tuple[str, ...] = ()
+    outputs: Dict[str, CommittedOutput] = field(default_factory=dict)
+    version: int = JOB_VERSION
+
+    def write(self, path: Union[str, os.PathLike]) -> None:
+        """Writes the report atomically: a reader sees all of it or none."""
+        target = Path(path)
+        temporary = target.with_suffix(".tmp")
+        temporary.write_text(json.dumps(encode(self)), encoding="utf-8")
+        os.replace(temporary, target)
+
+    @staticmethod
+    def read(path: Union[str, os.PathLike]) -> StepReport:
+        """The report in that file.
+
+        Raises:
+            FileNotFoundError: the runtime was lost before it could write one.
+        """
+        return decode(StepReport, json.loads(Path(path).read_text(encoding="utf-8")))

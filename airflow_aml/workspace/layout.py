@@ -1,0 +1,74 @@
+"""Where everything lies inside a workspace. A person can read it with ``ls``.
+
+::
+
+    workspace.json                             {"uuid", "layout_version"}
+    datastores/<name>/...                      files of the built-in datastores
+    snapshots/<digest[:2]>/<digest>.zip        source folders, once per content
+    staging/<attempt>/<output>/...             outputs while a script writes them
+    data/<step-run-id>/<output>/...            committed outputs, read-only
+    runs/<pipeline-run-id>/run.json            which DAG, Airflow run, parameters
+    runs/<pipeline-run-id>/plan.json           what the run's first task decided
+    runs/<pipeline-run-id>/steps/<step-run-id>/report.json   how a step ended
+    runs/<pipeline-run-id>/steps/<step-run-id>/outputs/...   what a script left in ./outputs
+
+Every path here is relative to the workspace's root and POSIX. Digests are written
+``<algorithm>:<hex>`` in documents and ``<algorithm>-<hex>`` in file names.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+LAYOUT_VERSION = 1
+WORKSPACE_DOCUMENT = "workspace.json"
+
+
+def file_name(digest: str) -> str:
+    """A digest as a file name: ``sha256:ab`` becomes ``sha256-ab``."""
+    return digest.replace(":", "-")
+
+
+def snapshot(digest: str) -> str:
+    """Where the source folder with that content digest is stored."""
+    return f"snapshots/{digest.partition(':')[2][:2]}/{file_name(digest)}.zip"
+
+
+def datastore(name: str) -> str:
+    """The root of a built-in datastore."""
+    return f"datastores/{name}"
+
+
+def staging(attempt: str) -> str:
+    """Where one attempt's outputs are written before they are committed."""
+    return f"staging/{attempt}"
+
+
+def data(step_run_id: str, output: str) -> str:
+    """Where an output is committed when the author names no place of their own."""
+    return f"data/{step_run_id}/{output}"
+
+
+def run(pipeline_run_id: str) -> str:
+    """The folder of one pipeline run's documents."""
+    return f"runs/{pipeline_run_id}"
+
+
+def plan(pipeline_run_id: str) -> str:
+    """The decisions of one pipeline run."""
+    return f"runs/{pipeline_run_id}/plan.json"
+
+
+def step(pipeline_run_id: str, step_run_id: str) -> str:
+    """The folder of one step run's documents and kept files."""
+    return f"runs/{pipeline_run_id}/steps/{step_run_id}"
+
+
+def pipeline_run_id(workspace_uuid: str, dag_id: str, run_id: str) -> str:
+    """``PipelineRun.id``: the same for the same Airflow run, everywhere and always."""
+    return str(uuid.uuid5(uuid.UUID(workspace_uuid), f"{dag_id}\n{run_id}"))
+
+
+def step_run_id(pipeline_run: str, task_id: str, map_index: int = -1) -> str:
+    """``{run-id}`` in destinations and ``AZUREML_RUN_ID`` in the script's environment."""
+    return str(uuid.uuid5(uuid.UUID(pipeline_run), f"{task_id}\n{map_index}"))
