@@ -1,0 +1,1 @@
+"""The only floor that imports Airflow: DAG factory, operators, plugin, engines."""

@@ -1,0 +1,61 @@
+"""What Airflow's provider manager is told about this package. Read at the start of every process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def get_provider_info() -> dict[str, Any]:
+    """The provider's metadata, in Airflow's provider schema."""
+    return {
+        "package-name": "airflow-provider-aml",
+        "name": "Azure ML SDK v1",
+        "description": "Azure ML SDK v1 pipelines, running on Apache Airflow.",
+        "integrations": [
+            {
+                "integration-name": "Azure ML SDK v1",
+                "external-doc-url": "https://learn.microsoft.com/azure/machine-learning/v1/",
+                "tags": ["azure", "software"],
+            }
+        ],
+        "operators": [
+            {
+                "integration-name": "Azure ML SDK v1",
+                "python-modules": ["airflow_aml.airflow.plan", "airflow_aml.airflow.steps.local"],
+            }
+        ],
+        "config": {
+            "aml": {
+                "description": "Azure ML SDK v1 pipelines (airflow-provider-aml).",
+                "options": {
+                    "workspace": {
+                        "description": "URL of the folder that keeps everything the product keeps.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "file:///srv/aml",
+                        "default": "",
+                    },
+                    "workspaces": {
+                        "description": (
+                            "JSON object: workspace name of SDK v1 -> URL. A name that is not in"
+                            " it is the default workspace."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": '{"team-a": "file:///srv/team-a"}',
+                        "default": "{{}}",
+                    },
+                    "scratch": {
+                        "description": (
+                            "Local folder for the working copies of running steps. Empty: the"
+                            " system's folder for temporary files."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "/mnt/scratch",
+                        "default": "",
+                    },
+                },
+            }
+        },
+    }
