@@ -1,0 +1,1 @@
+"""Programs around the package: a real Airflow on this machine, the demo, checks of the docs."""

@@ -1,0 +1,270 @@
+"""A real Airflow on this machine: four processes, one folder, gone when it is stopped.
+
+::
+
+    with LocalAirflow(Path(".airflow/demo")) as airflow:
+        airflow.rest.wait_for_dag("my_dag")
+        run_id = airflow.rest.trigger("my_dag", {"parameter": 1})
+        airflow.rest.wait("my_dag", run_id)
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+
+import httpx
+import psutil  # type: ignore[import-untyped]
+
+from scripts import airflow_processes as processes
+from scripts.airflow_home import ADDRESS, USER, AirflowHome, Credentials
+from scripts.airflow_rest import AirflowRest
+from scripts.progress import Progress
+
+# The log servers and the scheduler's health check would listen on every address of the machine and
+# serve files and states that the API server reads by itself here, so they stay off.
+PROCESS_ARGUMENTS = {
+    "api-server": ("api-server",),
+    "scheduler": ("scheduler", "--skip-serve-logs"),
+    "dag-processor": ("dag-processor",),
+    "triggerer": ("triggerer", "--skip-serve-logs"),
+}
+HEALTH_NAMES = ("scheduler", "dag_processor", "triggerer")
+
+
+class AirflowDiedError(RuntimeError):
+    """One of the processes ended by itself; the text carries the end of its log."""
+
+
+class LocalAirflow:
+    """Airflow with LocalExecutor and SQLite, everything below one folder.
+
+    Args:
+        home:
+            The folder. It can be started again later and remembers its DAG runs.
+        dags_folder:
+            Where DAG files are looked for; ``home/dags`` unless given.
+        extra_settings:
+            Airflow settings as ``{"section.option": value}``, over those that are set here.
+        port:
+            The API server's port; a free one unless given, kept from one start to the next.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        dags_folder: Path | None = None,
+        *,
+        extra_settings: Mapping[str, str] | None = None,
+        port: int | None = None,
+    ) -> None:
+        self.home = AirflowHome(home, dags_folder, extra_settings or {})
+        self._wanted_port = port
+        self._running: list[processes.RunningProcess] = []
+        self._rest: AirflowRest | None = None
+        self._environment: dict[str, str] = {}
+        self._credentials: Credentials | None = None
+        self._signals = contextlib.ExitStack()
+
+    # -- what it is --------------------------------------------------------------------------------
+
+    @property
+    def dags_folder(self) -> Path:
+        """Where DAG files are looked for."""
+        return self.home.dags_folder
+
+    @property
+    def url(self) -> str:
+        """The address of UI and API."""
+        return self.rest.url
+
+    @property
+    def user(self) -> str:
+        """The one user."""
+        return USER
+
+    @property
+    def password(self) -> str:
+        """The user's password."""
+        assert self._credentials is not None, "not started"
+        return self._credentials.password
+
+    @property
+    def rest(self) -> AirflowRest:
+        """The REST API, logged in."""
+        assert self._rest is not None, "not started"
+        return self._rest
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The environment in which ``airflow`` commands speak to this Airflow."""
+        return self._environment
+
+    def run(self, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        """Run an ``airflow`` command here and return what it printed."""
+        return subprocess.run(
+            self._command(*arguments),
+            env=self._environment,
+            cwd=self.home.path,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    # -- life --------------------------------------------------------------------------------------
+
+    def start(self, timeout: float = 300) -> None:
+        """Start everything and return when all four parts are healthy and the API is warm."""
+        self.home.acquire()
+        atexit.register(self.stop)
+        try:
+            self._end_orphans()
+            self._credentials = self.home.credentials(self._wanted_port)
+            self._environment = self.home.environment(self._credentials)
+            self._environment[processes.MARKER] = str(self.home.path)
+            url = f"http://{ADDRESS}:{self._credentials.port}"
+            self._rest = AirflowRest(url, USER, self._credentials.password, self.check)
+            progress = Progress("Airflow")
+            self._prepare_database(progress)
+            for name in PROCESS_ARGUMENTS:
+                self._spawn(name)
+            self._wait_until_healthy(progress, timeout)
+            self._warm_up()
+            progress.done(f"healthy at {url}")
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End every process. Nothing of this Airflow runs afterwards; the folder stays."""
+        with processes.signals_wait():
+            if self._rest is not None:
+                self._rest.close()
+            if self._environment:
+                sessions = {process.popen.pid for process in self._running}
+                processes.end(sessions, str(self.home.path))
+                for process in self._running:
+                    process.popen.wait(timeout=10)
+            self._running.clear()
+            self._environment = {}
+            self.home.release()
+            atexit.unregister(self.stop)
+
+    def check(self) -> None:
+        """Raise if one of the processes has ended by itself."""
+        for process in self._running:
+            code = process.exit_code()
+            if code is not None:
+                raise AirflowDiedError(
+                    f"Airflow's {process.name} ended with code {code}."
+                    f" The end of {process.log}:\n{process.last_lines()}"
+                )
+
+    def __enter__(self) -> LocalAirflow:
+        self._signals.enter_context(processes.signals_raise())
+        try:
+            self.start()
+        except BaseException:
+            self._signals.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+        self._signals.close()
+
+    # -- parts of starting -------------------------------------------------------------------------
+
+    def _command(self, *arguments: str) -> list[str]:
+        # -P: the folder that a command starts in is no place to import from.
+        return [sys.executable, "-P", "-m", "airflow", *arguments]
+
+    def _spawn(self, name: str, *arguments: str) -> processes.RunningProcess:
+        process = processes.spawn(
+            name,
+            self._command(*(arguments or PROCESS_ARGUMENTS[name])),
+            self._environment,
+            self.home.path,
+            self.home.process_log(name),
+        )
+        self._running.append(process)
+        started = {
+            each.name: (each.popen.pid, psutil.Process(each.popen.pid).create_time())
+            for each in self._running
+            if each.exit_code() is None
+        }
+        (self.home.path / "processes.json").write_text(json.dumps(started))
+        return process
+
+    def _end_orphans(self) -> None:
+        """End what a program that was killed outright could not end."""
+        record = self.home.path / "processes.json"
+        recorded = json.loads(record.read_text()) if record.exists() else {}
+        processes.end(processes.orphaned_sessions(recorded), str(self.home.path))
+
+    def _prepare_database(self, progress: Progress) -> None:
+        if self.home.database_is_current():
+            return
+        process = self._spawn("db-migrate", "db", "migrate")
+        while process.exit_code() is None:
+            progress.show("preparing the database")
+            time.sleep(0.2)
+        self.check_migration(process)
+        self._running.remove(process)
+        self.home.note_database_version()
+
+    @staticmethod
+    def check_migration(process: processes.RunningProcess) -> None:
+        """Raise if the database could not be prepared."""
+        if process.exit_code() != 0:
+            raise AirflowDiedError(f"airflow db migrate failed:\n{process.last_lines(30)}")
+
+    def _wait_until_healthy(self, progress: Progress, timeout: float) -> None:
+        started = datetime.now(UTC)
+        deadline = time.monotonic() + timeout
+        while True:
+            self.check()
+            states = self._states(started)
+            progress.show(", ".join(f"{name} {state}" for name, state in states.items()))
+            if all(state == "healthy" for state in states.values()):
+                return
+            if time.monotonic() > deadline:
+                tails = "\n".join(f"{p.name}:\n{p.last_lines(5)}" for p in self._running)
+                raise TimeoutError(
+                    f"Airflow is not healthy after {timeout:.0f} s: {states}\n{tails}"
+                )
+            time.sleep(0.3)
+
+    def _states(self, started: datetime) -> dict[str, str]:
+        """Each part's state; a heartbeat from before this start is none."""
+        states = dict.fromkeys(("api-server", *HEALTH_NAMES), "starting")
+        try:
+            health = self.rest.health()
+        except httpx.HTTPError:
+            return states
+        states["api-server"] = "healthy"
+        for name in HEALTH_NAMES:
+            beat = health[name].get(f"latest_{name}_heartbeat")
+            if beat and datetime.fromisoformat(beat) > started:
+                states[name] = str(health[name]["status"])
+        return states
+
+    def _warm_up(self) -> None:
+        """Have the API server import now what its first callers would wait for."""
+        for path in ("/api/v2/dags", "/execution/health/ping", "/ui/config", "/"):
+            self.rest.get(path)
