@@ -1,0 +1,129 @@
+"""What one file declares: which pipelines become DAGs, and under which ids (architecture 3, 7)."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
+
+from airflow_aml.definition.engine import PipelineRun
+from airflow_aml.definition.names import slug
+from airflow_aml.definition.origin import assignment_target
+from airflow_aml.definition.pipeline import Pipeline
+from airflow_aml.errors import RunEnvironmentException
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """One pipeline that a file declares.
+
+    Attributes:
+        name: what tells it from the file's other pipelines; empty when nothing does.
+        explicit: it was submitted or made a DAG, not just built.
+        parameters: values that replace the parameters' defaults.
+        options: of ``submit``: ``experiment_name``, ``tags``, ``continue_on_step_failure``...
+    """
+
+    pipeline: Pipeline
+    name: str = ""
+    explicit: bool = False
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class DeclaredRun(PipelineRun):
+    """What ``submit`` returns while a file is only being loaded: there is no run yet."""
+
+    def __init__(self, experiment_name: str):
+        self.experiment_name = experiment_name
+
+    def get_status(self) -> str:
+        """Always ``NotStarted``."""
+        return "NotStarted"
+
+    def wait_for_completion(
+        self,
+        show_output: bool = True,
+        timeout_seconds: float = 0,
+        raise_on_error: bool = True,
+    ) -> str:
+        """Returns at once."""
+        return "NotStarted"
+
+    def __getattr__(self, name: str) -> Any:
+        raise RunEnvironmentException(
+            f"this file reads {name!r} of a run that it has only declared: while Airflow loads a "
+            "file nothing has run yet.",
+            hint="Move what follows the submit into a program of its own.",
+        )
+
+
+class Declarations:
+    """Collects what one file declares while it is loaded; an :class:`Engine` that only listens.
+
+    Args:
+        path: the file.
+        root: the folder that ids start at: the bundle's, or the one that was asked for.
+    """
+
+    def __init__(self, path: str, root: str):
+        self.path = os.path.abspath(path)
+        relative = os.path.relpath(self.path, root)
+        if relative.startswith(os.pardir):
+            relative = os.path.basename(self.path)
+        self.stem = slug(os.path.splitext(relative)[0].replace(os.sep, "_"), fallback="pipeline")
+        self._made: List[Declaration] = []
+
+    def built(self, pipeline: Pipeline) -> None:
+        """Hears of every pipeline that the file builds."""
+        self._made.append(Declaration(pipeline, assignment_target() or ""))
+
+    def submit(
+        self, pipeline: Pipeline, experiment_name: str, parameters: Mapping[str, Any], **options: Any
+    ) -> PipelineRun:
+        """Declares instead of running."""
+        options["experiment_name"] = experiment_name
+        self._made.append(Declaration(pipeline, experiment_name, True, parameters, options))
+        return DeclaredRun(experiment_name)
+
+    def explicit(self, pipeline: Pipeline) -> None:
+        """The author made a DAG of this pipeline and names it; nothing else is made of it."""
+        self._made.append(Declaration(pipeline, explicit=True, options={"has_dag": True}))
+
+    def declared(self) -> List[Tuple[str, Declaration]]:
+        """(dag id, declaration) of every pipeline that becomes a DAG of ours, in the file's order.
+
+        The explicit ones if there are any, each once; else all that were built.
+        """
+        explicit = [item for item in self._made if item.explicit]
+        chosen: Dict[int, Declaration] = {}
+        for item in explicit or self._made:
+            chosen.setdefault(id(item.pipeline), item)
+        ours = [item for item in chosen.values() if not item.options.get("has_dag")]
+        if len(chosen) <= 1:
+            return [(self.stem, item) for item in ours]
+        taken: Set[str] = set()
+        result = []
+        for number, item in enumerate(ours, 1):
+            dag_id = self._dag_id(item.name or f"pipeline{number}", taken)
+            taken.add(dag_id)
+            result.append((dag_id, item))
+        return result
+
+    def _dag_id(self, name: str, taken: Set[str]) -> str:
+        base = f"{self.stem}.{slug(name, fallback='pipeline')}"
+        candidate, number = base, 1
+        while candidate in taken:
+            number += 1
+            candidate = f"{base}_{number}"
+        return candidate
+
+    def find(self, name: Optional[str]) -> Optional[Tuple[str, Declaration]]:
+        """The declaration with that dag id or name; the only one when ``name`` is None."""
+        items = self.declared()
+        if name is None:
+            return items[0] if len(items) == 1 else None
+        for dag_id, item in items:
+            if name in (dag_id, item.name):
+                return dag_id, item
+        return None

@@ -1,0 +1,92 @@
+"""Which file defines what is being built: relative paths start at its folder.
+
+v1 resolved ``source_directory`` against the working directory, which is the program's folder when
+a program is run by hand and anything at all inside Airflow. Here it is the folder of the file that
+is being loaded (a DAG file, a program given to ``airflow-aml``), else of the file whose code makes
+the call, else (a notebook, an interactive session) the working directory.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from contextvars import ContextVar
+from opcode import opname
+from types import FrameType
+from typing import Iterator, Optional
+
+_LOADING: ContextVar[Optional[str]] = ContextVar("airflow_aml_loading", default=None)
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+@contextmanager
+def loading(path: str) -> Iterator[None]:
+    """While this is open, ``path`` is the defining file of everything that is built."""
+    token = _LOADING.set(os.path.abspath(path))
+    try:
+        yield
+    finally:
+        _LOADING.reset(token)
+
+
+def loading_file() -> Optional[str]:
+    """Absolute path of the file that a loader is executing just now, if one is."""
+    return _LOADING.get()
+
+
+def defining_folder(parsed_file: Optional[str] = None) -> str:
+    """Absolute path of the folder that relative paths start at.
+
+    Args:
+        parsed_file: the file that Airflow is parsing, where the caller knows one.
+    """
+    path = _LOADING.get() or parsed_file or _caller_file()
+    return os.path.dirname(os.path.abspath(path)) if path else os.getcwd()
+
+
+def call_site() -> str:
+    """``file.py:12`` of the nearest frame outside this package; empty where there is none."""
+    frame = _caller()
+    if frame is None:
+        return ""
+    return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+
+
+def assignment_target() -> Optional[str]:
+    """The variable that the running call's result is stored in: ``x`` in ``x = Pipeline(...)``.
+
+    Read from the byte code that follows the call; None where it is not a plain assignment.
+    """
+    frame = _caller()
+    if frame is None:
+        return None
+    code = frame.f_code
+    after = frame.f_lasti + 2
+    while after < len(code.co_code) and opname[code.co_code[after]] == "CACHE":
+        after += 2
+    argument = 0
+    while after + 1 < len(code.co_code):
+        operation = opname[code.co_code[after]]
+        argument = argument << 8 | code.co_code[after + 1]
+        if operation != "EXTENDED_ARG":
+            break
+        after += 2
+    else:
+        return None
+    if operation in ("STORE_NAME", "STORE_GLOBAL"):
+        return code.co_names[argument]
+    return None
+
+
+def _caller_file() -> Optional[str]:
+    frame = _caller()
+    path = frame.f_code.co_filename if frame is not None else None
+    return path if path and os.path.exists(path) else None
+
+
+def _caller() -> Optional[FrameType]:
+    frame: Optional[FrameType] = sys._getframe(1)  # noqa: SLF001 - the only way to ask
+    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+    return frame

@@ -1,0 +1,76 @@
+"""PipelineParameter: a value that is chosen anew for every run (reference 2.6)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from airflow_aml.definition.spec import ParameterSpec, ParameterValue
+from airflow_aml.errors import NotServedError, PipelineDefinitionError, PipelineTypeError
+
+_TYPE_NAMES = {bool: "boolean", int: "integer", float: "number", str: "string"}
+_RESERVED = frozenset(["_aml", "aml_regenerate_outputs"])
+
+
+class PipelineParameter:
+    """A named value of a pipeline with a default; steps use it in ``arguments`` and ``params``.
+
+    Example:
+        >>> from airflow_aml import PipelineParameter
+        >>> PipelineParameter(name="reg_rate", default_value=0.01).default_value
+        0.01
+
+    Raises:
+        PipelineDefinitionError: no name, no usable default, or a type that v1 does not take.
+    """
+
+    def __init__(self, name: str, default_value: Any):
+        if not isinstance(name, str):
+            raise PipelineTypeError(f"PipelineParameter name must be a string, not {name!r}.")
+        if not name or name in _RESERVED:
+            raise PipelineDefinitionError(f"PipelineParameter cannot be named {name!r}.")
+        where = f"PipelineParameter {name!r}"
+        if default_value is None:
+            raise PipelineDefinitionError("default_value is required.", where=where)
+        if hasattr(default_value, "as_named_input") or hasattr(default_value, "path_on_datastore"):
+            raise NotServedError(
+                "DataPath and dataset parameters come with the publishing release; "
+                "this one serves str, int, float and bool.",
+                where=where,
+            )
+        if type(default_value) not in _TYPE_NAMES:
+            raise PipelineDefinitionError(
+                f"Default value is of unsupported type: {type(default_value).__name__}", where=where
+            )
+        if isinstance(default_value, float) and not math.isfinite(default_value):
+            raise PipelineDefinitionError(
+                f"{default_value} cannot be a default: JSON has no such number.", where=where
+            )
+        self.name = name
+        self.default_value: ParameterValue = default_value
+
+    @property
+    def spec(self) -> ParameterSpec:
+        """The parameter as the spec keeps it."""
+        return ParameterSpec(self.name, _TYPE_NAMES[type(self.default_value)], self.default_value)
+
+    def __repr__(self) -> str:
+        return f"PipelineParameter(name={self.name!r}, default_value={self.default_value!r})"
+
+
+def check_value(parameter: ParameterSpec, value: Any) -> ParameterValue:
+    """``value`` if v1 accepts it for that parameter; as strict as v1 is in Python (reference 2.6).
+
+    Raises:
+        PipelineDefinitionError: it is of another type. ``bool`` passes for ``int`` and the reverse.
+    """
+    expected = type(parameter.default)
+    actual = type(value)
+    both_integral = {expected, actual} <= {bool, int}
+    if actual is not expected and not both_integral:
+        raise PipelineDefinitionError(
+            f"Expected type of the pipeline parameter {parameter.name} is {expected.__name__}, "
+            f"but the value {value!r} provided is of type {actual.__name__}"
+        )
+    result: ParameterValue = value
+    return result

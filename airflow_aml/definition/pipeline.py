@@ -1,0 +1,161 @@
+"""Pipeline: steps, their order, and what becomes of them (reference 1.3, 2.1)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Union
+
+from airflow_aml.definition.compile import compile_pipeline
+from airflow_aml.definition.datastore import Datastore, datastore_name
+from airflow_aml.definition.engine import PipelineRun, declaring_engine, engine, option_values
+from airflow_aml.definition.graph import Graph
+from airflow_aml.definition.origin import defining_folder
+from airflow_aml.definition.parameters import check_value
+from airflow_aml.definition.spec import PipelineSpec
+from airflow_aml.definition.workspace import DEFAULT_WORKSPACE, Workspace
+from airflow_aml.errors import NotServedError, PipelineDefinitionError, UserErrorException
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
+
+class Pipeline:
+    """Steps that make one whole; in Airflow, one DAG with a task for each step.
+
+    The graph is built and checked here, and nothing runs or is uploaded (reference 0.1).
+
+    Args:
+        workspace: a ``Workspace`` or its name.
+        steps: steps, lists of steps (which mean no order), ``StepSequence``; steps that are not
+            listed but needed are added.
+        description: shown on the DAG's page.
+        default_datastore: for outputs that name none.
+        default_source_directory: for steps that name none.
+
+    Raises:
+        PipelineDefinitionError: the steps do not make a pipeline; the text names the step.
+    """
+
+    def __init__(
+        self,
+        workspace: Union[Workspace, str, None],
+        steps: Sequence[Any],
+        description: Optional[str] = None,
+        default_datastore: Union[Datastore, str, None] = None,
+        default_source_directory: Optional[str] = None,
+        resolve_closure: bool = True,
+        **kwargs: Any,
+    ):
+        for name in kwargs:
+            if name != "enable_email_notification":
+                raise PipelineDefinitionError(f"parameter {name} is not recognized for Pipeline ")
+        self.workspace = workspace
+        self.description = description
+        self.folder = defining_folder(_parsed_file())
+        self.graph = Graph(steps, resolve_closure)
+        self._spec: Optional[PipelineSpec] = None
+        compile_options: Dict[str, Any] = {
+            "folder": self.folder,
+            "workspace": getattr(workspace, "name", workspace) or DEFAULT_WORKSPACE,
+            "description": description or "",
+            "default_datastore": default_datastore and datastore_name(default_datastore),
+            "default_source_directory": default_source_directory,
+        }
+        self._checked = compile_pipeline(self.graph, **compile_options)
+        listener = declaring_engine()
+        if listener is not None:
+            listener.built(self)
+
+    @property
+    def spec(self) -> PipelineSpec:
+        """The pipeline's meaning, as data.
+
+        Raises:
+            PipelineDefinitionError: the steps wait for each other in a circle.
+        """
+        if self._spec is None:
+            nodes = tuple(self._checked.nodes[number] for number in self.graph.order())
+            self._spec = replace(self._checked, nodes=nodes)
+        return self._spec
+
+    def validate(self) -> List[str]:
+        """What is wrong with the pipeline, as texts; an empty list is fine. Never raises."""
+        try:
+            self.graph.order()
+        except PipelineDefinitionError as error:
+            return [str(error)]
+        return []
+
+    def submit(
+        self,
+        experiment_name: str,
+        pipeline_parameters: Optional[Mapping[str, Any]] = None,
+        continue_on_step_failure: bool = False,
+        regenerate_outputs: bool = False,
+        parent_run_id: Optional[str] = None,
+        credential_passthrough: Optional[bool] = None,
+        tags: Optional[Mapping[str, str]] = None,
+    ) -> PipelineRun:
+        """Runs the pipeline; while a file is being loaded by Airflow, declares it instead.
+
+        Args:
+            pipeline_parameters: values for this run; types as strict as v1's (reference 2.6).
+            continue_on_step_failure: let independent branches go on after a step failed.
+
+        Raises:
+            PipelineDefinitionError: an unknown parameter, or a value of the wrong type.
+        """
+        values = self._check_parameters(pipeline_parameters or {})
+        options = option_values(
+            {
+                "continue_on_step_failure": continue_on_step_failure,
+                "regenerate_outputs": regenerate_outputs,
+                "parent_run_id": parent_run_id,
+                "tags": dict(tags or {}),
+            }
+        )
+        return engine().submit(self, experiment_name, values, **options)
+
+    def _check_parameters(self, given: Mapping[str, Any]) -> Dict[str, Any]:
+        known = {parameter.name: parameter for parameter in self.spec.parameters}
+        for name in given:
+            if name not in known:
+                raise PipelineDefinitionError(
+                    f"Pipeline parameter with name {name} does not exist",
+                    hint=f"This pipeline has {', '.join(sorted(known)) or 'none'}.",
+                )
+        return {name: check_value(known[name], value) for name, value in given.items()}
+
+    def to_dag(self, dag_id: Optional[str] = None, **dag_options: Any) -> DAG:
+        """The pipeline as an Airflow DAG; ``dag_options`` go to ``airflow.sdk.DAG``.
+
+        Raises:
+            UserErrorException: Airflow is not installed here.
+        """
+        try:
+            from importlib import import_module
+
+            discovery = import_module("airflow_aml.airflow.discovery")
+        except ImportError as error:
+            raise UserErrorException(f"to_dag needs Apache Airflow: {error}") from error
+        dag: DAG = discovery.to_dag(self, dag_id, dag_options)
+        return dag
+
+    def publish(self, *_: Any, **__: Any) -> Any:
+        """Comes with the publishing release."""
+        raise NotServedError("Pipeline.publish comes with the publishing release.")
+
+    @staticmethod
+    def load_yaml(workspace: Any, filename: str) -> Pipeline:
+        """Comes with the compatibility release."""
+        raise NotServedError("Pipeline.load_yaml comes with the compatibility release.")
+
+    def __repr__(self) -> str:
+        names = ", ".join(step.name for step in self.graph.steps[:5])
+        more = "..." if len(self.graph.steps) > 5 else ""
+        return f"Pipeline(steps=[{names}{more}])"
+
+
+def _parsed_file() -> Optional[str]:
+    path = getattr(declaring_engine(), "path", None)
+    return path if isinstance(path, str) else None

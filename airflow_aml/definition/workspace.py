@@ -1,0 +1,201 @@
+"""Workspace and Experiment: where a pipeline belongs (reference 1.1)."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from typing import TYPE_CHECKING, Any, Dict, Iterator, Mapping, Optional
+
+from airflow_aml.definition.datastore import BUILT_IN, Datastore
+from airflow_aml.definition.origin import defining_folder
+from airflow_aml.errors import NotServedError, UserErrorException, WorkspaceException
+
+if TYPE_CHECKING:
+    from airflow_aml.definition.engine import PipelineRun
+
+DEFAULT_WORKSPACE = "default"
+_NAME = re.compile(r"^[A-Za-z0-9][\w-]{1,32}$", re.ASCII)
+_EXPERIMENT = re.compile(r"^[a-zA-Z0-9][\w-]{0,254}$")
+# Kind-major, as v1 looks (reference 1.1): a `.azureml/config.json` of a parent beats a plain one.
+_CONFIG_FILES = (
+    ".azureml/config.json",
+    ".azureml/project.json",
+    "aml_config/config.json",
+    "aml_config/project.json",
+    "config.json",
+    "project.json",
+)
+
+
+class Workspace:
+    """A named place that keeps runs, data and models.
+
+    The name is looked up in Airflow's setting ``[aml] workspaces``; one that is not there is the
+    default workspace, ``[aml] workspace``. v1's other identifiers are kept and have no effect.
+    """
+
+    def __init__(
+        self,
+        subscription_id: Optional[str] = None,
+        resource_group: Optional[str] = None,
+        workspace_name: Optional[str] = None,
+        auth: Any = None,
+        sku: str = "basic",
+        tags: Optional[Mapping[str, str]] = None,
+        **_: Any,
+    ):
+        name = workspace_name or DEFAULT_WORKSPACE
+        if not _NAME.match(name):
+            raise UserErrorException(
+                f"{name!r} cannot be a workspace's name: 2 to 33 letters, digits, dashes and "
+                "underscores, the first a letter or digit."
+            )
+        self.name = name
+        self.subscription_id = subscription_id or ""
+        self.resource_group = resource_group or ""
+        self.location = "airflow"
+        self.sku = sku
+        self.tags: Dict[str, str] = dict(tags or {})
+
+    @staticmethod
+    def from_config(
+        path: Optional[str] = None,
+        auth: Any = None,
+        _logger: Any = None,
+        _file_name: Optional[str] = None,
+    ) -> Workspace:
+        """The workspace that a ``config.json`` names, looked for upwards as v1 looks.
+
+        Args:
+            path: the file, or the folder to start at; the defining file's folder when None, and
+                then a missing config means the default workspace.
+
+        Raises:
+            UserErrorException: ``path`` was given and no config is there or above, or it is not
+                a JSON object.
+        """
+        if path is not None and os.path.isfile(path):
+            return _read_config(path)
+        start = os.path.abspath(path or defining_folder())
+        names = (_file_name,) if _file_name else _CONFIG_FILES
+        for name in names:
+            for folder in _upwards(start):
+                candidate = os.path.join(folder, name)
+                if os.path.isfile(candidate):
+                    return _read_config(candidate)
+        if path is None:
+            return Workspace()
+        raise UserErrorException(
+            f"config.json could not be found in {start!r} or its parent folders."
+        )
+
+    @staticmethod
+    def get(
+        name: str,
+        auth: Any = None,
+        subscription_id: Optional[str] = None,
+        resource_group: Optional[str] = None,
+        **_: Any,
+    ) -> Workspace:
+        """The workspace of that name."""
+        return Workspace(subscription_id, resource_group, name)
+
+    def get_default_datastore(self) -> Datastore:
+        """The default datastore, ``workspaceblobstore``."""
+        return Datastore(self)
+
+    @property
+    def datastores(self) -> Dict[str, Datastore]:
+        """All datastores by name."""
+        return {name: Datastore(self, name) for name in BUILT_IN}
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _LATER:
+            raise NotServedError(f"Workspace.{name} comes with {_LATER[name]}.")
+        raise AttributeError(f"'Workspace' object has no attribute {name!r}")
+
+    def __repr__(self) -> str:
+        return f"Workspace(name={self.name!r})"
+
+
+_LATER = {
+    "compute_targets": "the compute release",
+    "get_default_compute_target": "the compute release",
+    "environments": "the compute release",
+    "datasets": "the data release",
+    "set_default_datastore": "the data release",
+    "experiments": "the runs release",
+    "models": "the runs release",
+    "get_run": "the runs release",
+    "get_default_keyvault": "the compatibility release",
+    "write_config": "the compatibility release",
+}
+
+
+class Experiment:
+    """A name that groups runs; it is a tag of the run in Airflow, shared by any DAGs.
+
+    Raises:
+        UserErrorException: a name that v1 refuses.
+    """
+
+    def __init__(self, workspace: Any, name: str, **_: Any):
+        if not isinstance(name, str) or not _EXPERIMENT.match(name):
+            raise UserErrorException(
+                "Experiment name must be between 1 and 255 characters long, start with a letter "
+                f"or digit and hold only letters, digits, underscores and dashes; got {name!r}."
+            )
+        self.workspace = Workspace(workspace_name=workspace) if isinstance(workspace, str) else workspace
+        self.name = name
+
+    def submit(self, config: Any, tags: Optional[Mapping[str, str]] = None, **kwargs: Any) -> PipelineRun:
+        """Runs a pipeline under this experiment's name.
+
+        While a file is being loaded by Airflow this *declares* the pipeline; elsewhere it runs it.
+        Keywords are those of ``Pipeline.submit``; v1 ignores any other, and so does this.
+
+        Raises:
+            PipelineDefinitionError: an unknown parameter, or a value of the wrong type.
+            NotServedError: ``config`` is not a Pipeline.
+        """
+        from airflow_aml.definition.pipeline import Pipeline
+
+        if not isinstance(config, Pipeline):
+            raise NotServedError(
+                f"Experiment.submit takes a Pipeline in this release, not a {type(config).__name__}."
+            )
+        known = ("pipeline_parameters", "continue_on_step_failure", "regenerate_outputs", "parent_run_id")
+        options = {key: kwargs[key] for key in known if key in kwargs}
+        options.setdefault("pipeline_parameters", kwargs.get("pipeline_params"))
+        return config.submit(self.name, tags=tags, **options)
+
+    def __repr__(self) -> str:
+        return f"Experiment(name={self.name!r})"
+
+
+def _upwards(folder: str) -> Iterator[str]:
+    while True:
+        yield folder
+        parent = os.path.dirname(folder)
+        if parent == folder:
+            return
+        folder = parent
+
+
+def _read_config(path: str) -> Workspace:
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            document = json.load(file)
+        return Workspace(
+            document.get("subscription_id"),
+            document.get("resource_group"),
+            document["workspace_name"],
+        )
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        if isinstance(error, WorkspaceException):
+            raise
+        raise UserErrorException(
+            f"{path} is not a workspace config: it must be a JSON object with workspace_name "
+            f"({type(error).__name__}: {error})."
+        ) from error
