@@ -1,0 +1,1 @@
+"""What runs around a step's script, in the step's own process."""

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from typing import Tuple
+from typing import Tuple, Union
+
+from airflow_aml.errors import UserErrorException
+from airflow_aml.workspace.digests import BUFFER_SIZE, digest_record, measure_file
+from airflow_aml.workspace.tree import walk
+
+MANIFEST_VERSION = 1
 
 
 @dataclass(frozen=True)
 class FileEntry:
-    """One file. ``path`` is POSIX and relative to the output; ``size`` is in bytes."""
+    """One file. ``path`` is POSIX and relative to the output; ``size`` is in bytes.
+
+    An output that is a single file, not a folder, has one entry, whose ``path`` is empty: what such
+    a file is called is the output's name, not part of its content.
+    """
 
     path: str
     size: int
@@ -26,3 +37,34 @@ class Manifest:
     digest: str
     bytes: int
     files: Tuple[FileEntry, ...] = ()
+
+
+def build(place: Union[str, os.PathLike[str]]) -> Manifest:
+    """The manifest of a folder or of a single file. Empty folders do not count.
+
+    Raises:
+        UserErrorException: it holds what cannot be kept: a link that leads nowhere or round in a
+            circle, a pipe or socket, a name that is not UTF-8.
+        OSError: something in it cannot be read.
+    """
+    buffer = bytearray(BUFFER_SIZE)
+    if not os.path.isdir(place):
+        digest, size = measure_file(place, buffer=buffer)
+        return of_files((FileEntry("", size, digest),))
+
+    def problem(relative: str, wrong: str) -> None:
+        raise UserErrorException(f"{relative!r} {wrong}.", where=os.fspath(place))
+
+    entries = []
+    for found in walk(place, problem):
+        digest, size = measure_file(found.path, buffer=buffer)
+        entries.append(FileEntry(found.relative, size, digest))
+    return of_files(tuple(entries))
+
+
+def of_files(files: Tuple[FileEntry, ...]) -> Manifest:
+    """The manifest of these entries, which are sorted by path."""
+    digest = digest_record(
+        ["manifest", MANIFEST_VERSION, *((each.path, each.digest) for each in files)]
+    )
+    return Manifest(digest, sum(each.size for each in files), files)

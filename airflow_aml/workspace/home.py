@@ -1,0 +1,165 @@
+"""Where a workspace is, and opening one."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Mapping, Optional, Union
+
+from airflow_aml.errors import NotServedError, WorkspaceException
+from airflow_aml.workspace.documents import create_json, read_json
+from airflow_aml.workspace.layout import LAYOUT_VERSION, WORKSPACE_DOCUMENT
+
+WORKSPACE_VARIABLE = "AIRFLOW__AML__WORKSPACE"
+
+
+@dataclass(frozen=True)
+class Home:
+    """An open workspace.
+
+    Attributes:
+        url: ``file:///...``, without a slash at its end.
+        uuid: the workspace's identity, the same for all who open it.
+    """
+
+    url: str
+    uuid: str
+    name: str
+
+    @property
+    def root(self) -> Path:
+        """The workspace's folder."""
+        return Path(path_of_uri(self.url))
+
+    def path(self, relative: str) -> Path:
+        """The local path of a place that :mod:`~airflow_aml.workspace.layout` names.
+
+        Raises:
+            WorkspaceException: the place is outside the workspace.
+        """
+        parts = relative.split("/")
+        if relative.startswith("/") or ".." in parts:
+            raise WorkspaceException(f"{relative!r} is not inside the workspace.", where=self.url)
+        return self.root.joinpath(*parts)
+
+    def uri(self, relative: str) -> str:
+        """The URI of such a place."""
+        return uri_of_path(self.path(relative))
+
+
+def open_home(url: str, name: Optional[str] = None) -> Home:
+    """Opens the workspace at that URL or absolute path; its first caller ever creates it.
+
+    Args:
+        url: where it is.
+        name: what it is called; by default like its folder.
+
+    Raises:
+        NotServedError: the URL has a scheme that this release does not serve.
+        WorkspaceException: it cannot be created or read, or a later release made it.
+    """
+    root = _root(url)
+    document = os.path.join(root, WORKSPACE_DOCUMENT)
+    try:
+        try:
+            content = read_json(document)
+        except FileNotFoundError:
+            os.makedirs(root, exist_ok=True)
+            create_json(document, {"uuid": _new_uuid(), "layout_version": LAYOUT_VERSION})
+            content = read_json(document)
+    except OSError as error:
+        raise WorkspaceException(
+            f"the workspace cannot be opened: {error.strerror or error}.",
+            where=url,
+            hint=f"Set {WORKSPACE_VARIABLE} to a folder that can be written.",
+        ) from error
+    uuid = _checked_uuid(content, document)
+    return Home(uri_of_path(root), uuid, name or os.path.basename(root) or "aml")
+
+
+def default_url(environ: Mapping[str, str]) -> str:
+    """The URL that the environment names: ``[aml] workspace``, else ``$AIRFLOW_HOME/aml``."""
+    configured = environ.get(WORKSPACE_VARIABLE)
+    if configured:
+        return configured
+    airflow_home = environ.get("AIRFLOW_HOME") or "~/airflow"
+    return uri_of_path(os.path.join(os.path.abspath(os.path.expanduser(airflow_home)), "aml"))
+
+
+def path_of_uri(uri: str) -> str:
+    """The local path that a ``file:`` URI names.
+
+    Raises:
+        NotServedError: it is another kind of URI.
+        WorkspaceException: it names another machine, or no absolute path.
+    """
+    from urllib.parse import unquote_to_bytes
+
+    scheme, separator, rest = uri.partition(":")
+    if not separator or scheme.lower() != "file":
+        raise NotServedError(f"{uri!r} is not a file: URI.")
+    if rest.startswith("//"):
+        host, slash, path = rest[2:].partition("/")
+        if host not in ("", "localhost"):
+            raise WorkspaceException(
+                f"{uri!r} names the machine {host!r}.",
+                hint="A file: URI of this machine has three slashes: file:///folder.",
+            )
+        rest = slash + path
+    if not rest.startswith("/"):
+        raise WorkspaceException(f"{uri!r} holds no absolute path.")
+    return os.fsdecode(unquote_to_bytes(rest))
+
+
+def uri_of_path(path: Union[str, os.PathLike[str]]) -> str:
+    """The ``file:`` URI of an absolute local path; :func:`path_of_uri` gives the path back."""
+    from urllib.parse import quote_from_bytes
+
+    return "file://" + quote_from_bytes(os.fsencode(path), safe="/~")
+
+
+def _root(url: str) -> str:
+    if url.startswith("/"):
+        return os.path.abspath(url)
+    scheme, separator, _ = url.partition("://")
+    if separator and scheme.lower() != "file":
+        raise NotServedError(
+            f"a workspace at a {scheme!r} URL ({url}) cannot be opened yet.",
+            hint="Remote workspaces come with the data release; use file:///folder until then.",
+        )
+    if not url.lower().startswith("file:"):
+        raise WorkspaceException(
+            f"{url!r} is neither a URL nor an absolute path.",
+            hint="A workspace is named like file:///folder or /folder.",
+        )
+    return os.path.abspath(path_of_uri(url))
+
+
+def _new_uuid() -> str:
+    from uuid import uuid4
+
+    return str(uuid4())
+
+
+def _checked_uuid(content: Any, where: str) -> str:
+    from uuid import UUID
+
+    try:
+        version = content["layout_version"]
+        uuid = str(UUID(content["uuid"]))
+        later = int(version) > LAYOUT_VERSION
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise WorkspaceException(
+            "this document does not describe a workspace.",
+            where=where,
+            hint="Restore it from a backup, or use another folder as the workspace.",
+        ) from error
+    if later:
+        raise WorkspaceException(
+            f"this workspace was made by a later release (layout {version}; this release "
+            f"knows up to {LAYOUT_VERSION}).",
+            where=where,
+            hint="Upgrade airflow-provider-aml here.",
+        )
+    return uuid

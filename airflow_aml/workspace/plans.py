@@ -1,0 +1,75 @@
+"""plan.json: what a run's first task decided, and what every step of that run obeys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Dict, Optional, Union
+
+from airflow_aml.codec import decode, encode
+from airflow_aml.errors import WorkspaceException
+from airflow_aml.workspace import layout
+from airflow_aml.workspace.documents import read_json, write_json
+from airflow_aml.workspace.home import Home
+
+PLAN_VERSION = 1
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """What the plan says of one step.
+
+    Attributes:
+        snapshot: content digest of its source folder at the start of the run.
+        decision: ``run``.
+        reason: one sentence that says why.
+    """
+
+    snapshot: str
+    decision: str = "run"
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """The decisions of one pipeline run.
+
+    Attributes:
+        dag_id, run_id: Airflow's names of the run.
+        parameters: the values that hold for the whole run.
+        steps: by task id.
+        continue_on_step_failure: whether steps may still start after one has failed.
+    """
+
+    dag_id: str
+    run_id: str
+    experiment: str
+    workspace: str
+    parameters: Dict[str, Union[str, int, float, bool]] = field(default_factory=dict)
+    steps: Dict[str, PlannedStep] = field(default_factory=dict)
+    continue_on_step_failure: bool = False
+    tags: Dict[str, str] = field(default_factory=dict)
+    version: int = PLAN_VERSION
+
+
+def write_plan(home: Home, pipeline_run_id: str, plan: RunPlan) -> None:
+    """Stores the plan of a run; a second call replaces the first whole."""
+    path = home.path(layout.plan(pipeline_run_id))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, encode(plan))
+
+
+def read_plan(home: Home, pipeline_run_id: str) -> Optional[RunPlan]:
+    """The plan of a run; None when the run has none (a step in a hand-written DAG).
+
+    Raises:
+        WorkspaceException: it is of a later release, or damaged.
+    """
+    path = home.path(layout.plan(pipeline_run_id))
+    try:
+        document: Any = read_json(path)
+    except FileNotFoundError:
+        return None
+    version = document.get("version", 0) if isinstance(document, dict) else 0
+    if version > PLAN_VERSION:
+        raise WorkspaceException(f"{path} was written by a later release (version {version}).")
+    return decode(RunPlan, document)
