@@ -20,6 +20,7 @@ class Declaration:
     Attributes:
         name: what tells it from the file's other pipelines; empty when nothing does.
         explicit: it was submitted or made a DAG, not just built.
+        has_dag: the author made its DAG.
         parameters: values that replace the parameters' defaults.
         options: of ``submit``: ``experiment_name``, ``tags``, ``continue_on_step_failure``...
     """
@@ -27,6 +28,7 @@ class Declaration:
     pipeline: Pipeline
     name: str = ""
     explicit: bool = False
+    has_dag: bool = False
     parameters: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -83,12 +85,20 @@ class Declarations:
     ) -> PipelineRun:
         """Declares instead of running."""
         options["experiment_name"] = experiment_name
-        self._made.append(Declaration(pipeline, experiment_name, True, parameters, options))
+        self._made.append(Declaration(pipeline, experiment_name, True, False, parameters, options))
         return DeclaredRun(experiment_name)
 
-    def explicit(self, pipeline: Pipeline) -> None:
-        """The author made a DAG of this pipeline and names it; nothing else is made of it."""
-        self._made.append(Declaration(pipeline, explicit=True, options={"has_dag": True}))
+    def explicit(self, pipeline: Pipeline) -> str:
+        """The author makes a DAG of this pipeline; nothing else is made of it.
+
+        Returns the DAG's id, should the author name none: the file's for the first such call.
+        """
+        name = assignment_target()
+        earlier = sum(item.has_dag for item in self._made)
+        self._made.append(Declaration(pipeline, explicit=True, has_dag=True))
+        if not earlier:
+            return self.stem
+        return f"{self.stem}.{slug(name or f'pipeline{earlier + 1}', fallback='pipeline')}"
 
     def declared(self) -> List[Tuple[str, Declaration]]:
         """(dag id, declaration) of every pipeline that becomes a DAG of ours, in the file's order.
@@ -96,10 +106,11 @@ class Declarations:
         The explicit ones if there are any, each once; else all that were built.
         """
         explicit = [item for item in self._made if item.explicit]
+        theirs = {id(item.pipeline) for item in self._made if item.has_dag}
         chosen: Dict[int, Declaration] = {}
         for item in explicit or self._made:
             chosen.setdefault(id(item.pipeline), item)
-        ours = [item for item in chosen.values() if not item.options.get("has_dag")]
+        ours = [item for key, item in chosen.items() if key not in theirs]
         if len(chosen) <= 1:
             return [(self.stem, item) for item in ours]
         taken: Set[str] = set()

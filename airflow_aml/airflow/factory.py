@@ -1,0 +1,105 @@
+"""From a PipelineSpec to an Airflow DAG: one step, one task (architecture 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import DAG
+from airflow_aml.airflow import parameters
+from airflow_aml.airflow.plan import PlanOperator
+from airflow_aml.airflow.steps import operator_class
+from airflow_aml.compute import place
+from airflow_aml.definition.compile import HEAD_TASK
+from airflow_aml.definition.render import mermaid
+from airflow_aml.definition.spec import NodeSpec, PipelineSpec
+
+TAG = "azureml-v1"
+
+RETRIES = 2
+"""How often a lost worker or broken store is tried again; a script that fails is not."""
+
+RETRY_DELAY = timedelta(seconds=10)
+
+# Mermaid is drawn by the browser; past this it is neither quick nor readable.
+_DRAWN_STEPS = 200
+
+
+def build_dag(
+    spec: PipelineSpec,
+    *,
+    dag_id: str,
+    folder: str,
+    defaults: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    **dag_options: Any,
+) -> DAG:
+    """The DAG of a pipeline.
+
+    Args:
+        folder: absolute path that the spec's relative paths start at.
+        defaults: parameter values that replace the parameters' own defaults.
+        settings: what ``submit`` was given beside the parameters.
+        dag_options: more of ``airflow.sdk.DAG``; they win over what is set here.
+
+    Nothing in the DAG changes between two parses of the same file.
+    """
+    settings = settings or {}
+    options: dict[str, Any] = {
+        "schedule": None,
+        "catchup": False,
+        "description": spec.description.partition("\n")[0] or None,
+        "doc_md": _documentation(spec),
+        "tags": sorted({TAG, *_experiment_tag(settings)}),
+        "params": parameters.params(spec.parameters, defaults or {}),
+    }
+    options.update(dag_options)
+    dag = DAG(dag_id, **options)
+    head = PlanOperator(
+        task_id=HEAD_TASK,
+        spec=spec,
+        folder=folder,
+        settings=settings,
+        dag=dag,
+        retries=RETRIES,
+        retry_delay=RETRY_DELAY,
+    )
+    tasks = {node.id: _task(node, spec, dag) for node in spec.nodes}
+    for node in spec.nodes:
+        upstream = node.upstream
+        tasks[node.id].set_upstream([tasks[before] for before in upstream] if upstream else head)
+    return dag
+
+
+def _task(node: NodeSpec, spec: PipelineSpec, dag: DAG) -> Any:
+    placement = place(node)
+    options: dict[str, Any] = dict(placement.options)
+    if node.settings.max_run_seconds:
+        options["execution_timeout"] = timedelta(seconds=node.settings.max_run_seconds)
+    if node.name != node.id:
+        options["task_display_name"] = node.name
+    return operator_class(placement.operator)(
+        task_id=node.id,
+        node=node,
+        workspace=spec.workspace,
+        dag=dag,
+        trigger_rule="none_failed",
+        retries=RETRIES,
+        retry_delay=RETRY_DELAY,
+        **options,
+    )
+
+
+def _experiment_tag(settings: Mapping[str, Any]) -> list[str]:
+    name = settings.get("experiment_name")
+    return [f"experiment:{name}"[:100]] if name else []
+
+
+def _documentation(spec: PipelineSpec) -> str:
+    parts = [spec.description] if spec.description else []
+    if 0 < len(spec.nodes) <= _DRAWN_STEPS:
+        parts.append(f"```mermaid\n{mermaid(spec)}```")
+    else:
+        parts.append(f"{len(spec.nodes)} steps.")
+    return "\n\n".join(parts)

@@ -1,0 +1,72 @@
+"""Pipeline parameters as Airflow Params, and back (reference 2.6, architecture 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from airflow.sdk import Param
+from airflow_aml.definition.spec import PARAMETER_TYPES, ParameterSpec, ParameterValue
+from airflow_aml.errors import PipelineDefinitionError, UserErrorException
+
+SETTINGS_KEY = "_aml"
+"""The key of a run's conf that holds what is not a parameter: experiment, tags..."""
+
+
+def params(specs: Iterable[ParameterSpec], defaults: Mapping[str, Any]) -> dict[str, Param]:
+    """Airflow Params, which the trigger form asks for and the API checks.
+
+    Args:
+        defaults: values that replace the parameters' own defaults.
+    """
+    return {spec.name: _param(spec, defaults.get(spec.name, spec.default)) for spec in specs}
+
+
+def _param(spec: ParameterSpec, default: Any) -> Param:
+    # Airflow's form refuses an empty text unless null is allowed too.
+    kind: Any = ["string", "null"] if spec.type == "string" and spec.default == "" else spec.type
+    return Param(default, type=kind, title=spec.name)
+
+
+def resolve(specs: Iterable[ParameterSpec], given: Mapping[str, Any]) -> dict[str, ParameterValue]:
+    """The values of one run, as Python values of the parameters' types.
+
+    Args:
+        given: Airflow's params, already merged with the run's conf.
+
+    Raises:
+        UserErrorException: values of the wrong type; the text names all of them.
+    """
+    values: dict[str, ParameterValue] = {}
+    wrong = []
+    for spec in specs:
+        try:
+            values[spec.name] = _value(spec, given.get(spec.name, spec.default))
+        except PipelineDefinitionError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise UserErrorException(" ".join(wrong))
+    return values
+
+
+def _value(spec: ParameterSpec, value: Any) -> ParameterValue:
+    expected = PARAMETER_TYPES[spec.type]
+    if value is None and expected is str:
+        return ""
+    if expected is float and type(value) is int:
+        return float(value)  # JSON writes 2.0 as 2
+    if expected is int and type(value) is float and value.is_integer():
+        return int(value)  # the form writes 2 as 2.0 now and then
+    if type(value) is not expected:
+        raise PipelineDefinitionError(
+            f"Expected type of the pipeline parameter {spec.name} is {expected.__name__}, but the "
+            f"value {value!r} provided is of type {type(value).__name__}."
+        )
+    result: ParameterValue = value
+    return result
+
+
+def unknown(specs: Iterable[ParameterSpec], conf: Mapping[str, Any]) -> list[str]:
+    """Keys of a run's conf that no parameter has."""
+    known = {spec.name for spec in specs} | {SETTINGS_KEY}
+    return sorted(str(key) for key in conf if key not in known)

@@ -1,0 +1,46 @@
+"""What a site configures, read when a task needs it: ``[aml]`` in Airflow's configuration."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from airflow.sdk import conf
+from airflow_aml.errors import WorkspaceException
+from airflow_aml.workspace.home import Home, default_url, open_home
+
+
+def open_workspace(name: str) -> Home:
+    """The workspace that a pipeline names; a name that no setting maps is the default one.
+
+    Raises:
+        WorkspaceException: the setting is not a JSON object, or the workspace cannot be opened.
+    """
+    url = workspaces().get(name) or conf.get("aml", "workspace", fallback="") or default_url(os.environ)
+    return open_home(url, name)
+
+
+def workspaces() -> dict[str, str]:
+    """``[aml] workspaces``: workspace name of SDK v1 -> URL.
+
+    Raises:
+        WorkspaceException: it is not a JSON object of texts.
+    """
+    text = conf.get("aml", "workspaces", fallback="") or "{}"
+    try:
+        mapping = json.loads(text)
+    except ValueError as error:
+        raise WorkspaceException(f"[aml] workspaces is not JSON: {error}.") from error
+    if not isinstance(mapping, dict) or not all(isinstance(url, str) for url in mapping.values()):
+        raise WorkspaceException(
+            '[aml] workspaces must be a JSON object such as {"team-a": "file:///srv/a"}.'
+        )
+    return mapping
+
+
+def scratch() -> Path:
+    """The folder that holds the working copies of running steps."""
+    configured = conf.get("aml", "scratch", fallback="")
+    return Path(configured or tempfile.gettempdir(), "airflow-aml")

@@ -1,0 +1,56 @@
+"""How a step's failure ends the step, and what it means for steps that have yet to start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow_aml.airflow.steps.assemble import StepRun
+from airflow_aml.workspace import layout
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+def raise_halt(
+    run: StepRun, text: str, cause: Exception | None, *, fatal: bool = False
+) -> NoReturn:
+    """Fails the task and leaves a marker that later steps of the run may honour.
+
+    Raises:
+        AirflowFailException: ``fatal``: trying again cannot help.
+        AirflowException: Airflow may try again.
+    """
+    marker = _markers(run) / run.task_id
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    marker.write_text(text, encoding="utf-8")
+    raise (AirflowFailException if fatal else AirflowException)(text) from cause
+
+
+def refuse_after_failure(run: StepRun, context: Context) -> None:
+    """With ``continue_on_step_failure=False``, v1 starts nothing more once a step has failed.
+
+    Airflow's own ``fail_fast`` cannot be used beside the trigger rule that reuse needs. A marker is
+    only a hint: a failed step that was cleared since does not count.
+
+    Raises:
+        AirflowFailException: another step of the run has failed.
+    """
+    folder = _markers(run)
+    (folder / run.task_id).unlink(missing_ok=True)
+    marked = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if not marked or run.plan.continue_on_step_failure:
+        return
+    ti = context["ti"]
+    states = ti.get_task_states(dag_id=ti.dag_id, task_ids=marked, run_ids=[ti.run_id])
+    failed = [name for name in marked if states.get(ti.run_id, {}).get(name) == "failed"]
+    if failed:
+        raise AirflowFailException(
+            f"step {run.node.name!r} was not started: {', '.join(failed)} failed before, and the run does "
+            "not continue on step failure."
+        )
+
+
+def _markers(run: StepRun) -> Path:
+    return run.home.path(layout.run(run.pipeline_run_id)) / "failed"

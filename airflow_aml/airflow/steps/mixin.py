@@ -1,0 +1,204 @@
+"""What every step operator does around the native operator of its compute (architecture 4.3)."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow_aml.airflow.settings import open_workspace, scratch
+from airflow_aml.airflow.steps.assemble import Reference, StepRun
+from airflow_aml.airflow.steps.halt import raise_halt, refuse_after_failure
+from airflow_aml.definition.spec import NodeSpec, ParameterRef, Text
+from airflow_aml.errors import AirflowAmlError
+from airflow_aml.runtime.job import InputRef, StepJob, StepReport
+from airflow_aml.workspace import layout
+from airflow_aml.workspace.home import Home
+from airflow_aml.workspace.plans import RunPlan, read_plan
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from jinja2 import Environment
+
+    class _Native:
+        """The native operator that the mixin stands before, as the type checker sees it."""
+
+        task_id: str
+        dag_id: str
+        log: Any
+
+        def execute(self, context: Context) -> Any: ...
+        def render_template_fields(
+            self, context: Context, jinja_env: Environment | None = None
+        ) -> None: ...
+
+else:
+    _Native = object
+
+
+class AmlStepMixin(_Native):
+    """Prepare, let the native operator run ``python -m airflow_aml.runtime``, conclude.
+
+    A class that uses it has the attributes ``node``, ``workspace``, ``folder`` and ``command``, and
+    tells the native operator what to run in :meth:`configure`.
+    """
+
+    node: NodeSpec
+    workspace: str
+    folder: str
+    command: str
+    step_run: StepRun | None = None
+    job: StepJob | None = None
+
+    def configure(self, job: StepJob, job_file: Path) -> None:
+        """Tells the native operator to run the runtime on that job."""
+        raise NotImplementedError
+
+    def render_template_fields(self, context: Context, jinja_env: Environment | None = None) -> None:
+        """Resolves the step's command line, so that Airflow shows what really runs."""
+        super().render_template_fields(context, jinja_env)
+        try:
+            self.step_run = self.assemble(context)
+            self.job = self.step_run.job()
+        except AirflowAmlError as error:
+            raise AirflowFailException(str(error)) from error
+        self.command = shown_command(self.node, self.job)
+
+    def execute(self, context: Context) -> None:
+        """Runs the step."""
+        if self.job is None:
+            self.render_template_fields(context)
+        job, run = self.job, self.step_run
+        assert job is not None
+        assert run is not None
+        refuse_after_failure(run, context)
+        work = Path(job.work)
+        work.mkdir(parents=True)
+        lost: Exception | None = None
+        try:
+            self.configure(job, job.write())
+            try:
+                super().execute(context)
+            except AirflowException as error:
+                lost = error
+            self.conclude(context, run, _read_report(job), lost)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+            self.job = self.step_run = None
+
+    def assemble(self, context: Context) -> StepRun:
+        """The step in this run, as its plan and its upstream outputs say."""
+        home = open_workspace(self.workspace)
+        ti = context["ti"]
+        run_id = layout.pipeline_run_id(home.uuid, ti.dag_id, ti.run_id)
+        map_index = -1 if ti.map_index is None else ti.map_index
+
+        def fetch(task_id: str, key: str) -> Reference | None:
+            reference: Reference | None = ti.xcom_pull(task_ids=task_id, key=key)
+            return reference
+
+        return StepRun(
+            node=self.node,
+            home=home,
+            plan=self.plan(home, run_id, context),
+            pipeline_run_id=run_id,
+            task_id=ti.task_id,
+            map_index=map_index,
+            try_number=ti.try_number,
+            folder=self.folder,
+            scratch=scratch(),
+            fetch=fetch,
+        )
+
+    def plan(self, home: Home, pipeline_run_id: str, context: Context) -> RunPlan:
+        """The plan that this step obeys."""
+        plan = read_plan(home, pipeline_run_id)
+        if plan is None or self.node.id not in plan.steps:
+            raise AirflowFailException(
+                f"step {self.node.name!r}: the run has no plan for it in {home.url}. Clear the run's "
+                "first task; if workers do not share this folder, set [aml] workspace to one that "
+                "they do share."
+            )
+        return plan
+
+    def conclude(
+        self, context: Context, run: StepRun, report: StepReport | None, lost: Exception | None
+    ) -> None:
+        """Turns the runtime's report into XComs, or into the right kind of failure.
+
+        Raises:
+            AirflowFailException: the script failed, or trying again cannot help.
+            AirflowException: the step was lost or the store broke; Airflow may try again.
+        """
+        name = run.node.name
+        if report is None:
+            raise_halt(run, f"step {name!r} was lost: its runtime ended without a report.", lost)
+        for warning in report.warnings:
+            self.log.warning("%s", warning)
+        if report.outcome == "script_failed":
+            text = failure_text(name, report)
+            raise_halt(run, text, lost, fatal=True)
+        if report.outcome != "finished":
+            raise_halt(run, f"step {name!r}: {report.message}", lost, fatal=report.fatal)
+        ti = context["ti"]
+        for key, output in report.outputs.items():
+            reference = output.reference
+            ti.xcom_push(key=key, value=reference)
+            self.log.info("output %s: %s (%s files)", key, reference["uri"], reference["files"])
+        ti.xcom_push(key="return_value", value=_result(report))
+
+
+def failure_text(name: str, report: StepReport) -> str:
+    """What a failed script's task says: exit code and the last lines of stderr."""
+    lines = [f"step {name!r}: {report.message or f'the script ended with {report.exit_code}.'}"]
+    if report.stderr_tail:
+        lines.append("The last lines of its stderr:")
+        lines.extend(f"    {line}" for line in report.stderr_tail)
+    return "\n".join(lines)
+
+
+def shown_command(node: NodeSpec, job: StepJob | None = None) -> str:
+    """The command line of a step as Airflow shows it.
+
+    Before a run, references show as ``<input name>``; in a run, as what they stand for.
+    """
+    words = ["python", node.script_name]
+    if job is None:
+        words += [a.value if isinstance(a, Text) else _placeholder(a) for a in node.arguments]
+    else:
+        paths = {port.name: port.paths[0] if port.exact else f"<{port.name}>" for port in job.inputs}
+        staged = {port.name: port.staging for port in job.outputs}
+        for argument in job.arguments:
+            if isinstance(argument, Text):
+                words.append(argument.value)
+            elif isinstance(argument, InputRef):
+                words.append(paths[argument.name])
+            else:
+                words.append(staged[argument.name])
+    return shlex.join(words)
+
+
+def _placeholder(argument: Any) -> str:
+    kind = "parameter" if isinstance(argument, ParameterRef) else argument.kind
+    return f"<{kind} {argument.name}>"
+
+
+def _read_report(job: StepJob) -> StepReport | None:
+    try:
+        return StepReport.read(job.report_path)
+    except (OSError, ValueError):
+        return None
+
+
+def _result(report: StepReport) -> dict[str, Any]:
+    # architecture 4.4; the reuse fields are filled when there is reuse
+    return {
+        "status": "Finished",
+        "fingerprint": None,
+        "reason": "ran",
+        "seconds": round(report.seconds, 3),
+        "saved_seconds": 0.0,
+        "source_run": None,
+    }
