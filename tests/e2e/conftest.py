@@ -1,0 +1,40 @@
+"""One real Airflow for every end-to-end test, with the templates in its DAGs folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scripts import templates
+from scripts.demo import find_dag
+from scripts.local_airflow import LocalAirflow
+
+HERE = Path(__file__).parent
+# A loaded machine may need minutes for what a quiet one does in 20 seconds.
+LIMIT_SECONDS = 900
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test of this folder as one that needs a real Airflow."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.airflow)
+            item.add_marker(pytest.mark.timeout(LIMIT_SECONDS))
+
+
+@pytest.fixture(scope="session")
+def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
+    """A running Airflow; every template is in its DAGs folder."""
+    home = tmp_path_factory.mktemp("airflow")
+    for name in templates.names():
+        templates.copy(name, home / "dags", replace=True)
+    with LocalAirflow(home, extra_settings=templates.AML_SETTINGS) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def diabetes_dag(airflow: LocalAirflow) -> str:
+    """The id of the diabetes template's DAG."""
+    return find_dag(airflow, airflow.dags_folder / "diabetes" / "pipeline.py")

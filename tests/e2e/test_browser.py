@@ -1,0 +1,139 @@
+"""What a person sees in Airflow's UI, in a real browser.
+
+Screenshots go to a folder for temporary files; with UPDATE_SCREENSHOTS=1 to docs/images.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from scripts.demo import read_metrics, task_id_of
+from scripts.local_airflow import LocalAirflow
+from scripts.templates import PROJECT
+
+CHROMIUM = Path("/usr/bin/chromium")
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PATIENCE_MS = 120_000
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not installed"),
+]
+
+
+@pytest.fixture(scope="module")
+def page(airflow: LocalAirflow) -> Iterator[Page]:
+    """A browser page in which the user has logged in."""
+    expect.set_options(timeout=PATIENCE_MS)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=CHROMIUM_ARGUMENTS)
+        tab = browser.new_page(viewport={"width": 1400, "height": 900})
+        tab.set_default_timeout(PATIENCE_MS)
+        tab.goto(airflow.url)
+        tab.fill('input[name="username"]', airflow.user)
+        tab.fill('input[name="password"]', airflow.password)
+        tab.click('button[type="submit"]')
+        tab.wait_for_url(lambda url: "/auth/" not in url)
+        yield tab
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where screenshots go."""
+    if os.environ.get("UPDATE_SCREENSHOTS") == "1":
+        return PROJECT / "docs" / "images"
+    return tmp_path_factory.mktemp("screenshots")
+
+
+@pytest.fixture(scope="module")
+def form_run(airflow: LocalAirflow, page: Page, diabetes_dag: str, pictures: Path) -> str:
+    """A run triggered from the form with another regularization; its id, after its end."""
+    page.goto(f"{airflow.url}/dags/{diabetes_dag}")
+    page.get_by_test_id("trigger-dag-button").click()
+    parameter = page.locator('input[name="element_regularization"]')
+    expect(parameter).to_have_value("0.01")
+    parameter.fill("0.5")
+    parameter.press("Tab")
+    take_picture(page, pictures / "trigger-form.png")
+    with page.expect_response(
+        lambda answer: answer.request.method == "POST" and "/dagRuns" in answer.url
+    ) as triggered:
+        page.get_by_test_id("trigger-dag-submit").click()
+    run_id = str(triggered.value.json()["dag_run_id"])
+    assert airflow.rest.wait(diabetes_dag, run_id)["state"] == "success"
+    return run_id
+
+
+def take_picture(page: Page, path: Path) -> None:
+    """A screenshot, once what moves has come to rest."""
+    page.wait_for_timeout(1500)
+    page.screenshot(path=path)
+    assert path.stat().st_size > 10_000
+
+
+def test_graph_shows_every_step(
+    airflow: LocalAirflow, page: Page, diabetes_dag: str, pictures: Path
+) -> None:
+    """The DAG's graph has a box with the name of each step of the pipeline."""
+    page.goto(f"{airflow.url}/dags/{diabetes_dag}")
+    page.get_by_label("Show Graph").first.click()
+
+    boxes = page.locator(".react-flow__node")
+    for step in ("prepare", "train", "evaluate"):
+        expect(boxes.filter(has_text=step).first).to_be_visible()
+
+    take_picture(page, pictures / "graph.png")
+    page.get_by_label("Show Grid").first.click()
+
+
+def test_form_value_reaches_the_scripts(
+    airflow: LocalAirflow, diabetes_dag: str, form_run: str
+) -> None:
+    """The form asks for the pipeline's parameter, and its value decides the result."""
+    metrics = read_metrics(airflow, diabetes_dag, form_run)
+
+    assert airflow.rest.dag_run(diabetes_dag, form_run)["conf"]["regularization"] == 0.5
+    assert metrics["regularization"] == 0.5
+
+
+def test_grid_shows_the_run(
+    airflow: LocalAirflow, page: Page, diabetes_dag: str, form_run: str, pictures: Path
+) -> None:
+    """After a run the grid has a square for each step."""
+    page.goto(f"{airflow.url}/dags/{diabetes_dag}")
+
+    for step in ("prepare", "train", "evaluate"):
+        task_id = task_id_of(airflow, diabetes_dag, step)
+        expect(page.get_by_test_id(f"grid-{form_run}-{task_id}")).to_be_visible()
+
+    take_picture(page, pictures / "grid.png")
+
+
+def test_task_log_shows_the_scripts_lines(
+    airflow: LocalAirflow, page: Page, diabetes_dag: str, form_run: str, pictures: Path
+) -> None:
+    """The log of a task has the lines that its script printed."""
+    task_id = task_id_of(airflow, diabetes_dag, "train")
+    run = quote(form_run, safe="")
+    page.goto(f"{airflow.url}/dags/{diabetes_dag}/runs/{run}/tasks/{task_id}")
+
+    line = page.get_by_text("Trained on 331 patients with regularization 0.5").first
+    expect(line).to_be_visible()
+    line.scroll_into_view_if_needed()
+
+    take_picture(page, pictures / "task-log.png")
