@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from scripts import templates
+from scripts import check_docs, templates
+from scripts.demo import find_dag
 from scripts.local_airflow import LocalAirflow
 
 
@@ -30,3 +31,18 @@ def test_no_import_errors(airflow: LocalAirflow, diabetes_dag: str) -> None:
     assert airflow.rest.import_errors() == []
     assert listed.returncode == 0
     assert json.loads(listed.stdout.strip().splitlines()[-1]) == []
+
+
+def test_readme_example_becomes_a_dag(airflow: LocalAirflow) -> None:
+    """The first Python block of the README is a pipeline that Airflow lists, as it stands."""
+    blocks = check_docs.parts(templates.PROJECT / "README.md")
+    example = next(
+        b.text for b in blocks if isinstance(b, check_docs.Block) and b.language == "python"
+    )
+    folder = airflow.dags_folder / "readme"
+    for step in ("prepare", "train"):
+        (folder / step).mkdir(parents=True)
+        (folder / step / f"{step}.py").write_text("print('nothing')\n")
+    (folder / "pipeline.py").write_text(example)
+
+    assert find_dag(airflow, folder / "pipeline.py")
