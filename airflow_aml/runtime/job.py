@@ -149,7 +149,7 @@ class StepJob:
         return path
 
     @staticmethod
-    def read(path: Union[str, os.PathLike]) -> StepJob:
+    def read(path: Union[str, os.PathLike[str]]) -> StepJob:
         """The job in that file."""
         return decode(StepJob, json.loads(Path(path).read_text(encoding="utf-8")))
 
@@ -182,7 +182,7 @@ class StepReport:
             ``fatal``).
         exit_code: of the script; negative: the signal that ended it; None: it never started.
         command: argv as the script saw it.
-        seconds: wall clock of the script alone; ``staging_seconds`` and ``commit_seconds`` beside it.
+        seconds: wall clock of the script alone; staging and commit have their own beside it.
         stderr_tail: the last lines that the script wrote to stderr.
         warnings: what the author should know (an output left empty, processes left behind).
     """
@@ -200,7 +200,7 @@ class StepReport:
     outputs: Dict[str, CommittedOutput] = field(default_factory=dict)
     version: int = JOB_VERSION
 
-    def write(self, path: Union[str, os.PathLike]) -> None:
+    def write(self, path: Union[str, os.PathLike[str]]) -> None:
         """Writes the report atomically: a reader sees all of it or none."""
         target = Path(path)
         temporary = target.with_suffix(".tmp")
@@ -208,7 +208,7 @@ class StepReport:
         os.replace(temporary, target)
 
     @staticmethod
-    def read(path: Union[str, os.PathLike]) -> StepReport:
+    def read(path: Union[str, os.PathLike[str]]) -> StepReport:
         """The report in that file.
 
         Raises:

@@ -1,0 +1,15 @@
+"""``python -m airflow_aml.runtime [--watch-stdin] job.json``: runs one attempt at one step."""
+
+import sys
+
+# Before anything that an older interpreter cannot even read.
+if sys.version_info < (3, 8):  # noqa: UP036 - steps bring their own interpreter
+    sys.stderr.write(
+        "airflow_aml: steps need Python 3.8 or later; %s is Python %s.\n"  # noqa: UP031
+        % (sys.executable, sys.version.split()[0])
+    )
+    sys.exit(121)
+
+from airflow_aml.runtime.entry import main
+
+sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,31 @@
+"""A step's arguments as the script gets them: a list of texts, never joined into a shell's line."""
+
+from __future__ import annotations
+
+from typing import Iterable, List, Mapping
+
+from airflow_aml.errors import UserErrorException
+from airflow_aml.runtime.job import InputRef, JobArgument, Text
+
+
+def build(
+    arguments: Iterable[JobArgument], inputs: Mapping[str, str], outputs: Mapping[str, str]
+) -> List[str]:
+    """Each argument as text; references become the paths (or ids) of their ports.
+
+    Raises:
+        UserErrorException: an argument refers to a port that the step does not have.
+    """
+    return [_text(argument, inputs, outputs) for argument in arguments]
+
+
+def _text(argument: JobArgument, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> str:
+    if isinstance(argument, Text):
+        return argument.value
+    ports = inputs if isinstance(argument, InputRef) else outputs
+    if argument.name not in ports:
+        raise UserErrorException(
+            f"an argument refers to the {argument.kind} {argument.name!r}, "
+            f"and the step has {', '.join(map(repr, ports)) or 'none'}."
+        )
+    return ports[argument.name]

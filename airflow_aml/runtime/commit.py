@@ -1,0 +1,268 @@
+"""After the script: its outputs become immutable, all of them or none.
+
+Everything that can fail for want of space or rights comes first: links are replaced by content,
+digests are computed, copies are made. Then each output is renamed to its destination, and the
+author's fixed destinations are filled.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Callable, Dict, List, Optional
+
+from airflow_aml.errors import AirflowAmlError, UserErrorException, WorkspaceException
+from airflow_aml.runtime.contents import copy, keep_matching, make_read_only, own
+from airflow_aml.runtime.job import CommittedOutput, JobOutput, StepJob
+from airflow_aml.runtime.stage import Staged, remove
+from airflow_aml.runtime.views import View
+from airflow_aml.workspace.home import uri_of_path
+from airflow_aml.workspace.manifests import Manifest, build
+
+Check = Callable[[], None]
+Warn = Callable[[str], None]
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
+
+
+@dataclass
+class _Prepared:
+    """An output on its way: ``path`` is where its content is now."""
+
+    output: JobOutput
+    path: str
+    manifest: Manifest
+    view: Optional[View] = None
+
+
+def commit_outputs(
+    job: StepJob, staged: Staged, check: Check, warn: Warn
+) -> Dict[str, CommittedOutput]:
+    """Commits every output of a step whose script ended well.
+
+    Args:
+        job: the step.
+        staged: how it was laid out.
+        check: called between the parts; it raises when the step must stop. Once the first output
+            has its final name it is not called any more.
+        warn: told what the author should know.
+
+    Raises:
+        UserErrorException: an output holds what cannot be kept, or its view may not be overwritten.
+        WorkspaceException: the disk is full, or cannot be written. Nothing was committed.
+    """
+    _collect(staged)
+    prepared: List[_Prepared] = []
+    made: List[str] = []
+    try:
+        _get_ready(job, prepared, check, warn)
+        return _finish(job, prepared, made)
+    except BaseException:
+        for place in [each.path for each in prepared] + made:
+            remove(place)
+        raise
+    finally:
+        for each in prepared:
+            if each.view is not None:
+                each.view.close()
+
+
+def _get_ready(job: StepJob, prepared: List[_Prepared], check: Check, warn: Warn) -> None:
+    """All that can fail: afterwards only names have to change."""
+    for output in job.outputs:
+        with _Naming(output):
+            prepared.append(_prepare(output, check, warn))
+    for each in prepared:
+        with _Naming(each.output):
+            _bring_near(job, each, check)
+    # In one order everywhere, so that two steps never wait for each other's leases.
+    for each in sorted(prepared, key=lambda one: one.output.view or ""):
+        with _Naming(each.output):
+            _fill_view(job, each, check)
+    check()
+
+
+def _finish(job: StepJob, prepared: List[_Prepared], made: List[str]) -> Dict[str, CommittedOutput]:
+    committed: Dict[str, CommittedOutput] = {}
+    for each in prepared:
+        with _Naming(each.output):
+            place = _settle(job, each, made)
+            committed[each.output.name] = CommittedOutput(uri_of_path(place), each.manifest)
+    for each in prepared:
+        with _Naming(each.output):
+            if each.view is not None:
+                each.view.publish()
+    return committed
+
+
+def discard_staging(job: StepJob) -> None:
+    """Removes what a failed attempt wrote."""
+    for output in job.outputs:
+        remove(output.staging)
+        remove(_partial(job, output))
+    close_staging(job)
+
+
+def close_staging(job: StepJob) -> None:
+    """Removes the attempt's own staging folder, which is empty by now."""
+    for folder in {os.path.dirname(output.staging) for output in job.outputs}:
+        if os.path.basename(folder) == job.attempt:
+            with suppress(OSError):
+                os.rmdir(folder)
+
+
+def keep_files(job: StepJob, source: str, warn: Warn) -> None:
+    """Moves what the script left in ``./outputs`` to where the run keeps it."""
+    left = os.path.join(source, "outputs")
+    try:
+        if not any(files for _, _, files in os.walk(left)):
+            return
+        remove(job.kept)
+        os.makedirs(os.path.dirname(job.kept), exist_ok=True)
+        if not _move(left, job.kept):
+            partial = f"{job.kept}.partial-{job.attempt}"
+            copy(os.fsencode(left), os.fsencode(partial), lambda: None)
+            os.rename(partial, job.kept)
+    except (OSError, AirflowAmlError) as error:
+        warn(f"What the script left in ./outputs could not be kept: {error}")
+
+
+def _collect(staged: Staged) -> None:
+    for place, staging in staged.written_elsewhere:
+        if os.path.lexists(place) and not _move(place, staging):
+            copy(os.fsencode(place), os.fsencode(staging), lambda: None)
+
+
+def _prepare(output: JobOutput, check: Check, warn: Warn) -> _Prepared:
+    path = output.staging
+    if not os.path.lexists(path):
+        _stand_in(output, warn)
+    own(path, check)
+    if output.source_globs and os.path.isdir(path) and not keep_matching(path, output.source_globs):
+        warn(f"No file of the output {output.name!r} matches {', '.join(output.source_globs)}.")
+    manifest = build(path)
+    if os.path.isdir(path) and not manifest.files and not output.source_globs:
+        warn(f"The script wrote nothing to the output {output.name!r}; it is an empty folder.")
+    check()
+    make_read_only(path)
+    return _Prepared(output, path, manifest)
+
+
+def _bring_near(job: StepJob, each: _Prepared, check: Check) -> None:
+    parent = os.path.dirname(each.output.destination)
+    os.makedirs(parent, exist_ok=True)
+    if os.stat(each.path).st_dev != os.stat(parent).st_dev:
+        each.path = _bring(job, each, check)
+
+
+def _fill_view(job: StepJob, each: _Prepared, check: Check) -> None:
+    if each.output.view is not None:
+        each.view = View(each.output.view, job.attempt, overwrite=each.output.overwrite)
+        each.view.prepare(each.path, each.manifest, check)
+
+
+def _stand_in(output: JobOutput, warn: Warn) -> None:
+    """An output that the script never made is an empty folder, unless a file was promised."""
+    if output.is_directory is False:
+        raise UserErrorException(
+            f"the script did not write the file {output.staging}.",
+            hint="is_directory=False promises one.",
+        )
+    os.makedirs(output.staging)
+
+
+def _partial(job: StepJob, output: JobOutput) -> str:
+    return f"{output.destination}.partial-{job.attempt}"
+
+
+def _bring(job: StepJob, each: _Prepared, check: Check) -> str:
+    """Copies an output to its destination's disk, so that a rename can finish the work."""
+    partial = _partial(job, each.output)
+    remove(partial)
+    try:
+        copy(os.fsencode(each.path), os.fsencode(partial), check)
+    except BaseException:
+        remove(partial)
+        raise
+    remove(each.path)
+    return partial
+
+
+def _settle(job: StepJob, each: _Prepared, made: List[str]) -> str:
+    """Gives an output its final name: the destination, or that with ``~2``, ``~3``... added."""
+    number = 1
+    while True:
+        place = each.output.destination + (f"~{number}" if number > 1 else "")
+        if _claim(place, os.path.isdir(each.path)):
+            made.append(place)
+            if not _move(each.path, place):
+                each.path = _bring(job, each, lambda: None)
+                os.rename(each.path, place)
+            return place
+        if _holds(place, each):
+            remove(each.path)
+            return place
+        number += 1
+
+
+def _claim(place: str, is_folder: bool) -> bool:
+    # An empty folder or file that only its maker renames over: of two attempts one gets the name.
+    try:
+        if is_folder:
+            os.mkdir(place)
+        else:
+            os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+    except OSError as error:
+        if error.errno in _TAKEN:
+            return False
+        raise
+    return True
+
+
+def _holds(place: str, each: _Prepared) -> bool:
+    """Whether the same content is at that place already, from an attempt whose report was lost."""
+    if os.path.isdir(place) != os.path.isdir(each.path):
+        return False
+    try:
+        return build(place) == each.manifest
+    except (OSError, AirflowAmlError):
+        return False
+
+
+def _move(source: str, target: str) -> bool:
+    try:
+        os.rename(source, target)
+    except OSError as error:
+        if error.errno == errno.EXDEV:
+            return False
+        raise
+    return True
+
+
+class _Naming:
+    """Errors inside say which output they are about, and name a full disk."""
+
+    def __init__(self, output: JobOutput) -> None:
+        self._output = output
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: Optional[BaseException], trace: object) -> None:
+        start = f"the output {self._output.name!r} could not be committed: "
+        if isinstance(error, OSError):
+            raise WorkspaceException(start + self._reason(error)) from error
+        if isinstance(error, AirflowAmlError):
+            raise type(error)(start + str(error)) from error
+
+    def _reason(self, error: OSError) -> str:
+        reason = error.strerror or str(error)
+        name = error.filename2 or error.filename
+        at = f" ({os.fsdecode(name)})" if isinstance(name, (str, bytes)) else ""
+        if error.errno in _FULL:
+            place = self._output.view or self._output.destination
+            return f"no space is left on the disk that holds {place}{at}."
+        return f"{reason}{at}."

@@ -1,0 +1,193 @@
+"""One attempt at a step, from its job to its report."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from typing import Dict, List, Optional, Sequence, Tuple
+
+from airflow_aml.errors import AirflowAmlError, UserErrorException
+from airflow_aml.runtime import argv, environment
+from airflow_aml.runtime.job import RUNTIME_ERROR, CommittedOutput, StepJob, StepReport
+from airflow_aml.runtime.process import Ended, run_script
+from airflow_aml.runtime.stage import Staged, prepare, remove
+from airflow_aml.runtime.stopping import Stop, StopRequested
+
+WATCH_STDIN = "--watch-stdin"
+
+_LIKELY_CAUSES: Dict[int, str] = {
+    signal.SIGKILL: " This is most often the system, out of memory.",
+    signal.SIGSEGV: " This is most often a fault in a compiled package.",
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the job that the arguments name, writes its report, and returns the exit code."""
+    stop = Stop(watch_stdin=WATCH_STDIN in arguments)
+    stop.install()
+    paths = [each for each in arguments if each != WATCH_STDIN]
+    if len(paths) != 1:
+        _say(f"usage: python -m airflow_aml.runtime [{WATCH_STDIN}] job.json")
+        return RUNTIME_ERROR
+    report_path = os.path.join(os.path.dirname(os.path.abspath(paths[0])), "report.json")
+    try:
+        job = StepJob.read(paths[0])
+    except (OSError, ValueError, AirflowAmlError) as error:
+        report = StepReport("error", message=f"the job {paths[0]} cannot be read: {error}")
+    else:
+        report_path = os.fspath(job.report_path)
+        report = run(job, stop)
+    try:
+        report.write(report_path)
+    except OSError as error:
+        _say(f"the report {report_path} cannot be written: {error}")
+        return RUNTIME_ERROR
+    return exit_code(report)
+
+
+def run(job: StepJob, stop: Stop) -> StepReport:
+    """Stages, runs and commits; every failure becomes a report."""
+    attempt = _Attempt(job, stop)
+    try:
+        return attempt.go()
+    except StopRequested:
+        return attempt.report("stopped", f"The step was stopped: {stop.reason}.")
+    except AirflowAmlError as error:
+        fatal = isinstance(error, UserErrorException)
+        return attempt.report("error", _sentence(error), fatal=fatal)
+    except OSError as error:
+        return attempt.report("error", f"The step could not be run: {error}.")
+    except Exception as error:  # noqa: BLE001 - the report is how anybody learns of it
+        import traceback
+
+        _say(f"unexpected {type(error).__name__} in the runtime of this step:")
+        traceback.print_exc()
+        return attempt.report("error", f"Unexpected {type(error).__name__} in the runtime: {error}")
+    finally:
+        attempt.clean_up()
+
+
+def exit_code(report: StepReport) -> int:
+    """The runtime's exit code: the script's, 128+n after signal n, or :data:`RUNTIME_ERROR`."""
+    if report.outcome == "error":
+        return RUNTIME_ERROR
+    code = report.exit_code
+    if code is None:
+        return 128 + signal.SIGTERM
+    return code if code >= 0 else 128 - code
+
+
+class _Attempt:
+    """What is known so far, so that a report can be made at any time."""
+
+    def __init__(self, job: StepJob, stop: Stop) -> None:
+        self._job = job
+        self._stop = stop
+        self._warnings: List[str] = []
+        self._staged: Optional[Staged] = None
+        self._ended: Optional[Ended] = None
+        self._command: Tuple[str, ...] = ()
+        self._staging_seconds = 0.0
+        self._commit_seconds = 0.0
+        self._committed = False
+
+    def go(self) -> StepReport:
+        """Goes the whole way."""
+        job = self._job
+        started = time.monotonic()
+        staged = self._staged = prepare(job, self._stop.check, self._warnings.append)
+        environ = environment.build(
+            job,
+            staged.inputs,
+            staged.outputs,
+            staged.source,
+            environ=os.environ,
+            warn=self._warnings.append,
+        )
+        values = argv.build(job.arguments, staged.inputs, staged.outputs)
+        self._command = (job.interpreter, "-u", job.script, *values)
+        self._stop.check()
+        self._staging_seconds = time.monotonic() - started
+        ended = self._ended = run_script(
+            self._command,
+            cwd=staged.source,
+            environ=environ,
+            attempt=job.attempt,
+            stop=self._stop,
+            kill_after=job.kill_after,
+        )
+        self._warnings.extend(ended.warnings)
+        return self._after(staged, ended)
+
+    def _after(self, staged: Staged, ended: Ended) -> StepReport:
+        from airflow_aml.runtime.commit import close_staging, commit_outputs, keep_files
+
+        started = time.monotonic()
+        keep_files(self._job, staged.source, self._warnings.append)
+        self._stop.check()
+        if ended.exit_code != 0:
+            return self.report("script_failed", _failure(self._job, ended.exit_code))
+        outputs = commit_outputs(self._job, staged, self._stop.check, self._warnings.append)
+        self._committed = True
+        close_staging(self._job)
+        self._commit_seconds = time.monotonic() - started
+        return self.report("finished", outputs=outputs)
+
+    def report(
+        self,
+        outcome: str,
+        message: str = "",
+        *,
+        fatal: bool = False,
+        outputs: Optional[Dict[str, CommittedOutput]] = None,
+    ) -> StepReport:
+        """The report of an attempt that ends now."""
+        ended = self._ended
+        return StepReport(
+            outcome,
+            exit_code=ended.exit_code if ended else None,
+            command=self._command,
+            seconds=ended.seconds if ended else 0.0,
+            staging_seconds=self._staging_seconds,
+            commit_seconds=self._commit_seconds,
+            message=message,
+            fatal=fatal,
+            stderr_tail=ended.stderr_tail if ended else (),
+            warnings=tuple(self._warnings),
+            outputs=outputs or {},
+        )
+
+    def clean_up(self) -> None:
+        """Removes what must not outlive the attempt."""
+        try:
+            for link in self._staged.links if self._staged else ():
+                remove(link)
+            if not self._committed:
+                from airflow_aml.runtime.commit import discard_staging
+
+                discard_staging(self._job)
+        except OSError as error:
+            _say(f"something could not be removed: {error}")
+
+
+def _failure(job: StepJob, code: int) -> str:
+    if code > 0:
+        return f"The script {job.script} of step {job.step!r} ended with exit code {code}."
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    cause = _LIKELY_CAUSES.get(-code, "")
+    return f"The script {job.script} of step {job.step!r} was ended by {name}.{cause}"
+
+
+def _sentence(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text[:1].upper() + text[1:]
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"airflow_aml: {text}\n")
+    sys.stderr.flush()

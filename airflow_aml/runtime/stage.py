@@ -1,0 +1,135 @@
+"""Before the script: its sources in a folder of its own, its inputs, and places for its outputs."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Callable, Dict, List, Tuple
+
+from airflow_aml.errors import UserErrorException
+from airflow_aml.runtime import inputs
+from airflow_aml.runtime.job import JobOutput, StepJob
+from airflow_aml.workspace.archive import extract
+
+KEPT_FOLDERS = ("outputs", "logs")
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A step that is ready to run.
+
+    Attributes:
+        source: the folder that the script runs in.
+        inputs, outputs: what each port's argument becomes.
+        written_elsewhere: (place, staging) of outputs that the script writes at a place of its own
+            wish, from where they are moved to staging afterwards.
+        links: symlinks outside of the work folder, to be removed afterwards.
+    """
+
+    source: str
+    inputs: Dict[str, str] = field(default_factory=dict)
+    outputs: Dict[str, str] = field(default_factory=dict)
+    written_elsewhere: List[Tuple[str, str]] = field(default_factory=list)
+    links: List[str] = field(default_factory=list)
+
+
+def prepare(job: StepJob, check: Callable[[], None], warn: Callable[[str], None]) -> Staged:
+    """Lays everything out that the script expects (architecture, section 8).
+
+    Args:
+        job: the step.
+        check: called between the parts; it raises when the step must stop.
+        warn: told what could not be had as the author wished.
+
+    Raises:
+        UserErrorException: the script or an input is missing.
+        SnapshotException: the sources cannot be unpacked.
+    """
+    source = os.path.join(job.work, "src")
+    extract(job.snapshot, source)
+    _check_script(job, source)
+    for name in KEPT_FOLDERS:
+        os.makedirs(os.path.join(source, name), exist_ok=True)
+    check()
+    staged = Staged(source)
+    for port in job.inputs:
+        path = inputs.resolve(port, _farm(job, port.name), check)
+        if port.path_on_compute and port.mode != "direct":
+            path = _honour(job, staged, port.path_on_compute, path, warn)
+        staged.inputs[port.name] = path
+    for output in job.outputs:
+        check()
+        staged.outputs[output.name] = _open_output(job, staged, output, warn)
+    return staged
+
+
+def remove(path: str) -> None:
+    """Removes a file, link or folder, if it is there."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        import shutil
+
+        shutil.rmtree(path)
+    elif os.path.lexists(path):
+        os.unlink(path)
+
+
+def _check_script(job: StepJob, source: str) -> None:
+    script = os.path.normpath(os.path.join(source, job.script))
+    if not script.startswith(source + os.sep) or not os.path.isfile(script):
+        there = sorted(os.listdir(source))
+        shown = ", ".join(there[:10]) + (", ..." if len(there) > 10 else "")
+        raise UserErrorException(
+            f"the source folder of the step {job.step!r} holds no script {job.script!r}.",
+            where=job.snapshot,
+            hint=f"It holds: {shown or 'nothing'}. An ignore file may have left the script out.",
+        )
+
+
+def _farm(job: StepJob, name: str) -> str:
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise UserErrorException(f"{name!r} cannot be the name of an input.")
+    return os.path.join(job.work, "inputs", name)
+
+
+def _open_output(
+    job: StepJob, staged: Staged, output: JobOutput, warn: Callable[[str], None]
+) -> str:
+    remove(output.staging)
+    is_folder = output.style == "dataset"
+    os.makedirs(output.staging if is_folder else os.path.dirname(output.staging), exist_ok=True)
+    if not output.path_on_compute:
+        return output.staging
+    if is_folder:
+        return _honour(job, staged, output.path_on_compute, output.staging, warn)
+    # Its path must not exist before the script, not even as a link.
+    place = os.path.join(staged.source, output.path_on_compute)
+    try:
+        os.makedirs(os.path.dirname(place.rstrip("/")), exist_ok=True)
+    except OSError as error:
+        return _not_honoured(output.path_on_compute, output.staging, str(error), warn)
+    if os.path.lexists(place):
+        return _not_honoured(output.path_on_compute, output.staging, "it exists already", warn)
+    staged.written_elsewhere.append((place, output.staging))
+    return place
+
+
+def _honour(
+    job: StepJob, staged: Staged, wish: str, target: str, warn: Callable[[str], None]
+) -> str:
+    """Makes ``wish`` (relative: to the script's folder) a link to ``target``, where it can be."""
+    place = os.path.normpath(os.path.join(staged.source, wish))
+    try:
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        os.symlink(target, place)
+    except OSError as error:
+        if os.path.exists(place) and os.path.samefile(place, target):
+            return place
+        return _not_honoured(wish, target, error.strerror or str(error), warn)
+    if not place.startswith(job.work + os.sep):
+        staged.links.append(place)
+    return place
+
+
+def _not_honoured(wish: str, instead: str, reason: str, warn: Callable[[str], None]) -> str:
+    warn(f"path_on_compute {wish!r} cannot be had ({reason}); the path is {instead}.")
+    return instead
