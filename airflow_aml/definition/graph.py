@@ -117,7 +117,8 @@ class Graph:
             path.append(number)
             number = next(before for before in self.upstream[number] if before in stuck)
         cycle = path[seen[number] :][::-1]
-        return [*cycle, cycle[0]]
+        start = cycle.index(min(cycle))
+        return [*cycle[start:], *cycle[: start + 1]]
 
 
 def _flatten(

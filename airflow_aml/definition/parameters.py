@@ -74,3 +74,22 @@ def check_value(parameter: ParameterSpec, value: Any) -> ParameterValue:
         )
     result: ParameterValue = value
     return result
+
+
+def parse_text(parameter: ParameterSpec, text: str) -> ParameterValue:
+    """The value that a text from a command line means for that parameter.
+
+    Raises:
+        PipelineDefinitionError: the text is no such value.
+    """
+    kind = type(parameter.default)
+    try:
+        if kind is bool:
+            return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+        value: ParameterValue = kind(text)
+    except (ValueError, KeyError):
+        raise PipelineDefinitionError(
+            f"Expected type of the pipeline parameter {parameter.name} is {kind.__name__}, "
+            f"but the value is {text!r}"
+        ) from None
+    return value

@@ -1,0 +1,206 @@
+"""Running a pipeline in this process, through the same DAG that Airflow would run.
+
+The Airflow that does it has a home and a metadata database of its own, so it neither needs nor
+touches one that is installed here. The database starts as a copy of an empty one that is made once.
+:func:`prepare_environment` has to be called before anything imports Airflow.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_aml.definition.spec import PipelineSpec
+from airflow_aml.errors import AirflowAmlError
+from airflow_aml.workspace import layout
+
+if TYPE_CHECKING:
+    from airflow.models.dagrun import DagRun
+    from airflow_aml.workspace.home import Home
+
+_STEP_STATUS = {"success": "Finished", "skipped": "Reused", "failed": "Failed"}
+
+
+@dataclass(frozen=True)
+class StepOutcome:
+    """How one step of a run ended (architecture 9). Times are in seconds."""
+
+    name: str
+    task_id: str
+    status: str
+    reason: str = ""
+    seconds: float = 0.0
+    saved_seconds: float = 0.0
+    outputs: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How a run ended (architecture 9)."""
+
+    run_id: str
+    status: str
+    seconds: float
+    saved_seconds: float
+    steps: list[StepOutcome]
+
+
+@contextmanager
+def airflow_home(workspace: Path) -> Iterator[Path]:
+    """An Airflow home for one run, in the environment of this process; removed at the end.
+
+    Raises:
+        AirflowAmlError: Airflow is imported already, so that it would use another home.
+    """
+    if "airflow.settings" in sys.modules:
+        raise AirflowAmlError("Airflow was imported before its home for this run was made.")
+    engine = workspace / "engine"
+    home = engine / f"run-{os.getpid()}-{time.time_ns():x}"
+    (home / "dags").mkdir(parents=True)
+    empty = engine / f"empty-{version('apache-airflow-core')}.db"
+    if empty.exists():
+        shutil.copyfile(empty, home / "airflow.db")
+    before = dict(os.environ)
+    os.environ.update(_settings(home, before))
+    try:
+        if not empty.exists():
+            _make_database(home, empty)
+        yield home
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _settings(home: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    settings = {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(home / "bundles"),
+    }
+    config = Path(environ.get("AIRFLOW_HOME", "~/airflow")).expanduser() / "airflow.cfg"
+    if "AIRFLOW_CONFIG" not in environ and config.exists():
+        settings["AIRFLOW_CONFIG"] = str(config)
+    return settings
+
+
+def _make_database(home: Path, empty: Path) -> None:
+    from airflow.utils.db import initdb
+
+    initdb()
+    from airflow import settings
+
+    settings.engine.dispose()
+    temporary = empty.with_suffix(f".{os.getpid()}")
+    shutil.copyfile(home / "airflow.db", temporary)
+    temporary.replace(empty)
+
+
+def run_pipeline(
+    spec: PipelineSpec,
+    *,
+    dag_id: str,
+    folder: str,
+    parameters: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    on_step: Callable[[str, str], None],
+) -> RunOutcome:
+    """Runs the pipeline to its end. Only inside :func:`airflow_home`.
+
+    Args:
+        on_step: hears (step name, status) when a step starts and ends.
+    """
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+    from airflow_aml.airflow.factory import build_dag
+    from airflow_aml.airflow.settings import open_workspace
+
+    dag = build_dag(spec, dag_id=dag_id, folder=folder, settings=settings)
+    DagBundlesManager().sync_bundles_to_db()
+    bag = DagBag(collect_dags=False, bundle_name="dags-folder")
+    bag.bag_dag(dag)
+    sync_bag_to_db(bag, "dags-folder", None)
+    started = time.monotonic()
+    names = {node.id: node.name for node in spec.nodes}
+    with _listening(names, on_step):
+        run = dag.test(run_conf=dict(parameters))
+    seconds = time.monotonic() - started
+    return _outcome(spec, run, open_workspace(spec.workspace), dag_id, seconds)
+
+
+@contextmanager
+def _listening(names: Mapping[str, str], on_step: Callable[[str, str], None]) -> Iterator[None]:
+    from airflow.listeners import hookimpl
+    from airflow.listeners.listener import get_listener_manager
+
+    class Steps:
+        @hookimpl
+        def on_task_instance_running(self, previous_state: Any, task_instance: Any) -> None:
+            self._tell(task_instance, "Running")
+
+        @hookimpl
+        def on_task_instance_success(self, previous_state: Any, task_instance: Any) -> None:
+            self._tell(task_instance, "Finished")
+
+        @hookimpl
+        def on_task_instance_failed(
+            self, previous_state: Any, task_instance: Any, error: Any
+        ) -> None:
+            self._tell(task_instance, "Failed")
+
+        def _tell(self, task_instance: Any, status: str) -> None:
+            if task_instance.task_id in names:
+                on_step(names[task_instance.task_id], status)
+
+    listener = Steps()
+    manager = get_listener_manager()
+    manager.add_listener(listener)
+    try:
+        yield
+    finally:
+        manager.pm.unregister(listener)
+
+
+def _outcome(spec: PipelineSpec, run: DagRun, home: Home, dag_id: str, seconds: float) -> RunOutcome:
+    run_id = layout.pipeline_run_id(home.uuid, dag_id, run.run_id)
+    tasks = {ti.task_id: ti for ti in run.get_task_instances()}
+    markers = home.path(layout.run(run_id)) / "failed"
+    steps = []
+    for node in spec.nodes:
+        ti = tasks.get(node.id)
+        status = _STEP_STATUS.get(str(ti.state) if ti else "", "NotStarted")
+        result = (ti.xcom_pull(task_ids=node.id) if ti and status == "Finished" else None) or {}
+        marker = markers / node.id
+        reason = result.get("reason", "")
+        if status == "Failed" and marker.exists():
+            reason = marker.read_text(encoding="utf-8")
+        outputs = {}
+        for output in node.outputs:
+            reference = ti.xcom_pull(task_ids=node.id, key=output.name) if ti else None
+            if reference:
+                outputs[output.name] = reference["uri"]
+        steps.append(
+            StepOutcome(
+                node.name,
+                node.id,
+                status,
+                reason,
+                result.get("seconds", 0.0),
+                result.get("saved_seconds", 0.0),
+                outputs,
+            )
+        )
+    saved = sum(step.saved_seconds for step in steps)
+    status = "Finished" if str(run.state) == "success" else "Failed"
+    return RunOutcome(run_id, status, round(seconds, 3), saved, steps)

@@ -1,0 +1,125 @@
+"""``airflow-aml run``: runs a pipeline in this process, through the same DAG."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import IO, TYPE_CHECKING, Any
+
+from airflow_aml.cli.files import one_pipeline
+from airflow_aml.definition.declarations import Declaration
+from airflow_aml.definition.loading import load_file
+from airflow_aml.definition.parameters import parse_text
+from airflow_aml.definition.spec import PipelineSpec
+from airflow_aml.errors import UserErrorException
+from airflow_aml.workspace.home import WORKSPACE_VARIABLE, default_url, open_home
+
+if TYPE_CHECKING:
+    from airflow_aml.airflow.inprocess import RunOutcome
+
+
+def add_run(verbs: Any) -> None:
+    """Adds ``run FILE``."""
+    parser = verbs.add_parser("run", help="run a pipeline in this process")
+    parser.add_argument("file", metavar="FILE")
+    parser.add_argument("--name", help="which pipeline, where the file declares several")
+    parser.add_argument(
+        "-p", "--parameter", action="append", default=[], metavar="NAME=VALUE", help="a parameter"
+    )
+    parser.add_argument("--experiment", help="the run's experiment; the pipeline's id by default")
+    parser.add_argument(
+        "--continue-on-step-failure", action="store_true", help="let independent branches go on"
+    )
+    parser.add_argument("--json", action="store_true", help="end with one JSON object")
+    parser.set_defaults(verb=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    url = default_url(os.environ)
+    home = open_home(url)
+    os.environ[WORKSPACE_VARIABLE] = url
+    from airflow_aml.airflow.inprocess import airflow_home
+
+    with _answer_stream() as answer, airflow_home(home.root):
+        dag_id, declaration = one_pipeline(load_file(arguments.file), arguments.name)
+        spec = declaration.pipeline.spec
+        parameters = {**declaration.parameters, **given_parameters(spec, arguments.parameter)}
+        outcome = _run_declared(dag_id, declaration, parameters, arguments)
+        if arguments.json:
+            answer.write(json.dumps(asdict(outcome)) + "\n")
+        else:
+            _print_outcome(outcome, answer)
+    return 0 if outcome.status == "Finished" else 1
+
+
+def _run_declared(
+    dag_id: str, declaration: Declaration, parameters: dict[str, Any], arguments: argparse.Namespace
+) -> RunOutcome:
+    from airflow_aml.airflow.inprocess import run_pipeline
+
+    settings = dict(declaration.options)
+    if arguments.experiment:
+        settings["experiment_name"] = arguments.experiment
+    if arguments.continue_on_step_failure:
+        settings["continue_on_step_failure"] = True
+    return run_pipeline(
+        declaration.pipeline.spec,
+        dag_id=dag_id,
+        folder=declaration.pipeline.folder,
+        parameters=parameters,
+        settings=settings,
+        on_step=lambda name, status: print(f"{status:>9}  {name}", file=sys.stderr),
+    )
+
+
+def given_parameters(spec: PipelineSpec, pairs: list[str]) -> dict[str, Any]:
+    """``NAME=VALUE`` texts as values of the parameters' types.
+
+    Raises:
+        UserErrorException: not such a pair, an unknown name, or a text that is no such value.
+    """
+    known = {parameter.name: parameter for parameter in spec.parameters}
+    values = {}
+    for pair in pairs:
+        name, separator, text = pair.partition("=")
+        if not separator:
+            raise UserErrorException(f"-p takes NAME=VALUE, not {pair!r}.")
+        if name not in known:
+            raise UserErrorException(
+                f"Pipeline parameter with name {name} does not exist",
+                hint=f"This pipeline has {', '.join(sorted(known)) or 'none'}.",
+            )
+        values[name] = parse_text(known[name], text)
+    return values
+
+
+@contextmanager
+def _answer_stream() -> Iterator[IO[str]]:
+    """Where the answer goes: stdout, while everything else that writes there goes to stderr."""
+    sys.stdout.flush()
+    descriptor = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with open(descriptor, "w", encoding="utf-8", closefd=False) as stream:
+            yield stream
+    finally:
+        sys.stdout.flush()
+        os.dup2(descriptor, 1)
+        os.close(descriptor)
+
+
+def _print_outcome(outcome: RunOutcome, stream: IO[str]) -> None:
+    width = max([len(step.name) for step in outcome.steps], default=0)
+    for step in outcome.steps:
+        line = f"{step.status:>10}  {step.name:<{width}}  {step.seconds:8.2f} s"
+        print(line.rstrip(), file=stream)
+        if step.status == "Failed":
+            print("\n".join(f"            {text}" for text in step.reason.splitlines()), file=stream)
+        for name, uri in step.outputs.items():
+            print(f"            {name}: {uri}", file=stream)
+    print(f"{outcome.status} in {outcome.seconds:.1f} s, run {outcome.run_id}", file=stream)

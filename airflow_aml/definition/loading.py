@@ -1,0 +1,91 @@
+"""Reading a pipeline file outside Airflow: what does it declare?"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from contextlib import contextmanager
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from typing import Iterator, List, Optional
+
+from airflow_aml.definition.declarations import Declarations
+from airflow_aml.definition.engine import using
+from airflow_aml.definition.names import slug
+from airflow_aml.definition.origin import loading
+from airflow_aml.errors import AirflowAmlError, UserErrorException
+
+_MARKS = (b"Pipeline", b"airflow_aml")
+
+
+def load_file(path: str, root: Optional[str] = None) -> Declarations:
+    """Executes a pipeline file and returns what it declares. Nothing runs.
+
+    Args:
+        root: the folder that ids start at; the file's own by default.
+
+    Raises:
+        UserErrorException: the file cannot be read, raises, or ends the program.
+    """
+    path = os.path.abspath(path)
+    folder = os.path.dirname(path)
+    if not os.path.isfile(path):
+        raise UserErrorException(f"there is no file {path}.")
+    declarations = Declarations(path, os.path.abspath(root) if root else folder)
+    name = f"airflow_aml_loaded_{slug(declarations.stem)}"
+    loader = SourceFileLoader(name, path)
+    spec = spec_from_loader(name, loader)
+    assert spec is not None
+    module = module_from_spec(spec)
+    try:
+        with loading(path), using(declarations), _importable([folder, root or folder]):
+            sys.modules[name] = module
+            loader.exec_module(module)
+    except AirflowAmlError as error:
+        raise UserErrorException(str(error), where=os.path.basename(path)) from error
+    except (Exception, SystemExit) as error:
+        line = traceback.extract_tb(error.__traceback__)[-1]
+        raise UserErrorException(
+            f"{type(error).__name__}: {error} ({os.path.basename(line.filename)}:{line.lineno}).",
+            where=os.path.basename(path),
+        ) from error
+    finally:
+        sys.modules.pop(name, None)
+    return declarations
+
+
+def pipeline_files(path: str) -> Iterator[str]:
+    """The files at or below ``path`` that look as if they declared a pipeline, sorted.
+
+    Raises:
+        UserErrorException: there is nothing at ``path``.
+    """
+    if os.path.isfile(path):
+        yield path
+        return
+    if not os.path.isdir(path):
+        raise UserErrorException(f"there is no file or folder {path}.")
+    for folder, folders, files in os.walk(path):
+        folders[:] = sorted(f for f in folders if not f.startswith(".") and f != "__pycache__")
+        for name in sorted(files):
+            full = os.path.join(folder, name)
+            if name.endswith(".py") and may_declare(full):
+                yield full
+
+
+def may_declare(path: str) -> bool:
+    """Whether a Python file mentions both this package and a Pipeline."""
+    with open(path, "rb") as file:
+        content = file.read()
+    return all(mark in content for mark in _MARKS)
+
+
+@contextmanager
+def _importable(folders: List[str]) -> Iterator[None]:
+    before = list(sys.path)
+    sys.path[:0] = list(dict.fromkeys(folders))
+    try:
+        yield
+    finally:
+        sys.path[:] = before
