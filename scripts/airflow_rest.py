@@ -19,6 +19,16 @@ class AirflowRestError(RuntimeError):
     """Airflow answered with an error; the text carries its answer."""
 
 
+def log_lines(message: Document | str) -> Iterator[str]:
+    """One message of a task log as text: what it says, then the errors it carries."""
+    if isinstance(message, str):
+        yield message
+        return
+    yield str(message.get("event", ""))
+    for error in message.get("error_detail") or []:
+        yield f"{error['exc_type']}: {error['exc_value']}"
+
+
 class AirflowRest:
     """A client that logs in by itself and reads every page of a list."""
 
@@ -86,10 +96,7 @@ class AirflowRest:
         """The lines of a task's log, as text."""
         task = f"{self._run_path(dag_id, run_id)}/taskInstances/{quote(task_id)}"
         answer = self._call("GET", f"{task}/logs/{attempt}?full_content=true")
-        return "\n".join(
-            line if isinstance(line, str) else str(line.get("event", ""))
-            for line in answer["content"]
-        )
+        return "\n".join(text for line in answer["content"] for text in log_lines(line))
 
     # -- waiting -----------------------------------------------------------------------------------
 
