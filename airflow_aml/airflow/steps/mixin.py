@@ -52,7 +52,7 @@ class AmlStepMixin(_Native):
     step_run: StepRun | None = None
     job: StepJob | None = None
 
-    def configure(self, job: StepJob, job_file: Path) -> None:
+    def configure(self, job: StepJob) -> None:
         """Tells the native operator to run the runtime on that job."""
         raise NotImplementedError
 
@@ -78,7 +78,7 @@ class AmlStepMixin(_Native):
         work.mkdir(parents=True)
         lost: Exception | None = None
         try:
-            self.configure(job, job.write())
+            self.configure(job)
             try:
                 super().execute(context)
             except AirflowException as error:
