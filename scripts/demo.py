@@ -20,6 +20,7 @@ from scripts.local_airflow import AirflowDiedError, LocalAirflow
 TAG = "azureml-v1"
 PARAMETER = "regularization"
 OTHER_VALUE = 0.1
+WAITING_STATES = {None, "scheduled", "queued"}
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,8 @@ def task_id_of(airflow: LocalAirflow, dag_id: str, step_name: str) -> str:
 
 
 def tell(task: dict[str, Any]) -> None:
-    """One line for a task whose state changed."""
-    if task["state"] is None:
+    """One line for a task that began to run or ended."""
+    if task["state"] in WAITING_STATES:
         return
     seconds = f"{task['duration']:6.1f} s" if task["duration"] is not None else ""
     print(f"    {task['task_display_name']:<12} {task['state']:<10} {seconds}".rstrip(), flush=True)
