@@ -10,6 +10,11 @@ if sys.version_info < (3, 8):  # noqa: UP036 - steps bring their own interpreter
     )
     sys.exit(121)
 
+import os
+
 from airflow_aml.runtime.entry import main
 
-sys.exit(main(sys.argv[1:]))
+CODE = main(sys.argv[1:])
+sys.stderr.flush()
+# Nothing is left to be taken down, and taking it down takes as long as starting a small script.
+os._exit(CODE)

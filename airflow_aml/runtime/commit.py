@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Callable, Dict, List, Optional
 
 from airflow_aml.errors import AirflowAmlError, UserErrorException, WorkspaceException
 from airflow_aml.runtime.contents import copy, keep_matching, make_read_only, own
-from airflow_aml.runtime.job import CommittedOutput, JobOutput, StepJob
+from airflow_aml.runtime.job import JobOutput, StepJob
+from airflow_aml.runtime.keep import move, partial_path
+from airflow_aml.runtime.report import CommittedOutput
 from airflow_aml.runtime.stage import Staged, remove
 from airflow_aml.runtime.views import View
-from airflow_aml.workspace.home import uri_of_path
 from airflow_aml.workspace.manifests import Manifest, build
+from airflow_aml.workspace.uris import uri_of_path
 
 Check = Callable[[], None]
 Warn = Callable[[str], None]
@@ -98,41 +99,9 @@ def _finish(job: StepJob, prepared: List[_Prepared], made: List[str]) -> Dict[st
     return committed
 
 
-def discard_staging(job: StepJob) -> None:
-    """Removes what a failed attempt wrote."""
-    for output in job.outputs:
-        remove(output.staging)
-        remove(_partial(job, output))
-    close_staging(job)
-
-
-def close_staging(job: StepJob) -> None:
-    """Removes the attempt's own staging folder, which is empty by now."""
-    for folder in {os.path.dirname(output.staging) for output in job.outputs}:
-        if os.path.basename(folder) == job.attempt:
-            with suppress(OSError):
-                os.rmdir(folder)
-
-
-def keep_files(job: StepJob, source: str, warn: Warn) -> None:
-    """Moves what the script left in ``./outputs`` to where the run keeps it."""
-    left = os.path.join(source, "outputs")
-    try:
-        if not any(files for _, _, files in os.walk(left)):
-            return
-        remove(job.kept)
-        os.makedirs(os.path.dirname(job.kept), exist_ok=True)
-        if not _move(left, job.kept):
-            partial = f"{job.kept}.partial-{job.attempt}"
-            copy(os.fsencode(left), os.fsencode(partial), lambda: None)
-            os.rename(partial, job.kept)
-    except (OSError, AirflowAmlError) as error:
-        warn(f"What the script left in ./outputs could not be kept: {error}")
-
-
 def _collect(staged: Staged) -> None:
     for place, staging in staged.written_elsewhere:
-        if os.path.lexists(place) and not _move(place, staging):
+        if os.path.lexists(place) and not move(place, staging):
             copy(os.fsencode(place), os.fsencode(staging), lambda: None)
 
 
@@ -174,13 +143,9 @@ def _stand_in(output: JobOutput, warn: Warn) -> None:
     os.makedirs(output.staging)
 
 
-def _partial(job: StepJob, output: JobOutput) -> str:
-    return f"{output.destination}.partial-{job.attempt}"
-
-
 def _bring(job: StepJob, each: _Prepared, check: Check) -> str:
     """Copies an output to its destination's disk, so that a rename can finish the work."""
-    partial = _partial(job, each.output)
+    partial = partial_path(job, each.output)
     remove(partial)
     try:
         copy(os.fsencode(each.path), os.fsencode(partial), check)
@@ -198,7 +163,7 @@ def _settle(job: StepJob, each: _Prepared, made: List[str]) -> str:
         place = each.output.destination + (f"~{number}" if number > 1 else "")
         if _claim(place, os.path.isdir(each.path)):
             made.append(place)
-            if not _move(each.path, place):
+            if not move(each.path, place):
                 each.path = _bring(job, each, lambda: None)
                 os.rename(each.path, place)
             return place
@@ -230,16 +195,6 @@ def _holds(place: str, each: _Prepared) -> bool:
         return build(place) == each.manifest
     except (OSError, AirflowAmlError):
         return False
-
-
-def _move(source: str, target: str) -> bool:
-    try:
-        os.rename(source, target)
-    except OSError as error:
-        if error.errno == errno.EXDEV:
-            return False
-        raise
-    return True
 
 
 class _Naming:

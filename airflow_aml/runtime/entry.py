@@ -6,14 +6,18 @@ import os
 import signal
 import sys
 import time
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple
 
 from airflow_aml.errors import AirflowAmlError, UserErrorException
 from airflow_aml.runtime import argv, environment
-from airflow_aml.runtime.job import RUNTIME_ERROR, CommittedOutput, StepJob, StepReport
+from airflow_aml.runtime.job import RUNTIME_ERROR, StepJob
+from airflow_aml.runtime.keep import close_staging, discard_staging, keep_files
 from airflow_aml.runtime.process import Ended, run_script
 from airflow_aml.runtime.stage import Staged, prepare, remove
 from airflow_aml.runtime.stopping import Stop, StopRequested
+
+if TYPE_CHECKING:
+    from airflow_aml.runtime.report import CommittedOutput, StepReport
 
 WATCH_STDIN = "--watch-stdin"
 
@@ -35,9 +39,11 @@ def main(arguments: Sequence[str]) -> int:
     try:
         job = StepJob.read(paths[0])
     except (OSError, ValueError, AirflowAmlError) as error:
+        from airflow_aml.runtime.report import StepReport
+
         report = StepReport("error", message=f"the job {paths[0]} cannot be read: {error}")
     else:
-        report_path = os.fspath(job.report_path)
+        report_path = os.path.join(job.work, "report.json")
         report = run(job, stop)
     try:
         report.write(report_path)
@@ -117,23 +123,35 @@ class _Attempt:
             attempt=job.attempt,
             stop=self._stop,
             kill_after=job.kill_after,
+            meanwhile=self._load_the_rest,
         )
         self._warnings.extend(ended.warnings)
         return self._after(staged, ended)
 
     def _after(self, staged: Staged, ended: Ended) -> StepReport:
-        from airflow_aml.runtime.commit import close_staging, commit_outputs, keep_files
-
         started = time.monotonic()
         keep_files(self._job, staged.source, self._warnings.append)
         self._stop.check()
         if ended.exit_code != 0:
             return self.report("script_failed", _failure(self._job, ended.exit_code))
-        outputs = commit_outputs(self._job, staged, self._stop.check, self._warnings.append)
+        outputs = self._commit(staged) if self._job.outputs else {}
         self._committed = True
-        close_staging(self._job)
         self._commit_seconds = time.monotonic() - started
         return self.report("finished", outputs=outputs)
+
+    def _commit(self, staged: Staged) -> Dict[str, CommittedOutput]:
+        from airflow_aml.runtime.commit import commit_outputs
+
+        outputs = commit_outputs(self._job, staged, self._stop.check, self._warnings.append)
+        close_staging(self._job)
+        return outputs
+
+    def _load_the_rest(self) -> None:
+        # The script takes longer to start than this takes to import.
+        import airflow_aml.runtime.report
+
+        if self._job.outputs:
+            import airflow_aml.runtime.commit  # noqa: F401
 
     def report(
         self,
@@ -144,6 +162,8 @@ class _Attempt:
         outputs: Optional[Dict[str, CommittedOutput]] = None,
     ) -> StepReport:
         """The report of an attempt that ends now."""
+        from airflow_aml.runtime.report import StepReport
+
         ended = self._ended
         return StepReport(
             outcome,
@@ -165,8 +185,6 @@ class _Attempt:
             for link in self._staged.links if self._staged else ():
                 remove(link)
             if not self._committed:
-                from airflow_aml.runtime.commit import discard_staging
-
                 discard_staging(self._job)
         except OSError as error:
             _say(f"something could not be removed: {error}")

@@ -11,11 +11,29 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Dict, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple, Union
 
 from airflow_aml.codec import decode, encode
-from airflow_aml.workspace.manifests import Manifest
+
+if TYPE_CHECKING:
+    from pathlib import Path  # every step pays for what is imported here
+
+    from airflow_aml.runtime.report import CommittedOutput, StepReport
+
+__all__ = [
+    "COOKIE",
+    "JOB_VERSION",
+    "RUNTIME_ERROR",
+    "CommittedOutput",
+    "InputRef",
+    "JobArgument",
+    "JobInput",
+    "JobOutput",
+    "OutputRef",
+    "StepJob",
+    "StepReport",
+    "Text",
+]
 
 JOB_VERSION = 1
 
@@ -140,10 +158,14 @@ class StepJob:
     @property
     def report_path(self) -> Path:
         """Where the runtime writes its answer."""
+        from pathlib import Path
+
         return Path(self.work, "report.json")
 
     def write(self) -> Path:
         """Writes the job to its work folder and returns the file's path."""
+        from pathlib import Path
+
         path = Path(self.work, "job.json")
         path.write_text(json.dumps(encode(self)), encoding="utf-8")
         return path
@@ -151,67 +173,14 @@ class StepJob:
     @staticmethod
     def read(path: Union[str, os.PathLike[str]]) -> StepJob:
         """The job in that file."""
-        return decode(StepJob, json.loads(Path(path).read_text(encoding="utf-8")))
+        with open(path, encoding="utf-8") as stream:
+            return decode(StepJob, json.load(stream))
 
 
-@dataclass(frozen=True)
-class CommittedOutput:
-    """An output after its commit: where it is (``file:///...``) and what it holds."""
+def __getattr__(name: str) -> Any:
+    # The runtime starts the script before it loads what it only needs afterwards.
+    if name in ("CommittedOutput", "StepReport"):
+        from airflow_aml.runtime import report
 
-    uri: str
-    manifest: Manifest
-
-    @property
-    def reference(self) -> Dict[str, Union[str, int]]:
-        """The XCom value that downstream steps read (architecture 4.4)."""
-        return {
-            "uri": self.uri,
-            "digest": self.manifest.digest,
-            "files": len(self.manifest.files),
-            "bytes": self.manifest.bytes,
-        }
-
-
-@dataclass(frozen=True)
-class StepReport:
-    """How one attempt ended.
-
-    Attributes:
-        outcome: ``finished``; ``script_failed`` (not worth a retry); ``stopped`` (a signal or the
-            end of the parent); ``error`` (the runtime could not do its part: worth a retry, unless
-            ``fatal``).
-        exit_code: of the script; negative: the signal that ended it; None: it never started.
-        command: argv as the script saw it.
-        seconds: wall clock of the script alone; staging and commit have their own beside it.
-        stderr_tail: the last lines that the script wrote to stderr.
-        warnings: what the author should know (an output left empty, processes left behind).
-    """
-
-    outcome: str
-    exit_code: Optional[int] = None
-    command: Tuple[str, ...] = ()
-    seconds: float = 0.0
-    staging_seconds: float = 0.0
-    commit_seconds: float = 0.0
-    message: str = ""
-    fatal: bool = False
-    stderr_tail: Tuple[str, ...] = ()
-    warnings: Tuple[str, ...] = ()
-    outputs: Dict[str, CommittedOutput] = field(default_factory=dict)
-    version: int = JOB_VERSION
-
-    def write(self, path: Union[str, os.PathLike[str]]) -> None:
-        """Writes the report atomically: a reader sees all of it or none."""
-        target = Path(path)
-        temporary = target.with_suffix(".tmp")
-        temporary.write_text(json.dumps(encode(self)), encoding="utf-8")
-        os.replace(temporary, target)
-
-    @staticmethod
-    def read(path: Union[str, os.PathLike[str]]) -> StepReport:
-        """The report in that file.
-
-        Raises:
-            FileNotFoundError: the runtime was lost before it could write one.
-        """
-        return decode(StepReport, json.loads(Path(path).read_text(encoding="utf-8")))
+        return getattr(report, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

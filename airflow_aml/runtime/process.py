@@ -9,8 +9,7 @@ import signal
 import subprocess
 import time
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from airflow_aml.errors import UserErrorException
 from airflow_aml.runtime.stopping import Stop
@@ -28,8 +27,7 @@ _DRAIN = 0.5
 _HEARTBEAT = 5.0
 
 
-@dataclass(frozen=True)
-class Ended:
+class Ended(NamedTuple):
     """How the script ended: its exit code, negative for the signal that ended it."""
 
     exit_code: int
@@ -46,12 +44,14 @@ def run_script(
     attempt: str,
     stop: Stop,
     kill_after: float,
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> Ended:
     """Runs the command in a session of its own until it and all of its processes have ended.
 
     Its output goes to this process's own stdout and stderr, in whole lines, as raw bytes. When
     ``stop`` is requested its group gets SIGTERM, and SIGKILL ``kill_after`` seconds later. What
-    is still alive after the script itself ended is ended too, with a warning.
+    is still alive after the script itself ended is ended too, with a warning. ``meanwhile`` is
+    called once while the script starts.
 
     Raises:
         UserErrorException: the command cannot be started.
@@ -73,7 +73,9 @@ def run_script(
             f"the script cannot be started with {command[0]}: {error}.",
             hint="Check the interpreter of the step's environment and the length of its arguments.",
         ) from error
-    return _Script(process, attempt, stop, kill_after, started).follow()
+    script = _Script(process, attempt, stop, kill_after, started)
+    meanwhile()
+    return script.follow()
 
 
 class _Stream:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
-from typing import Callable, Dict, List, Tuple
+from typing import Callable, Dict, List, NamedTuple, Tuple
 
 from airflow_aml.errors import UserErrorException
 from airflow_aml.runtime import inputs
 from airflow_aml.runtime.job import JobOutput, StepJob
-from airflow_aml.workspace.archive import extract
+from airflow_aml.workspace.unpack import extract
 
 KEPT_FOLDERS = ("outputs", "logs")
 
 
-@dataclass(frozen=True)
-class Staged:
+class Staged(NamedTuple):
     """A step that is ready to run.
 
     Attributes:
@@ -27,10 +25,10 @@ class Staged:
     """
 
     source: str
-    inputs: Dict[str, str] = field(default_factory=dict)
-    outputs: Dict[str, str] = field(default_factory=dict)
-    written_elsewhere: List[Tuple[str, str]] = field(default_factory=list)
-    links: List[str] = field(default_factory=list)
+    inputs: Dict[str, str]
+    outputs: Dict[str, str]
+    written_elsewhere: List[Tuple[str, str]]
+    links: List[str]
 
 
 def prepare(job: StepJob, check: Callable[[], None], warn: Callable[[str], None]) -> Staged:
@@ -51,7 +49,7 @@ def prepare(job: StepJob, check: Callable[[], None], warn: Callable[[str], None]
     for name in KEPT_FOLDERS:
         os.makedirs(os.path.join(source, name), exist_ok=True)
     check()
-    staged = Staged(source)
+    staged = Staged(source, {}, {}, [], [])
     for port in job.inputs:
         path = inputs.resolve(port, _farm(job, port.name), check)
         if port.path_on_compute and port.mode != "direct":

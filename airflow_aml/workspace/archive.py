@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, List, NamedTuple, Optional, Union
+from typing import TYPE_CHECKING, List, NamedTuple, Optional
 
 from airflow_aml.errors import SnapshotException
+from airflow_aml.workspace.unpack import EXECUTABLE
 
 if TYPE_CHECKING:
     from pathlib import Path
     from zipfile import ZipFile, ZipInfo
-
-EXECUTABLE = 0o100
 
 _BUFFER_SIZE = 1 << 20
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -107,35 +106,6 @@ def _is_executable(entry: ZipInfo) -> bool:
     return bool((entry.external_attr >> 16) & EXECUTABLE)
 
 
-def extract(zip_path: Union[str, os.PathLike[str]], target: Union[str, os.PathLike[str]]) -> None:
-    """Writes a snapshot's files into the folder ``target``, which is made if need be.
-
-    Raises:
-        SnapshotException: the zip is missing or damaged, or an entry of it would lie elsewhere.
-    """
-    from zipfile import BadZipFile, ZipFile
-
-    base = os.path.abspath(target)
-    os.makedirs(base, exist_ok=True)
-    made = {base}
-    try:
-        with ZipFile(zip_path) as archive:
-            for entry in archive.infolist():
-                place = _place(base, entry.filename, zip_path)
-                parent = place if entry.is_dir() else os.path.dirname(place)
-                if parent not in made:
-                    os.makedirs(parent, exist_ok=True)
-                    made.add(parent)
-                if not entry.is_dir():
-                    _write_entry(archive, entry, place)
-    except (FileNotFoundError, BadZipFile, EOFError) as error:
-        raise SnapshotException(
-            f"the snapshot cannot be read: {error}.",
-            where=os.fspath(zip_path),
-            hint="Run the pipeline again: it stores the source folder anew.",
-        ) from error
-
-
 def unreadable(source: str, error: OSError) -> SnapshotException:
     """What to raise when a file of a source folder cannot be read."""
     name = error.filename
@@ -145,24 +115,3 @@ def unreadable(source: str, error: OSError) -> SnapshotException:
         where=source,
         hint="Make it readable, or list it in .amlignore.",
     )
-
-
-def _place(base: str, name: str, zip_path: Union[str, os.PathLike[str]]) -> str:
-    parts = name.split("/")
-    if name.startswith("/") or ".." in parts or "\0" in name or not name:
-        raise SnapshotException(
-            f"the entry {name!r} would be written outside of the source folder.",
-            where=os.fspath(zip_path),
-        )
-    return os.path.join(base, *parts)
-
-
-def _write_entry(archive: ZipFile, entry: ZipInfo, place: str) -> None:
-    mode = 0o777 if _is_executable(entry) else 0o666
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    with archive.open(entry) as source, open(os.open(place, flags, mode), "wb") as target:
-        while True:
-            data = source.read(_BUFFER_SIZE)
-            if not data:
-                break
-            target.write(data)

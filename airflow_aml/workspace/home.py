@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Mapping, Optional, Union
+from typing import Any, Mapping, Optional
 
 from airflow_aml.errors import NotServedError, WorkspaceException
 from airflow_aml.workspace.documents import create_json, read_json
 from airflow_aml.workspace.layout import LAYOUT_VERSION, WORKSPACE_DOCUMENT
+from airflow_aml.workspace.uris import path_of_uri, uri_of_path
+
+__all__ = ["Home", "default_url", "open_home", "path_of_uri", "uri_of_path"]
 
 WORKSPACE_VARIABLE = "AIRFLOW__AML__WORKSPACE"
 
@@ -85,38 +88,6 @@ def default_url(environ: Mapping[str, str]) -> str:
         return configured
     airflow_home = environ.get("AIRFLOW_HOME") or "~/airflow"
     return uri_of_path(os.path.join(os.path.abspath(os.path.expanduser(airflow_home)), "aml"))
-
-
-def path_of_uri(uri: str) -> str:
-    """The local path that a ``file:`` URI names.
-
-    Raises:
-        NotServedError: it is another kind of URI.
-        WorkspaceException: it names another machine, or no absolute path.
-    """
-    from urllib.parse import unquote_to_bytes
-
-    scheme, separator, rest = uri.partition(":")
-    if not separator or scheme.lower() != "file":
-        raise NotServedError(f"{uri!r} is not a file: URI.")
-    if rest.startswith("//"):
-        host, slash, path = rest[2:].partition("/")
-        if host not in ("", "localhost"):
-            raise WorkspaceException(
-                f"{uri!r} names the machine {host!r}.",
-                hint="A file: URI of this machine has three slashes: file:///folder.",
-            )
-        rest = slash + path
-    if not rest.startswith("/"):
-        raise WorkspaceException(f"{uri!r} holds no absolute path.")
-    return os.fsdecode(unquote_to_bytes(rest))
-
-
-def uri_of_path(path: Union[str, os.PathLike[str]]) -> str:
-    """The ``file:`` URI of an absolute local path; :func:`path_of_uri` gives the path back."""
-    from urllib.parse import quote_from_bytes
-
-    return "file://" + quote_from_bytes(os.fsencode(path), safe="/~")
 
 
 def _root(url: str) -> str:

@@ -6,10 +6,6 @@ import os
 from dataclasses import dataclass
 from typing import Tuple, Union
 
-from airflow_aml.errors import UserErrorException
-from airflow_aml.workspace.digests import BUFFER_SIZE, digest_record, measure_file
-from airflow_aml.workspace.tree import walk
-
 MANIFEST_VERSION = 1
 
 
@@ -47,6 +43,10 @@ def build(place: Union[str, os.PathLike[str]]) -> Manifest:
             circle, a pipe or socket, a name that is not UTF-8.
         OSError: something in it cannot be read.
     """
+    from airflow_aml.errors import UserErrorException
+    from airflow_aml.workspace.digests import BUFFER_SIZE, measure_file
+    from airflow_aml.workspace.tree import walk
+
     buffer = bytearray(BUFFER_SIZE)
     if not os.path.isdir(place):
         digest, size = measure_file(place, buffer=buffer)
@@ -64,6 +64,8 @@ def build(place: Union[str, os.PathLike[str]]) -> Manifest:
 
 def of_files(files: Tuple[FileEntry, ...]) -> Manifest:
     """The manifest of these entries, which are sorted by path."""
+    from airflow_aml.workspace.digests import digest_record
+
     digest = digest_record(
         ["manifest", MANIFEST_VERSION, *((each.path, each.digest) for each in files)]
     )

@@ -14,10 +14,11 @@ from typing import Any, FrozenSet, Iterable, List, Tuple, Union
 
 from airflow_aml.errors import SnapshotException
 from airflow_aml.workspace import layout
-from airflow_aml.workspace.archive import EXECUTABLE, Row, extract, intact, store, unreadable
+from airflow_aml.workspace.archive import Row, intact, store, unreadable
 from airflow_aml.workspace.digests import BUFFER_SIZE, digest_record, measure_file
 from airflow_aml.workspace.home import Home
 from airflow_aml.workspace.tree import Found, walk
+from airflow_aml.workspace.unpack import EXECUTABLE, extract
 
 __all__ = ["Snapshot", "extract", "take"]
 
