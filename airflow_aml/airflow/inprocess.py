@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
     from airflow_aml.workspace.home import Home
 
+_STEP_LOGGERS = "airflow.task.operators.airflow_aml"
 _STEP_STATUS = {"success": "Finished", "skipped": "Reused", "failed": "Failed"}
 
 
@@ -88,6 +89,9 @@ def _settings(home: Path, environ: Mapping[str, str]) -> dict[str, str]:
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(home / "bundles"),
+        # The steps' own lines, and nothing of the machinery.
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+        "AIRFLOW__LOGGING__NAMESPACE_LEVELS": f"{_STEP_LOGGERS}=INFO",
     }
     config = Path(environ.get("AIRFLOW_HOME", "~/airflow")).expanduser() / "airflow.cfg"
     if "AIRFLOW_CONFIG" not in environ and config.exists():
@@ -142,7 +146,7 @@ def run_pipeline(
 @contextmanager
 def _listening(names: Mapping[str, str], on_step: Callable[[str, str], None]) -> Iterator[None]:
     from airflow.listeners import hookimpl
-    from airflow.listeners.listener import get_listener_manager
+    from airflow.sdk.listener import get_listener_manager
 
     class Steps:
         @hookimpl

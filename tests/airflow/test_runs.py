@@ -1,0 +1,369 @@
+"""Runs: real scripts, started by Airflow's own task runner, and what becomes of their data."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+HEADER = """
+    # airflow dag
+    from airflow_aml import *
+    store = Workspace().get_default_datastore()
+    def step(script, name=None, **options):
+        return PythonScriptStep(script + ".py", name=name or script, source_directory="src", **options)
+"""
+
+WRITER = """
+    import argparse, os
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--out")
+    parser.add_argument("--text", default="hello")
+    args = parser.parse_args()
+    with open(os.path.join(args.out, "data.txt"), "w") as f:
+        f.write(args.text)
+    print("wrote", args.text)
+"""
+
+READER = """
+    import argparse, os
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--in", dest="folder")
+    parser.add_argument("--out")
+    args = parser.parse_args()
+    with open(os.path.join(args.folder, "data.txt")) as f:
+        text = f.read()
+    with open(os.path.join(args.out, "upper.txt"), "w") as f:
+        f.write(text.upper())
+"""
+
+CHAIN = HEADER + """
+    first, second = OutputFileDatasetConfig("first"), OutputFileDatasetConfig("second")
+    text = PipelineParameter("text", "hello")
+    a = step("writer", "a", arguments=["--out", first, "--text", text])
+    b = step("reader", "b", arguments=["--in", first.as_input("data"), "--out", second])
+    p = Pipeline("ws", [b])
+"""
+
+
+@pytest.fixture(autouse=True)
+def scripts(write):
+    """The step scripts that most of these pipelines use."""
+    write("src/writer.py", WRITER)
+    write("src/reader.py", READER)
+
+
+def test_data_passes_between_steps_by_reference(write, one_dag, run_dag, workspace):
+    """The reader gets the writer's committed folder; XComs hold where it is and what it is."""
+    write("p.py", CHAIN)
+
+    ran = run_dag(one_dag())
+
+    assert ran.state == "success"
+    assert (ran.output("b", "second") / "upper.txt").read_text() == "HELLO"
+    reference = ran.xcom("a", "first")
+    assert sorted(reference) == ["bytes", "digest", "files", "uri"]
+    assert (reference["files"], reference["bytes"]) == (1, 5)
+    assert Path(ran.output("a", "first")).is_relative_to(workspace.root / "data")
+    result = ran.xcom("a")
+    assert (result["status"], result["saved_seconds"]) == ("Finished", 0.0)
+    assert result["seconds"] > 0
+
+
+def test_a_parameter_reaches_the_script(write, one_dag, run_dag):
+    """A run's value replaces the default; the rendered command line shows it."""
+    write("p.py", CHAIN)
+
+    ran = run_dag(one_dag(), {"text": "other words"})
+
+    assert (ran.output("b", "second") / "upper.txt").read_text() == "OTHER WORDS"
+
+
+def test_every_run_has_its_own_outputs(write, one_dag, run_dag):
+    """Two runs never share a folder, and equal content has equal digests."""
+    write("p.py", CHAIN)
+    dag = one_dag()
+
+    first, second = run_dag(dag), run_dag(dag)
+
+    assert first.output("a", "first") != second.output("a", "first")
+    assert first.xcom("a", "first")["digest"] == second.xcom("a", "first")["digest"]
+
+
+def test_committed_files_are_read_only(write, one_dag, run_dag):
+    """What a step has handed on cannot be changed by accident."""
+    write("p.py", CHAIN)
+
+    path = run_dag(one_dag()).output("a", "first") / "data.txt"
+
+    assert not path.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH)
+
+
+def test_the_author_chooses_a_place_with_run_id(write, one_dag, run_dag, workspace):
+    """A destination with {run-id} and {output-name} is where the output is committed."""
+    write(
+        "p.py",
+        HEADER
+        + """
+    out = OutputFileDatasetConfig("o", destination=(store, "results/{run-id}/{output-name}"))
+    p = Pipeline("ws", [step("writer", arguments=["--out", out])])
+    """,
+    )
+
+    place = run_dag(one_dag()).output("writer", "o")
+
+    root = workspace.root / "datastores" / "workspaceblobstore" / "results"
+    assert place.is_relative_to(root)
+    assert place.name == "o"
+
+
+def test_a_fixed_place_is_a_view(write, one_dag, run_dag, workspace):
+    """Files there are replaced by name, others kept, and readers use the run's own copy."""
+    write(
+        "p.py",
+        HEADER
+        + """
+    out = OutputFileDatasetConfig("o", destination=(store, "latest"))
+    text = PipelineParameter("text", "one")
+    p = Pipeline("ws", [step("writer", arguments=["--out", out, "--text", text])])
+    """,
+    )
+    view = workspace.root / "datastores" / "workspaceblobstore" / "latest"
+    view.mkdir(parents=True)
+    (view / "kept.txt").write_text("kept")
+    dag = one_dag()
+
+    first = run_dag(dag)
+    second = run_dag(dag, {"text": "two"})
+
+    assert (view / "data.txt").read_text() == "two"
+    assert (view / "kept.txt").read_text() == "kept"
+    assert (first.output("writer", "o") / "data.txt").read_text() == "one"
+    assert (second.output("writer", "o") / "data.txt").read_text() == "two"
+
+
+def test_a_file_edited_during_the_run_changes_nothing_in_it(write, one_dag, run_dag, tmp_path):
+    """Steps use the source folder as it was when the run began."""
+    write("src/vandal.py", f"""
+        open({str(tmp_path / "dags/src/writer.py")!r}, "w").write("raise SystemExit(9)")
+    """)
+    write(
+        "p.py",
+        HEADER
+        + """
+    out = OutputFileDatasetConfig("o")
+    vandal, victim = step("vandal"), step("writer", arguments=["--out", out])
+    victim.run_after(vandal)
+    p = Pipeline("ws", [victim])
+    """,
+    )
+
+    ran = run_dag(one_dag())
+
+    assert ran.state == "success"
+    assert "SystemExit(9)" in (tmp_path / "dags/src/writer.py").read_text()
+
+
+def test_local_files_and_globs_are_inputs(write, one_dag, run_dag):
+    """One file arrives as that file, a folder as that folder, a glob as a folder of its matches."""
+    write("data/a.csv", "a")
+    write("data/b.csv", "b")
+    write("data/c.txt", "c")
+    write("src/show.py", """
+        import os, sys
+        file, folder, matches, out = sys.argv[1:]
+        assert open(file).read() == "a", file
+        assert sorted(os.listdir(folder)) == ["a.csv", "b.csv", "c.txt"]
+        found = sorted(n for _, _, names in os.walk(matches) for n in names)
+        assert found == ["a.csv", "b.csv"], found
+        assert os.environ["AZURE_ML_INPUT_one"] == os.environ["one"] == file
+        assert os.environ["AML_PARAMETER_p"] == "3"
+    """)
+    write(
+        "p.py",
+        HEADER
+        + """
+    def data(path, name):
+        return Dataset.File.from_files(path).as_named_input(name).as_mount()
+    p = Pipeline("ws", [step("show", params={"p": 3}, arguments=[
+        data("data/a.csv", "one"), data("data", "all"), data("data/*.csv", "some"),
+        OutputFileDatasetConfig("o"),
+    ])])
+    """,
+    )
+
+    assert run_dag(one_dag()).state == "success"
+
+
+def test_pipeline_data_paths_do_not_exist_yet(write, one_dag, run_dag):
+    """A PipelineData's parent exists, the path itself does not: v1 scripts make it themselves."""
+    write("src/make.py", """
+        import os, sys
+        path = sys.argv[1]
+        assert path == os.environ["AZUREML_DATAREFERENCE_model"]
+        assert os.path.isdir(os.path.dirname(path)) and not os.path.exists(path)
+        os.makedirs(path)
+        open(os.path.join(path, "m.bin"), "wb").write(b"1234")
+    """)
+    write("src/use.py", """
+        import os, sys
+        assert os.listdir(sys.argv[1]) == ["m.bin"]
+    """)
+    write(
+        "p.py",
+        HEADER
+        + """
+    model = PipelineData("model", datastore=store)
+    make = step("make", arguments=[model], outputs=[model])
+    use = step("use", arguments=[model], inputs=[model])
+    p = Pipeline("ws", [use])
+    """,
+    )
+
+    assert run_dag(one_dag()).state == "success"
+
+
+def test_a_script_that_fails_is_not_retried(write, one_dag, run_dag, capfd):
+    """Exit code and the last lines of stderr are in the error; what waits for it is not started."""
+    write("src/bad.py", """
+        import sys
+        print("useful line", file=sys.stderr)
+        sys.exit(7)
+    """)
+    write(
+        "p.py",
+        HEADER
+        + """
+    bad, later = step("bad"), step("writer", "later")
+    later.run_after(bad)
+    p = Pipeline("ws", [later])
+    """,
+    )
+
+    ran = run_dag(one_dag())
+
+    assert ran.state == "failed"
+    assert (ran.states["bad"], ran.states["later"]) == ("failed", "upstream_failed")
+    assert ran.tries("bad") == 1
+    said = "".join(capfd.readouterr())
+    assert "7" in said
+    assert "useful line" in said
+
+
+def test_a_lost_runtime_is_tried_again(write, one_dag, run_dag, tmp_path):
+    """When the runtime itself is killed, that is no fault of the script: Airflow tries again."""
+    write("src/flaky.py", f"""
+        import os, signal, time
+        flag = {str(tmp_path / "flag")!r}
+        if not os.path.exists(flag):
+            open(flag, "w").close()
+            os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(60)
+    """)
+    write("p.py", HEADER + "    p = Pipeline('ws', [step('flaky')])")
+
+    ran = run_dag(one_dag())
+
+    assert ran.state == "success"
+    assert ran.tries("flaky") == 2
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_continue_on_step_failure(write, one_dag, run_dag, goes_on):
+    """Off, as by default, nothing starts once a step has failed; on, independent branches go on."""
+    write("src/bad.py", "raise SystemExit(1)")
+    write("src/nothing.py", "")
+    write(
+        "p.py",
+        HEADER
+        + f"""
+    bad, slow, other = step("bad"), step("nothing", "slow"), step("nothing", "other")
+    other.run_after(slow)
+    p = Pipeline("ws", [bad, slow, other])
+    p.submit("e", continue_on_step_failure={goes_on})
+    """,
+    )
+
+    ran = run_dag(one_dag())
+
+    assert ran.state == "failed"
+    assert ran.states["bad"] == "failed"
+    assert (ran.states["other"] == "success") == goes_on
+
+
+def test_a_wrong_parameter_fails_the_run_at_its_start(write, one_dag, run_dag):
+    """A value of the wrong type never reaches a script; the text names parameter, type and value."""
+    write("p.py", CHAIN)
+    dag = one_dag()
+
+    with pytest.raises(Exception, match="is not of type 'string'"):
+        run_dag(dag, {"text": 5})
+
+
+def test_an_unknown_key_is_only_a_warning(write, one_dag, run_dag, capfd):
+    """As in v1 over REST: what no parameter has is named and ignored."""
+    write("p.py", CHAIN)
+
+    ran = run_dag(one_dag(), {"txet": "typing error", "_aml": {"experiment": "mine"}})
+
+    assert ran.state == "success"
+    assert "'txet', which is no parameter" in "".join(capfd.readouterr())
+
+
+def test_the_run_is_kept_with_its_plan(write, one_dag, run_dag, workspace):
+    """plan.json holds parameters, experiment and the snapshots that steps use."""
+    write("p.py", CHAIN)
+
+    ran = run_dag(one_dag(), {"text": "x", "_aml": {"experiment": "mine", "tags": {"k": "v"}}})
+
+    run_id = ran.xcom("plan")["pipeline_run_id"]
+    plan = json.loads((workspace.root / "runs" / run_id / "plan.json").read_text())
+    assert plan["parameters"] == {"text": "x"}
+    assert (plan["experiment"], plan["tags"]) == ("mine", {"k": "v"})
+    assert sorted(plan["steps"]) == ["a", "b"]
+
+
+def test_what_a_script_leaves_in_outputs_is_kept(write, one_dag, run_dag, workspace):
+    """v1 kept ./outputs with the run."""
+    write("src/leave.py", """
+        import os
+        open("outputs/note.txt", "w").write(os.environ["AZUREML_RUN_ID"])
+    """)
+    write("p.py", HEADER + "    p = Pipeline('ws', [step('leave')])")
+
+    run_dag(one_dag())
+
+    (note,) = workspace.root.glob("runs/*/steps/*/outputs/note.txt")
+    assert note.read_text() == note.parent.parent.name
+
+
+def test_nothing_is_left_behind(write, one_dag, run_dag, workspace, tmp_path):
+    """Working copies and staging folders are gone after a run, also after a failed one."""
+    write("src/bad.py", "raise SystemExit(1)")
+    write("p.py", CHAIN + '    p2 = step("bad").run_after(b)\n    p.submit("x")\n')
+
+    run_dag(one_dag())
+
+    staged = workspace.root / "staging"
+    assert not staged.exists() or os.listdir(staged) == []
+    scratch = tmp_path / "scratch" / "airflow-aml"
+    assert not scratch.exists() or os.listdir(scratch) == []
+
+
+def test_two_steps_of_one_name_both_run(write, one_dag, run_dag):
+    """v1 allows it; here they are two tasks with two outputs."""
+    write(
+        "p.py",
+        HEADER
+        + """
+    outs = [OutputFileDatasetConfig(), OutputFileDatasetConfig()]
+    p = Pipeline("ws", [step("writer", arguments=["--out", o]) for o in outs])
+    """,
+    )
+
+    ran = run_dag(one_dag())
+
+    assert ran.output("writer", "output_1") != ran.output("writer_2", "output_1")

@@ -1,0 +1,118 @@
+"""PythonScriptStepOperator in a hand-written DAG, beside other operators."""
+
+from __future__ import annotations
+
+import pytest
+
+HEADER = """
+    from airflow.sdk import DAG, Param, task
+    from airflow_aml import Dataset, OutputFileDatasetConfig, PythonScriptStepOperator
+    def step(script, **options):
+        options.setdefault("task_id", script)
+        return PythonScriptStepOperator(script_name=script + ".py", source_directory="src", **options)
+"""
+
+
+@pytest.fixture(autouse=True)
+def scripts(write):
+    """A script that writes and one that reads."""
+    write("src/writer.py", """
+        import os, sys
+        open(os.path.join(sys.argv[1], "data.txt"), "w").write(sys.argv[2])
+    """)
+    write("src/reader.py", """
+        import os, sys
+        text = open(os.path.join(sys.argv[1], "data.txt")).read()
+        print("read", text)
+        open(os.path.join(sys.argv[2], "length.txt"), "w").write(str(len(text)))
+    """)
+
+
+def test_outputs_are_xcomargs(write, one_dag, run_dag):
+    """write.output["data"] is both the edge and the path; Jinja works in arguments."""
+    write("p.py", HEADER + """
+    with DAG("by_hand", schedule=None, params={"text": Param("abc", type="string")}):
+        write = step("writer", arguments=[OutputFileDatasetConfig("data"), "{{ params.text }}"])
+        read = step("reader", arguments=[write.output["data"], OutputFileDatasetConfig("length")])
+
+        @task
+        def check(reference):
+            from pathlib import Path
+            return Path(reference["uri"][len("file://"):], "length.txt").read_text()
+
+        check(read.output["length"])
+    """)
+    dag = one_dag()
+    assert dag.task_dict["reader"].upstream_task_ids == {"writer"}
+
+    ran = run_dag(dag, {"text": "12345"})
+
+    assert ran.state == "success"
+    assert ran.xcom("check") == "5"
+    assert ran.xcom("writer")["status"] == "Finished"
+
+
+def test_inputs_by_name_and_environment(write, one_dag, run_dag):
+    """inputs= names a port as v1 does; environment_variables reach the script."""
+    write("src/env.py", """
+        import os
+        assert os.path.isdir(os.environ["AZURE_ML_INPUT_mine"])
+        assert os.path.isfile(os.environ["AZURE_ML_INPUT_file"])
+        assert os.environ["COLOUR"] == "red-by_hand"
+        open(os.path.join(os.environ["AZURE_ML_OUTPUT_o"], "x"), "w").close()
+    """)
+    write("p.py", HEADER + """
+    with DAG("by_hand", schedule=None):
+        write = step("writer", arguments=[OutputFileDatasetConfig("data"), "x"])
+        step("env", inputs={"mine": write.output["data"], "file": Dataset.File.from_files("src/env.py")},
+             outputs=["o"], environment_variables={"COLOUR": "red-{{ dag.dag_id }}"})
+    """)
+
+    ran = run_dag(one_dag())
+
+    assert ran.state == "success"
+    assert ran.xcom("env", "o")["files"] == 1
+
+
+def test_a_missing_script_is_an_import_error(write, parse):
+    """What can be known when the file is parsed is said then."""
+    write("p.py", HEADER + """
+    with DAG("by_hand", schedule=None):
+        step("nowhere")
+    """)
+
+    (error,) = parse().errors.values()
+    assert "script not found at" in error
+    assert "nowhere.py" in error
+
+
+def test_an_output_that_is_not_there_is_named(write, one_dag, run_dag, capfd):
+    """A reference to an output that the task does not have fails with its argument's place."""
+    write("p.py", HEADER + """
+    with DAG("by_hand", schedule=None):
+        write = step("writer", arguments=[OutputFileDatasetConfig("data"), "x"])
+        step("reader", arguments=[write.output["typo"], OutputFileDatasetConfig("o")])
+    """)
+
+    ran = run_dag(one_dag())
+
+    assert ran.states["reader"] == "failed"
+    assert ran.tries("reader") == 1
+    said = "".join(capfd.readouterr())
+    assert "typo" in said or "no such output" in said
+
+
+def test_a_mapped_step_runs_once_per_value(write, one_dag, run_dag, workspace):
+    """expand() works: each mapped instance has a step-run id and outputs of its own."""
+    write("p.py", HEADER + """
+    with DAG("by_hand", schedule=None):
+        PythonScriptStepOperator.partial(
+            task_id="many", script_name="writer.py", source_directory="src",
+        ).expand(arguments=[[OutputFileDatasetConfig("data"), text] for text in ("a", "b")])
+    """)
+
+    ran = run_dag(one_dag())
+
+    assert ran.state == "success"
+    texts = sorted(p.read_text() for p in workspace.root.glob("data/*/data/data.txt"))
+    assert texts == ["a", "b"]
