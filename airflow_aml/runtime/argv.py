@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Iterable, List, Mapping
+from typing import TYPE_CHECKING, Iterable, List, Mapping, cast
 
 from airflow_aml.errors import UserErrorException
-from airflow_aml.runtime.job import InputRef, JobArgument, Text
+
+if TYPE_CHECKING:
+    from airflow_aml.runtime.job import InputRef, JobArgument, Text
 
 
 def build(
@@ -20,12 +22,14 @@ def build(
 
 
 def _text(argument: JobArgument, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> str:
-    if isinstance(argument, Text):
-        return argument.value
-    ports = inputs if isinstance(argument, InputRef) else outputs
-    if argument.name not in ports:
+    # By kind, not by class: the runtime reads its job without importing the classes.
+    if argument.kind == "text":
+        return cast("Text", argument).value
+    ports = inputs if argument.kind == "input" else outputs
+    name = cast("InputRef", argument).name
+    if name not in ports:
         raise UserErrorException(
-            f"an argument refers to the {argument.kind} {argument.name!r}, "
+            f"an argument refers to the {argument.kind} {name!r}, "
             f"and the step has {', '.join(map(repr, ports)) or 'none'}."
         )
-    return ports[argument.name]
+    return ports[name]

@@ -11,8 +11,9 @@ import time
 from contextlib import suppress
 from typing import Callable, Iterator, Mapping, Optional, Sequence
 
+from airflow_aml.runtime import COOKIE
 from airflow_aml.runtime.environment import inherited
-from airflow_aml.runtime.job import COOKIE, StepJob
+from airflow_aml.runtime.job import StepJob
 from airflow_aml.runtime.report import StepReport
 from airflow_aml.runtime.sweep import end_attempt
 

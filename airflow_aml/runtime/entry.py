@@ -6,20 +6,24 @@ import os
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 
 from airflow_aml.errors import AirflowAmlError, UserErrorException
-from airflow_aml.runtime import argv, environment
-from airflow_aml.runtime.job import RUNTIME_ERROR, StepJob
+from airflow_aml.runtime import RUNTIME_ERROR, argv, environment
 from airflow_aml.runtime.keep import close_staging, discard_staging, keep_files
 from airflow_aml.runtime.process import Ended, run_script
+from airflow_aml.runtime.reading import read_job
 from airflow_aml.runtime.stage import Staged, prepare, remove
 from airflow_aml.runtime.stopping import Stop, StopRequested
+from airflow_aml.workspace.documents import write_json
 
 if TYPE_CHECKING:
-    from airflow_aml.runtime.report import CommittedOutput, StepReport
+    from airflow_aml.runtime.job import StepJob
 
 WATCH_STDIN = "--watch-stdin"
+
+Report = Dict[str, Any]
+"""A :class:`~airflow_aml.runtime.report.StepReport` as it is written; see ``reading`` for why."""
 
 _LIKELY_CAUSES: Dict[int, str] = {
     signal.SIGKILL: " This is most often the system, out of memory.",
@@ -37,23 +41,21 @@ def main(arguments: Sequence[str]) -> int:
         return RUNTIME_ERROR
     report_path = os.path.join(os.path.dirname(os.path.abspath(paths[0])), "report.json")
     try:
-        job = StepJob.read(paths[0])
-    except (OSError, ValueError, AirflowAmlError) as error:
-        from airflow_aml.runtime.report import StepReport
-
-        report = StepReport("error", message=f"the job {paths[0]} cannot be read: {error}")
+        job = read_job(paths[0])
+    except (OSError, ValueError, KeyError, TypeError, AirflowAmlError) as error:
+        report = {"outcome": "error", "message": f"the job {paths[0]} cannot be read: {error!r}"}
     else:
         report_path = os.path.join(job.work, "report.json")
         report = run(job, stop)
     try:
-        report.write(report_path)
+        write_json(report_path, report, durable=False)
     except OSError as error:
         _say(f"the report {report_path} cannot be written: {error}")
         return RUNTIME_ERROR
     return exit_code(report)
 
 
-def run(job: StepJob, stop: Stop) -> StepReport:
+def run(job: StepJob, stop: Stop) -> Report:
     """Stages, runs and commits; every failure becomes a report."""
     attempt = _Attempt(job, stop)
     try:
@@ -75,11 +77,11 @@ def run(job: StepJob, stop: Stop) -> StepReport:
         attempt.clean_up()
 
 
-def exit_code(report: StepReport) -> int:
+def exit_code(report: Report) -> int:
     """The runtime's exit code: the script's, 128+n after signal n, or :data:`RUNTIME_ERROR`."""
-    if report.outcome == "error":
+    if report["outcome"] == "error":
         return RUNTIME_ERROR
-    code = report.exit_code
+    code: Optional[int] = report["exit_code"]
     if code is None:
         return 128 + signal.SIGTERM
     return code if code >= 0 else 128 - code
@@ -99,7 +101,7 @@ class _Attempt:
         self._commit_seconds = 0.0
         self._committed = False
 
-    def go(self) -> StepReport:
+    def go(self) -> Report:
         """Goes the whole way."""
         job = self._job
         started = time.monotonic()
@@ -128,7 +130,7 @@ class _Attempt:
         self._warnings.extend(ended.warnings)
         return self._after(staged, ended)
 
-    def _after(self, staged: Staged, ended: Ended) -> StepReport:
+    def _after(self, staged: Staged, ended: Ended) -> Report:
         started = time.monotonic()
         keep_files(self._job, staged.source, self._warnings.append)
         self._stop.check()
@@ -139,17 +141,16 @@ class _Attempt:
         self._commit_seconds = time.monotonic() - started
         return self.report("finished", outputs=outputs)
 
-    def _commit(self, staged: Staged) -> Dict[str, CommittedOutput]:
+    def _commit(self, staged: Staged) -> Dict[str, Any]:
+        from airflow_aml.codec import encode
         from airflow_aml.runtime.commit import commit_outputs
 
         outputs = commit_outputs(self._job, staged, self._stop.check, self._warnings.append)
         close_staging(self._job)
-        return outputs
+        return {name: encode(each) for name, each in outputs.items()}
 
     def _load_the_rest(self) -> None:
         # The script takes longer to start than this takes to import.
-        import airflow_aml.runtime.report
-
         if self._job.outputs:
             import airflow_aml.runtime.commit  # noqa: F401
 
@@ -159,25 +160,23 @@ class _Attempt:
         message: str = "",
         *,
         fatal: bool = False,
-        outputs: Optional[Dict[str, CommittedOutput]] = None,
-    ) -> StepReport:
+        outputs: Optional[Dict[str, Any]] = None,
+    ) -> Report:
         """The report of an attempt that ends now."""
-        from airflow_aml.runtime.report import StepReport
-
         ended = self._ended
-        return StepReport(
-            outcome,
-            exit_code=ended.exit_code if ended else None,
-            command=self._command,
-            seconds=ended.seconds if ended else 0.0,
-            staging_seconds=self._staging_seconds,
-            commit_seconds=self._commit_seconds,
-            message=message,
-            fatal=fatal,
-            stderr_tail=ended.stderr_tail if ended else (),
-            warnings=tuple(self._warnings),
-            outputs=outputs or {},
-        )
+        return {
+            "outcome": outcome,
+            "exit_code": ended.exit_code if ended else None,
+            "command": self._command,
+            "seconds": ended.seconds if ended else 0.0,
+            "staging_seconds": self._staging_seconds,
+            "commit_seconds": self._commit_seconds,
+            "message": message,
+            "fatal": fatal,
+            "stderr_tail": ended.stderr_tail if ended else (),
+            "warnings": self._warnings,
+            "outputs": outputs or {},
+        }
 
     def clean_up(self) -> None:
         """Removes what must not outlive the attempt."""

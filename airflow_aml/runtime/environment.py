@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Callable, Dict, Iterator, List, Mapping, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, Iterator, List, Mapping, Tuple
 
-from airflow_aml.runtime.job import COOKIE, StepJob
+from airflow_aml.runtime import COOKIE
+
+if TYPE_CHECKING:
+    from airflow_aml.runtime.job import StepJob
 
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
 RESOURCE_GROUP = "airflow"

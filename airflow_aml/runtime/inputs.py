@@ -6,10 +6,12 @@ Never a copy, and never a hard link: a script that wrote through one would chang
 from __future__ import annotations
 
 import os
-from typing import Callable, Iterator, List, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Iterator, List, Optional, Tuple
 
 from airflow_aml.errors import UserErrorException
-from airflow_aml.runtime.job import JobInput
+
+if TYPE_CHECKING:
+    from airflow_aml.runtime.job import JobInput
 
 GLOB_SIGNS = "*?["
 

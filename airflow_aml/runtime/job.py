@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple, Union
 
-from airflow_aml.codec import decode, encode
+from airflow_aml.codec import decode
+from airflow_aml.runtime import COOKIE, JOB_VERSION, RUNTIME_ERROR
 
 if TYPE_CHECKING:
     from pathlib import Path  # every step pays for what is imported here
@@ -34,14 +35,6 @@ __all__ = [
     "StepReport",
     "Text",
 ]
-
-JOB_VERSION = 1
-
-RUNTIME_ERROR = 121
-"""Exit code when the runtime, not the script, failed; the report says how."""
-
-COOKIE = "AIRFLOW_AML_ATTEMPT"
-"""Environment variable that marks every process of one attempt, so that all can be found."""
 
 
 @dataclass(frozen=True)
@@ -163,11 +156,11 @@ class StepJob:
         return Path(self.work, "report.json")
 
     def write(self) -> Path:
-        """Writes the job to its work folder and returns the file's path."""
+        """Writes the job to its work folder, defaults and all, and returns the file's path."""
         from pathlib import Path
 
         path = Path(self.work, "job.json")
-        path.write_text(json.dumps(encode(self)), encoding="utf-8")
+        path.write_text(json.dumps(asdict(self)), encoding="utf-8")
         return path
 
     @staticmethod

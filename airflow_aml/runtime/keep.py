@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import suppress
-from typing import Callable
+from typing import TYPE_CHECKING, Callable
 
 from airflow_aml.errors import AirflowAmlError
-from airflow_aml.runtime.job import JobOutput, StepJob
 from airflow_aml.runtime.stage import remove
+
+if TYPE_CHECKING:
+    from airflow_aml.runtime.job import JobOutput, StepJob
 
 
 def discard_staging(job: StepJob) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Callable, Dict, List, NamedTuple, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, List, NamedTuple, Tuple
 
 from airflow_aml.errors import UserErrorException
 from airflow_aml.runtime import inputs
-from airflow_aml.runtime.job import JobOutput, StepJob
 from airflow_aml.workspace.unpack import extract
+
+if TYPE_CHECKING:
+    from airflow_aml.runtime.job import JobOutput, StepJob
 
 KEPT_FOLDERS = ("outputs", "logs")
 

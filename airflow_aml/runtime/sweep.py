@@ -1,6 +1,6 @@
 """Finding and ending every process of one attempt, wherever it went.
 
-Each process of an attempt inherits the :data:`~airflow_aml.runtime.job.COOKIE` variable, so even
+Each process of an attempt inherits the :data:`~airflow_aml.runtime.COOKIE` variable, so even
 one that left its session, its group and its parent is found in ``/proc``. Where there is no
 ``/proc`` (macOS) nothing is found, and the script's process group is all that is ended.
 """
@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from typing import Callable, List, Optional
 
-from airflow_aml.runtime.job import COOKIE
+from airflow_aml.runtime import COOKIE
 
 _PAUSE = 0.02
 _KILL_PATIENCE = 5.0

@@ -28,9 +28,12 @@ def read_json(path: PathLike) -> Any:
         ) from error
 
 
-def write_json(path: PathLike, document: Any) -> None:
-    """Writes the document, replacing what was there in one step."""
-    temporary = _write_temporary(path, document)
+def write_json(path: PathLike, document: Any, *, durable: bool = True) -> None:
+    """Writes the document, replacing what was there in one step.
+
+    ``durable`` waits for the disk, which what nobody reads after a power cut need not.
+    """
+    temporary = _write_temporary(path, document, durable)
     try:
         os.replace(temporary, path)
     except BaseException:
@@ -40,7 +43,7 @@ def write_json(path: PathLike, document: Any) -> None:
 
 def create_json(path: PathLike, document: Any) -> bool:
     """Writes the document unless there is one already; of many callers at once, one gets True."""
-    temporary = _write_temporary(path, document)
+    temporary = _write_temporary(path, document, durable=True)
     try:
         # A link, not an exclusive open: nobody can find the name with half of the text in it.
         os.link(temporary, path)
@@ -51,7 +54,7 @@ def create_json(path: PathLike, document: Any) -> bool:
     return True
 
 
-def _write_temporary(path: PathLike, document: Any) -> str:
+def _write_temporary(path: PathLike, document: Any, durable: bool) -> str:
     folder, name = os.path.split(os.fspath(path))
     temporary = os.path.join(folder, f".{name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
     data = json.dumps(document).encode()
@@ -59,8 +62,9 @@ def _write_temporary(path: PathLike, document: Any) -> str:
     try:
         with open(descriptor, "wb") as stream:
             stream.write(data)
-            stream.flush()
-            os.fsync(descriptor)
+            if durable:
+                stream.flush()
+                os.fsync(descriptor)
     except BaseException:
         os.unlink(temporary)
         raise
