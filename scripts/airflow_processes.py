@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,13 +108,20 @@ def end(sessions: set[int], marker: str, patience: float = 10.0) -> None:
     """End these sessions and all that came from them: ask, wait, then kill what is left."""
     asked = survivors(sessions, marker)
     send(asked, signal.SIGTERM)
-    psutil.wait_procs(asked, timeout=patience)
+    wait_for_end(asked, patience)
     for _ in range(5):
         left = [*survivors(sessions, marker), *filter(is_alive, asked)]
         if not left:
             break
         send(left, signal.SIGKILL)
-        psutil.wait_procs(left, timeout=2)
+        wait_for_end(left, 2)
+
+
+def wait_for_end(processes: Sequence[psutil.Process], seconds: float) -> None:
+    """Wait until none of them executes any more, or the time is up."""
+    deadline = time.monotonic() + seconds
+    while any(map(is_alive, processes)) and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def send(processes: Sequence[psutil.Process], number: signal.Signals) -> None:

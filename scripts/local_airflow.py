@@ -224,15 +224,10 @@ class LocalAirflow:
         while process.exit_code() is None:
             progress.show("preparing the database")
             time.sleep(0.2)
-        self.check_migration(process)
-        self._running.remove(process)
-        self.home.note_database_version()
-
-    @staticmethod
-    def check_migration(process: processes.RunningProcess) -> None:
-        """Raise if the database could not be prepared."""
         if process.exit_code() != 0:
             raise AirflowDiedError(f"airflow db migrate failed:\n{process.last_lines(30)}")
+        self._running.remove(process)
+        self.home.note_database_version()
 
     def _wait_until_healthy(self, progress: Progress, timeout: float) -> None:
         started = datetime.now(UTC)
@@ -240,8 +235,9 @@ class LocalAirflow:
         while True:
             self.check()
             states = self._states(started)
-            progress.show(", ".join(f"{name} {state}" for name, state in states.items()))
-            if all(state == "healthy" for state in states.values()):
+            waiting = [name for name, state in states.items() if state != "healthy"]
+            progress.show(f"waiting for {', '.join(waiting)}" if waiting else "warming up")
+            if not waiting:
                 return
             if time.monotonic() > deadline:
                 tails = "\n".join(f"{p.name}:\n{p.last_lines(5)}" for p in self._running)

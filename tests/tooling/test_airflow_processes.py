@@ -60,7 +60,7 @@ def test_end_finds_an_orphan_by_its_marker(
     stubborn.popen.kill()
     stubborn.popen.wait()
 
-    processes.end(set(), str(tmp_path), patience=5)
+    processes.end(set(), str(tmp_path), patience=0.5)
 
     assert not processes.is_alive(child)
 
