@@ -10,7 +10,19 @@ from __future__ import annotations
 
 import dataclasses
 from functools import lru_cache
-from typing import Any, Callable, Dict, Mapping, Tuple, Type, TypeVar, Union, get_type_hints
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Hashable,
+    Mapping,
+    Tuple,
+    Type,
+    TypeVar,
+    Union,
+    cast,
+    get_type_hints,
+)
 
 from airflow_aml.errors import UserErrorException
 
@@ -23,7 +35,8 @@ def encode(value: Any) -> Any:
     """The JSON-ready form of a dataclass, tuple, dict or scalar."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         document = {}
-        for name, default in _defaults(type(value)):
+        kind: Any = type(value)
+        for name, default in _defaults(kind):
             item = getattr(value, name)
             if name == "kind" or not _same(item, default):
                 document[name] = encode(item)
@@ -43,7 +56,7 @@ def decode(cls: Type[T], document: Any) -> T:
     Raises:
         UserErrorException: the document does not fit the class; the text says where.
     """
-    reader = _reader(cls)
+    reader = _reader(cast(Hashable, cls))
     result: T = reader(document, cls.__name__)
     return result
 
@@ -54,7 +67,7 @@ def _same(value: Any, default: Any) -> bool:
 
 
 @lru_cache(maxsize=None)
-def _defaults(cls: type) -> Tuple[Tuple[str, Any], ...]:
+def _defaults(cls: Any) -> Tuple[Tuple[str, Any], ...]:
     pairs = []
     for item in dataclasses.fields(cls):
         if item.default is not dataclasses.MISSING:
@@ -71,7 +84,7 @@ Reader = Callable[[Any, str], Any]
 
 
 @lru_cache(maxsize=None)
-def _reader(annotation: Any) -> Reader:
+def _reader(annotation: Hashable) -> Reader:
     """A function that reads one JSON value as ``annotation`` says, chosen once per annotation."""
     if dataclasses.is_dataclass(annotation):
         return _dataclass_reader(annotation)
@@ -106,11 +119,11 @@ def _dataclass_reader(cls: Any) -> Reader:
 
 
 def _union_reader(annotation: Any) -> Reader:
-    choices = annotation.__args__
+    choices: Any = annotation.__args__
     classes: Dict[Any, Any] = {}
     for choice in choices:
         if dataclasses.is_dataclass(choice):
-            classes[dict(_defaults(choice))["kind"]] = choice
+            classes[dict(_defaults(cast(Hashable, choice)))["kind"]] = choice
     scalars = tuple(choice for choice in choices if choice in _SCALARS)
 
     def read(value: Any, where: str) -> Any:

@@ -29,7 +29,9 @@ from typing import Optional
 class AirflowAmlError(Exception):
     """Root of the tree. The text says what is wrong, where, and what to do about it."""
 
-    def __init__(self, message: str = "", *, where: Optional[str] = None, hint: Optional[str] = None):
+    def __init__(
+        self, message: str = "", *, where: Optional[str] = None, hint: Optional[str] = None
+    ):
         self.message = message
         self.where = where
         self.hint = hint

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG, Param
+
 from airflow_aml import OutputFileDatasetConfig, PythonScriptStepOperator
 
 with DAG(
@@ -39,6 +40,6 @@ with DAG(
     )
     tell = BashOperator(
         task_id="tell",
-        bash_command="echo 'The model is in {{ ti.xcom_pull(task_ids=\"train\", key=\"model\")[\"uri\"] }}'",
+        bash_command='echo \'The model is in {{ ti.xcom_pull(task_ids="train", key="model")["uri"] }}\'',
     )
     train >> tell

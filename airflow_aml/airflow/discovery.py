@@ -15,6 +15,7 @@ from typing import Any
 
 from airflow.sdk import DAG, conf
 from airflow.sdk.definitions._internal.contextmanager import DagContext
+
 from airflow_aml.airflow.factory import build_dag
 from airflow_aml.definition.declarations import Declaration, Declarations
 from airflow_aml.definition.engine import PipelineRun, declaring_engine
@@ -25,7 +26,7 @@ _MARKS = (b"Pipeline", b"airflow_aml")
 
 
 def might_contain_dag(file_path: str, zip_file: Any = None) -> bool:
-    """For ``[core] might_contain_dag_callable``: Airflow's own rule, or a file that builds a Pipeline.
+    """For ``[core] might_contain_dag_callable``: Airflow's own rule, or our package and a Pipeline.
 
     Airflow looks only into files that hold the words "airflow" and "dag" or "asset"; with this
     setting a pipeline file need not mention a DAG.
@@ -55,7 +56,9 @@ class ParsedFile(Declarations):
         super().built(pipeline)
         self._update()
 
-    def submit(self, pipeline: Pipeline, experiment_name: str, parameters: Any, **options: Any) -> PipelineRun:
+    def submit(
+        self, pipeline: Pipeline, experiment_name: str, parameters: Any, **options: Any
+    ) -> PipelineRun:
         """Notes a pipeline that was submitted."""
         run = super().submit(pipeline, experiment_name, parameters, **options)
         self._update()
@@ -125,7 +128,9 @@ def _bundle_root(path: str) -> str:
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - see above
     while frame is not None:
         root = frame.f_locals.get("bundle_path")
-        if root and frame.f_globals.get("__name__", "").startswith("airflow.dag_processing.importers"):
+        if root and frame.f_globals.get("__name__", "").startswith(
+            "airflow.dag_processing.importers"
+        ):
             return str(root)
         frame = frame.f_back
     folder = conf.get("core", "dags_folder", fallback="")

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG
+
 from airflow_aml.airflow import parameters
 from airflow_aml.airflow.plan import PlanOperator
 from airflow_aml.airflow.steps import operator_class
@@ -65,14 +66,14 @@ def build_dag(
         retries=RETRIES,
         retry_delay=RETRY_DELAY,
     )
-    tasks = {node.id: _task(node, spec, dag) for node in spec.nodes}
+    tasks = {node.id: _task(node, spec, folder, dag) for node in spec.nodes}
     for node in spec.nodes:
         upstream = node.upstream
         tasks[node.id].set_upstream([tasks[before] for before in upstream] if upstream else head)
     return dag
 
 
-def _task(node: NodeSpec, spec: PipelineSpec, dag: DAG) -> Any:
+def _task(node: NodeSpec, spec: PipelineSpec, folder: str, dag: DAG) -> Any:
     placement = place(node)
     options: dict[str, Any] = dict(placement.options)
     if node.settings.max_run_seconds:
@@ -83,6 +84,7 @@ def _task(node: NodeSpec, spec: PipelineSpec, dag: DAG) -> Any:
         task_id=node.id,
         node=node,
         workspace=spec.workspace,
+        folder=folder,
         dag=dag,
         trigger_rule="none_failed",
         retries=RETRIES,

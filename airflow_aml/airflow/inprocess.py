@@ -24,6 +24,7 @@ from airflow_aml.workspace import layout
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
+
     from airflow_aml.workspace.home import Home
 
 _STEP_LOGGERS = "airflow.task.operators.airflow_aml"
@@ -105,6 +106,7 @@ def _make_database(home: Path, empty: Path) -> None:
     initdb()
     from airflow import settings
 
+    assert settings.engine is not None
     settings.engine.dispose()
     temporary = empty.with_suffix(f".{os.getpid()}")
     shutil.copyfile(home / "airflow.db", temporary)
@@ -127,11 +129,12 @@ def run_pipeline(
     """
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+
     from airflow_aml.airflow.factory import build_dag
     from airflow_aml.airflow.settings import open_workspace
 
     dag = build_dag(spec, dag_id=dag_id, folder=folder, settings=settings)
-    DagBundlesManager().sync_bundles_to_db()
+    DagBundlesManager().sync_bundles_to_db()  # type: ignore[no-untyped-call]
     bag = DagBag(collect_dags=False, bundle_name="dags-folder")
     bag.bag_dag(dag)
     sync_bag_to_db(bag, "dags-folder", None)
@@ -169,14 +172,16 @@ def _listening(names: Mapping[str, str], on_step: Callable[[str, str], None]) ->
 
     listener = Steps()
     manager = get_listener_manager()
-    manager.add_listener(listener)
+    manager.add_listener(listener)  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
         manager.pm.unregister(listener)
 
 
-def _outcome(spec: PipelineSpec, run: DagRun, home: Home, dag_id: str, seconds: float) -> RunOutcome:
+def _outcome(
+    spec: PipelineSpec, run: DagRun, home: Home, dag_id: str, seconds: float
+) -> RunOutcome:
     run_id = layout.pipeline_run_id(home.uuid, dag_id, run.run_id)
     tasks = {ti.task_id: ti for ti in run.get_task_instances()}
     markers = home.path(layout.run(run_id)) / "failed"

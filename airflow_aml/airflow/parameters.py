@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from airflow.sdk import Param
+
 from airflow_aml.definition.spec import PARAMETER_TYPES, ParameterSpec, ParameterValue
 from airflow_aml.errors import PipelineDefinitionError, UserErrorException
 
@@ -55,15 +56,14 @@ def _value(spec: ParameterSpec, value: Any) -> ParameterValue:
         return ""
     if expected is float and type(value) is int:
         return float(value)  # JSON writes 2.0 as 2
-    if expected is int and type(value) is float and value.is_integer():
+    if expected is int and isinstance(value, float) and value.is_integer():
         return int(value)  # the form writes 2 as 2.0 now and then
-    if type(value) is not expected:
+    if not isinstance(value, (str, int, float, bool)) or type(value) is not expected:
         raise PipelineDefinitionError(
             f"Expected type of the pipeline parameter {spec.name} is {expected.__name__}, but the "
             f"value {value!r} provided is of type {type(value).__name__}."
         )
-    result: ParameterValue = value
-    return result
+    return value
 
 
 def unknown(specs: Iterable[ParameterSpec], conf: Mapping[str, Any]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
+
 from airflow_aml.airflow import parameters
 from airflow_aml.airflow.settings import open_workspace
 from airflow_aml.definition.spec import NodeSpec, PipelineSpec
@@ -35,7 +36,12 @@ class PlanOperator(BaseOperator):
     ui_color = "#e8f0fe"
 
     def __init__(
-        self, *, spec: PipelineSpec, folder: str, settings: Mapping[str, Any] | None = None, **kwargs: Any
+        self,
+        *,
+        spec: PipelineSpec,
+        folder: str,
+        settings: Mapping[str, Any] | None = None,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.spec = spec
@@ -67,7 +73,9 @@ class PlanOperator(BaseOperator):
         return RunPlan(
             dag_id=self.dag_id,
             run_id=context["dag_run"].run_id,
-            experiment=str(settings.get("experiment_name") or settings.get("experiment") or self.dag_id),
+            experiment=str(
+                settings.get("experiment_name") or settings.get("experiment") or self.dag_id
+            ),
             workspace=self.spec.workspace,
             parameters=values,
             steps=steps,
@@ -85,7 +93,9 @@ class PlanOperator(BaseOperator):
                 taken[node.source_directory] = self._snapshot(home, node)
             self._say_what_is_not_served(node)
             steps[node.id] = PlannedStep(
-                taken[node.source_directory], "run", "reuse of earlier results is not in this release"
+                taken[node.source_directory],
+                "run",
+                "reuse of earlier results is not in this release",
             )
         return steps
 
@@ -105,13 +115,17 @@ class PlanOperator(BaseOperator):
 
     def _say_what_is_not_served(self, node: NodeSpec) -> None:
         if node.compute not in (None, "local"):
-            self.log.info("step %r: compute %r is this worker in this release", node.name, node.compute)
+            self.log.info(
+                "step %r: compute %r is this worker in this release", node.name, node.compute
+            )
         wanted = node.settings.environment
         if wanted.name or wanted.pip_packages or wanted.conda_packages or wanted.image:
             self.log.warning(
-                "step %r asks for an environment (%s); in this release it runs in this worker's Python",
+                "step %r asks for an environment (%s); it runs in this worker's Python as yet",
                 node.name,
-                wanted.name or wanted.image or ", ".join([*wanted.pip_packages, *wanted.conda_packages]),
+                wanted.name
+                or wanted.image
+                or ", ".join([*wanted.pip_packages, *wanted.conda_packages]),
             )
 
 

@@ -1,4 +1,4 @@
-"""What Airflow's provider manager is told about this package. Read at the start of every process."""
+"""What Airflow's provider manager is told about this package; every process reads it."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from airflow.sdk import conf
+
 from airflow_aml.errors import WorkspaceException
 from airflow_aml.workspace.home import Home, default_url, open_home
 
@@ -18,7 +19,11 @@ def open_workspace(name: str) -> Home:
     Raises:
         WorkspaceException: the setting is not a JSON object, or the workspace cannot be opened.
     """
-    url = workspaces().get(name) or conf.get("aml", "workspace", fallback="") or default_url(os.environ)
+    url = (
+        workspaces().get(name)
+        or conf.get("aml", "workspace", fallback="")
+        or default_url(os.environ)
+    )
     return open_home(url, name)
 
 

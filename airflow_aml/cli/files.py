@@ -102,4 +102,6 @@ def one_pipeline(declarations: Declarations, name: str | None) -> tuple[str, Dec
             where=where,
             hint="Say which with --name.",
         )
-    raise UserErrorException(f"no pipeline {name!r} here; there is {', '.join(known)}.", where=where)
+    raise UserErrorException(
+        f"no pipeline {name!r} here; there is {', '.join(known)}.", where=where
+    )

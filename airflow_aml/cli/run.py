@@ -119,7 +119,9 @@ def _print_outcome(outcome: RunOutcome, stream: IO[str]) -> None:
         line = f"{step.status:>10}  {step.name:<{width}}  {step.seconds:8.2f} s"
         print(line.rstrip(), file=stream)
         if step.status == "Failed":
-            print("\n".join(f"            {text}" for text in step.reason.splitlines()), file=stream)
+            print(
+                "\n".join(f"            {text}" for text in step.reason.splitlines()), file=stream
+            )
         for name, uri in step.outputs.items():
             print(f"            {name}: {uri}", file=stream)
     print(f"{outcome.status} in {outcome.seconds:.1f} s, run {outcome.run_id}", file=stream)

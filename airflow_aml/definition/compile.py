@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Dict, List, Optional, Tuple
 
+from airflow_aml.definition.dataset import FileDataset
 from airflow_aml.definition.graph import Graph
 from airflow_aml.definition.names import task_id
 from airflow_aml.definition.outputs import OutputFileDatasetConfig, PipelineData
@@ -127,9 +128,8 @@ def _input(port: InputPort, ids: List[str], graph: Graph) -> InputSpec:
         assert producer.port is not None
         source = StepOutput(ids[graph.number(producer.step)], producer.port)
         return InputSpec(port.name, source, port.mode, port.style, port.path_on_compute)
-    return InputSpec(
-        port.name, port.data.source, port.mode, port.style, port.path_on_compute  # type: ignore[union-attr]
-    )
+    assert isinstance(port.data, FileDataset)
+    return InputSpec(port.name, port.data.source, port.mode, port.style, port.path_on_compute)
 
 
 def _output(port: OutputPort, default_datastore: Optional[str]) -> OutputSpec:

@@ -81,7 +81,11 @@ class Declarations:
         self._made.append(Declaration(pipeline, assignment_target() or ""))
 
     def submit(
-        self, pipeline: Pipeline, experiment_name: str, parameters: Mapping[str, Any], **options: Any
+        self,
+        pipeline: Pipeline,
+        experiment_name: str,
+        parameters: Mapping[str, Any],
+        **options: Any,
     ) -> PipelineRun:
         """Declares instead of running."""
         options["experiment_name"] = experiment_name

@@ -59,9 +59,25 @@ class PipelineRun:
 
 
 _LATER = frozenset(
-    "get_steps find_step_run get_metrics get_pipeline_output get_details get_portal_url get_children "
-    "get_graph cancel publish_pipeline save tag get_tags get_file_names download_file "
-    "download_files log".split()
+    [
+        "get_steps",
+        "find_step_run",
+        "get_metrics",
+        "get_pipeline_output",
+        "get_details",
+        "get_portal_url",
+        "get_children",
+        "get_graph",
+        "cancel",
+        "publish_pipeline",
+        "save",
+        "tag",
+        "get_tags",
+        "get_file_names",
+        "download_file",
+        "download_files",
+        "log",
+    ]
 )
 
 
@@ -72,7 +88,11 @@ class Engine(Protocol):
         """Hears of every pipeline right after it was built."""
 
     def submit(
-        self, pipeline: Pipeline, experiment_name: str, parameters: Mapping[str, Any], **options: Any
+        self,
+        pipeline: Pipeline,
+        experiment_name: str,
+        parameters: Mapping[str, Any],
+        **options: Any,
     ) -> PipelineRun:
         """Runs the pipeline, or declares it. Parameters are checked already."""
 

@@ -124,7 +124,7 @@ class Graph:
 def _flatten(
     steps: List[Any], sequenced: List[Tuple[PipelineStep, PipelineStep]]
 ) -> List[PipelineStep]:
-    """All steps of nested lists and sequences, each once; the sequences' edges go to ``sequenced``."""
+    """All steps of nested lists and sequences, each once; sequences' edges go to ``sequenced``."""
     members: Dict[int, List[PipelineStep]] = {}
     kept: List[Any] = []  # keeps groups alive so that their ids stay theirs
     stack: List[Tuple[Any, bool]] = [(steps, False)]

@@ -15,7 +15,9 @@ _NOT_IN_IDS = re.compile(r"[^\w-]+")
 RESERVED_OUTPUT = "return_value"
 """The XCom key under which a step tells how it ended; no output can be called so."""
 
-_ENVIRONMENT_NAMES = frozenset(["path", "home", "user", "pwd", "shell", "logname", "ld_library_path"])
+_ENVIRONMENT_NAMES = frozenset(
+    ["path", "home", "user", "pwd", "shell", "logname", "ld_library_path"]
+)
 
 
 def slug(text: str, *, fallback: str = "step") -> str:
@@ -56,7 +58,8 @@ def check_port_name(name: object, kind: str, where: Optional[str] = None) -> str
         )
     if kind == "output" and name == RESERVED_OUTPUT:
         raise PipelineDefinitionError(
-            f'Invalid output name "{name}": Airflow keeps a task\'s own result under it.', where=where
+            f'Invalid output name "{name}": Airflow keeps a task\'s own result under it.',
+            where=where,
         )
     if name.lower() in _ENVIRONMENT_NAMES:
         warnings.warn(

@@ -31,7 +31,7 @@ class OutputFileDatasetConfig:
         name: letters, digits, underscores; without one, the position in the step gives a stable
             name (v1 made a random one, which defeated reuse).
         destination: ``(datastore, 'path')``, a datastore, or None for a place of the workspace's
-            own. The path may hold ``{run-id}`` and ``{output-name}``. Without ``{run-id}`` the place
+            own. The path may hold ``{run-id}`` and ``{output-name}``. Without ``{run-id}`` it
             is a *view*: the run's own copy stays beside it, unchanged by later runs.
         source: where on the compute the script writes; generated when None.
 
@@ -117,9 +117,7 @@ def _destination(value: Any, name: Optional[str]) -> Tuple[Optional[str], Option
     if isinstance(value, (Datastore, str)):
         # v1 refuses a bare datastore although its guide shows one (reference 0.2).
         return datastore_name(value, where), None
-    raise UserErrorException(
-        f"destination must be (datastore, path), not {value!r}.", where=where
-    )
+    raise UserErrorException(f"destination must be (datastore, path), not {value!r}.", where=where)
 
 
 class InputPortBinding:
@@ -203,7 +201,9 @@ class PipelineData:
         overwrite: Optional[bool] = None,
     ) -> InputPortBinding:
         """This data as a downloaded input."""
-        return InputPortBinding(input_name or self.name, self, "download", path_on_compute, overwrite)
+        return InputPortBinding(
+            input_name or self.name, self, "download", path_on_compute, overwrite
+        )
 
     def as_dataset(self) -> Any:
         """Comes with the data release."""

@@ -179,6 +179,9 @@ class Ports:
         if isinstance(item, PipelineParameter):
             self.use_parameter(item, where)
             return ParameterRef(item.name)
+        return self._data_argument(item, where)
+
+    def _data_argument(self, item: Any, where: str) -> Argument:
         if isinstance(item, DatasetConsumptionConfig):
             return InputRef(self._add_input(item, where).name)
         if isinstance(item, OutputFileDatasetConfig):
@@ -279,9 +282,7 @@ def _unsupported(item: Any) -> str:
     )
 
 
-def step_parameters(
-    params: Any, ports: Ports, where: str
-) -> Dict[str, Union[Text, ParameterRef]]:
+def step_parameters(params: Any, ports: Ports, where: str) -> Dict[str, Union[Text, ParameterRef]]:
     """v1's ``params=``: values that the script finds as ``AML_PARAMETER_<name>``.
 
     Raises:
@@ -320,5 +321,3 @@ def check_runconfig_parameters(value: Any, where: str) -> None:
             "release.",
             where=where,
         )
-
-

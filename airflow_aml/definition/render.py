@@ -9,9 +9,8 @@ from airflow_aml.definition.spec import Files, NodeSpec, PipelineSpec, StepOutpu
 
 def mermaid(spec: PipelineSpec) -> str:
     """A Mermaid flow chart; data edges carry the output's name, control edges are dotted."""
-    lines = ["graph TD"]
-    for number, node in enumerate(spec.nodes):
-        lines.append(f'  n{number}["{_mermaid_text(node.name)}"]')
+    names = [f'  n{i}["{_mermaid_text(node.name)}"]' for i, node in enumerate(spec.nodes)]
+    lines = ["graph TD", *names]
     numbers = {node.id: number for number, node in enumerate(spec.nodes)}
     for node in spec.nodes:
         for before, label in _edges(node):
@@ -25,9 +24,8 @@ def mermaid(spec: PipelineSpec) -> str:
 
 def dot(spec: PipelineSpec) -> str:
     """A Graphviz digraph of the same."""
-    lines = ["digraph pipeline {", "  node [shape=box];"]
-    for node in spec.nodes:
-        lines.append(f"  {_quoted(node.id)} [label={_quoted(node.name)}];")
+    names = [f"  {_quoted(node.id)} [label={_quoted(node.name)}];" for node in spec.nodes]
+    lines = ["digraph pipeline {", "  node [shape=box];", *names]
     for node in spec.nodes:
         for before, label in _edges(node):
             style = f"label={_quoted(label)}" if label else "style=dashed"
@@ -57,7 +55,9 @@ def _external_inputs(node: NodeSpec) -> Iterator[str]:
 
 
 def _mermaid_text(text: str) -> str:
-    return text.replace("&", "&amp;").replace('"', "&quot;").replace("|", "&#124;").replace("\n", " ")
+    return (
+        text.replace("&", "&amp;").replace('"', "&quot;").replace("|", "&#124;").replace("\n", " ")
+    )
 
 
 def _quoted(text: str) -> str:

@@ -18,12 +18,37 @@ from airflow_aml.codec import decode, encode
 from airflow_aml.errors import UserErrorException
 from airflow_aml.runtime.job import InputRef, OutputRef, Text
 
+__all__ = [
+    "Argument",
+    "EnvironmentSpec",
+    "Files",
+    "InputRef",
+    "InputSpec",
+    "LocalPath",
+    "NodeSpec",
+    "OutputRef",
+    "OutputSpec",
+    "ParameterRef",
+    "ParameterSpec",
+    "ParameterValue",
+    "PipelineSpec",
+    "RunSettings",
+    "StepOutput",
+    "StoredPath",
+    "Text",
+]
+
 SPEC_VERSION = 1
 
 ParameterValue = Union[str, int, float, bool]
 """What a pipeline parameter of a scalar type can hold."""
 
-PARAMETER_TYPES: Mapping[str, type] = {"string": str, "integer": int, "number": float, "boolean": bool}
+PARAMETER_TYPES: Mapping[str, type] = {
+    "string": str,
+    "integer": int,
+    "number": float,
+    "boolean": bool,
+}
 """JSON Schema type name -> the Python type of such a parameter's values."""
 
 
@@ -62,7 +87,7 @@ class StepOutput:
 
 @dataclass(frozen=True)
 class StoredPath:
-    """A place in a datastore. ``path`` is relative to its root, may hold glob signs, never ``..``."""
+    """A place in a datastore; ``path`` is relative to its root and may hold glob signs."""
 
     datastore: str
     path: str
@@ -172,8 +197,8 @@ class NodeSpec:
         id: the Airflow task id; unique in the pipeline, derived from the name.
         name: v1's step name; several steps may share one.
         kind: the step's type (``python_script``).
-        source_directory: the snapshot folder, relative to the defining file's; ``.`` is that folder.
-        declared_source: False when the author gave no source folder at all (a size warning applies).
+        source_directory: the snapshot folder, relative to the defining file's folder.
+        declared_source: False when the author gave no source folder (a size warning applies).
         parameters: of v1's ``params=``: exported as ``AML_PARAMETER_<name>``; a value is a text or
             a reference to a pipeline parameter.
         after: ids of nodes that must finish first although no data comes from them.

@@ -53,7 +53,9 @@ class PipelineStep:
     @property
     def where(self) -> str:
         """How messages name this step."""
-        return f"{self.defined_at}, step {self.name!r}" if self.defined_at else f"step {self.name!r}"
+        return (
+            f"{self.defined_at}, step {self.name!r}" if self.defined_at else f"step {self.name!r}"
+        )
 
     def run_after(self, step: PipelineStep) -> None:
         """Makes this step wait for ``step`` although no data comes from it.

@@ -146,10 +146,14 @@ class Experiment:
                 "Experiment name must be between 1 and 255 characters long, start with a letter "
                 f"or digit and hold only letters, digits, underscores and dashes; got {name!r}."
             )
-        self.workspace = Workspace(workspace_name=workspace) if isinstance(workspace, str) else workspace
+        self.workspace = (
+            Workspace(workspace_name=workspace) if isinstance(workspace, str) else workspace
+        )
         self.name = name
 
-    def submit(self, config: Any, tags: Optional[Mapping[str, str]] = None, **kwargs: Any) -> PipelineRun:
+    def submit(
+        self, config: Any, tags: Optional[Mapping[str, str]] = None, **kwargs: Any
+    ) -> PipelineRun:
         """Runs a pipeline under this experiment's name.
 
         While a file is being loaded by Airflow this *declares* the pipeline; elsewhere it runs it.
@@ -163,9 +167,14 @@ class Experiment:
 
         if not isinstance(config, Pipeline):
             raise NotServedError(
-                f"Experiment.submit takes a Pipeline in this release, not a {type(config).__name__}."
+                f"Experiment.submit takes a Pipeline as yet, not a {type(config).__name__}."
             )
-        known = ("pipeline_parameters", "continue_on_step_failure", "regenerate_outputs", "parent_run_id")
+        known = (
+            "pipeline_parameters",
+            "continue_on_step_failure",
+            "regenerate_outputs",
+            "parent_run_id",
+        )
         options = {key: kwargs[key] for key in known if key in kwargs}
         options.setdefault("pipeline_parameters", kwargs.get("pipeline_params"))
         return config.submit(self.name, tags=tags, **options)

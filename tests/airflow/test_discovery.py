@@ -25,7 +25,9 @@ def source(write):
 
 def test_a_pipeline_at_module_level_is_a_dag(write, parse):
     """Just dropping the file is enough; the id is the file's path."""
-    write("team/train_model.py", STEP.replace("src", "../src") + "    p = Pipeline('ws', [step('a')])")
+    write(
+        "team/train_model.py", STEP.replace("src", "../src") + "    p = Pipeline('ws', [step('a')])"
+    )
 
     parsed = parse()
 
@@ -124,7 +126,7 @@ def test_to_dag_without_an_id_uses_the_files(write, parse):
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("Pipeline('ws', [step('train', arguments=[1, object()])])", ["step 'train'", "arguments[1]"]),
+        ("Pipeline('ws', [step('train', arguments=[1, ...])])", ["step 'train'", "arguments[1]"]),
         ("Pipeline('ws', [PythonScriptStep('no.py', name='train', source_directory='src')])",
          ["Step [train]", "no.py"]),
         ("a = step('a'); b = step('b'); a.run_after(b); b.run_after(a); Pipeline('ws', [a])",
@@ -285,9 +287,11 @@ def test_two_parses_give_the_same_bytes(tmp_path, write):
 def _serialise(folder: Path, seed: str) -> str:
     program = """
 import json, sys
+from pathlib import Path
 from airflow.dag_processing.dagbag import BundleDagBag
 from airflow.serialization.serialized_objects import DagSerialization
-bag = BundleDagBag(sys.argv[1], bundle_path=__import__('pathlib').Path(sys.argv[1]), bundle_name='dags-folder')
+folder = Path(sys.argv[1])
+bag = BundleDagBag(folder, bundle_path=folder, bundle_name='dags-folder')
 assert not bag.import_errors, bag.import_errors
 # Sorted, as Airflow sorts them before it decides whether there is a new version.
 documents = [DagSerialization.to_dict(d) for d in bag.dags.values()]

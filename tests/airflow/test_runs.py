@@ -14,7 +14,8 @@ HEADER = """
     from airflow_aml import *
     store = Workspace().get_default_datastore()
     def step(script, name=None, **options):
-        return PythonScriptStep(script + ".py", name=name or script, source_directory="src", **options)
+        options.update(name=name or script, source_directory="src")
+        return PythonScriptStep(script + ".py", **options)
 """
 
 WRITER = """
@@ -40,13 +41,16 @@ READER = """
         f.write(text.upper())
 """
 
-CHAIN = HEADER + """
+CHAIN = (
+    HEADER
+    + """
     first, second = OutputFileDatasetConfig("first"), OutputFileDatasetConfig("second")
     text = PipelineParameter("text", "hello")
     a = step("writer", "a", arguments=["--out", first, "--text", text])
     b = step("reader", "b", arguments=["--in", first.as_input("data"), "--out", second])
     p = Pipeline("ws", [b])
 """
+)
 
 
 @pytest.fixture(autouse=True)
@@ -147,9 +151,12 @@ def test_a_fixed_place_is_a_view(write, one_dag, run_dag, workspace):
 
 def test_a_file_edited_during_the_run_changes_nothing_in_it(write, one_dag, run_dag, tmp_path):
     """Steps use the source folder as it was when the run began."""
-    write("src/vandal.py", f"""
+    write(
+        "src/vandal.py",
+        f"""
         open({str(tmp_path / "dags/src/writer.py")!r}, "w").write("raise SystemExit(9)")
-    """)
+    """,
+    )
     write(
         "p.py",
         HEADER
@@ -172,7 +179,9 @@ def test_local_files_and_globs_are_inputs(write, one_dag, run_dag):
     write("data/a.csv", "a")
     write("data/b.csv", "b")
     write("data/c.txt", "c")
-    write("src/show.py", """
+    write(
+        "src/show.py",
+        """
         import os, sys
         file, folder, matches, out = sys.argv[1:]
         assert open(file).read() == "a", file
@@ -181,7 +190,8 @@ def test_local_files_and_globs_are_inputs(write, one_dag, run_dag):
         assert found == ["a.csv", "b.csv"], found
         assert os.environ["AZURE_ML_INPUT_one"] == os.environ["one"] == file
         assert os.environ["AML_PARAMETER_p"] == "3"
-    """)
+    """,
+    )
     write(
         "p.py",
         HEADER
@@ -200,18 +210,24 @@ def test_local_files_and_globs_are_inputs(write, one_dag, run_dag):
 
 def test_pipeline_data_paths_do_not_exist_yet(write, one_dag, run_dag):
     """A PipelineData's parent exists, the path itself does not: v1 scripts make it themselves."""
-    write("src/make.py", """
+    write(
+        "src/make.py",
+        """
         import os, sys
         path = sys.argv[1]
         assert path == os.environ["AZUREML_DATAREFERENCE_model"]
         assert os.path.isdir(os.path.dirname(path)) and not os.path.exists(path)
         os.makedirs(path)
         open(os.path.join(path, "m.bin"), "wb").write(b"1234")
-    """)
-    write("src/use.py", """
+    """,
+    )
+    write(
+        "src/use.py",
+        """
         import os, sys
         assert os.listdir(sys.argv[1]) == ["m.bin"]
-    """)
+    """,
+    )
     write(
         "p.py",
         HEADER
@@ -228,11 +244,14 @@ def test_pipeline_data_paths_do_not_exist_yet(write, one_dag, run_dag):
 
 def test_a_script_that_fails_is_not_retried(write, one_dag, run_dag, capfd):
     """Exit code and the last lines of stderr are in the error; what waits for it is not started."""
-    write("src/bad.py", """
+    write(
+        "src/bad.py",
+        """
         import sys
         print("useful line", file=sys.stderr)
         sys.exit(7)
-    """)
+    """,
+    )
     write(
         "p.py",
         HEADER
@@ -255,14 +274,17 @@ def test_a_script_that_fails_is_not_retried(write, one_dag, run_dag, capfd):
 
 def test_a_lost_runtime_is_tried_again(write, one_dag, run_dag, tmp_path):
     """When the runtime itself is killed, that is no fault of the script: Airflow tries again."""
-    write("src/flaky.py", f"""
+    write(
+        "src/flaky.py",
+        f"""
         import os, signal, time
         flag = {str(tmp_path / "flag")!r}
         if not os.path.exists(flag):
             open(flag, "w").close()
             os.kill(os.getppid(), signal.SIGKILL)
             time.sleep(60)
-    """)
+    """,
+    )
     write("p.py", HEADER + "    p = Pipeline('ws', [step('flaky')])")
 
     ran = run_dag(one_dag())
@@ -295,7 +317,7 @@ def test_continue_on_step_failure(write, one_dag, run_dag, goes_on):
 
 
 def test_a_wrong_parameter_fails_the_run_at_its_start(write, one_dag, run_dag):
-    """A value of the wrong type never reaches a script; the text names parameter, type and value."""
+    """A value of the wrong type never reaches a script; the text names the type."""
     write("p.py", CHAIN)
     dag = one_dag()
 
@@ -328,10 +350,13 @@ def test_the_run_is_kept_with_its_plan(write, one_dag, run_dag, workspace):
 
 def test_what_a_script_leaves_in_outputs_is_kept(write, one_dag, run_dag, workspace):
     """v1 kept ./outputs with the run."""
-    write("src/leave.py", """
+    write(
+        "src/leave.py",
+        """
         import os
         open("outputs/note.txt", "w").write(os.environ["AZUREML_RUN_ID"])
-    """)
+    """,
+    )
     write("p.py", HEADER + "    p = Pipeline('ws', [step('leave')])")
 
     run_dag(one_dag())

@@ -8,29 +8,38 @@ HEADER = """
     from airflow.sdk import DAG, Param, task
     from airflow_aml import Dataset, OutputFileDatasetConfig, PythonScriptStepOperator
     def step(script, **options):
-        options.setdefault("task_id", script)
-        return PythonScriptStepOperator(script_name=script + ".py", source_directory="src", **options)
+        options.update(task_id=script, source_directory="src")
+        return PythonScriptStepOperator(script_name=script + ".py", **options)
 """
 
 
 @pytest.fixture(autouse=True)
 def scripts(write):
     """A script that writes and one that reads."""
-    write("src/writer.py", """
+    write(
+        "src/writer.py",
+        """
         import os, sys
         open(os.path.join(sys.argv[1], "data.txt"), "w").write(sys.argv[2])
-    """)
-    write("src/reader.py", """
+    """,
+    )
+    write(
+        "src/reader.py",
+        """
         import os, sys
         text = open(os.path.join(sys.argv[1], "data.txt")).read()
         print("read", text)
         open(os.path.join(sys.argv[2], "length.txt"), "w").write(str(len(text)))
-    """)
+    """,
+    )
 
 
 def test_outputs_are_xcomargs(write, one_dag, run_dag):
     """write.output["data"] is both the edge and the path; Jinja works in arguments."""
-    write("p.py", HEADER + """
+    write(
+        "p.py",
+        HEADER
+        + """
     with DAG("by_hand", schedule=None, params={"text": Param("abc", type="string")}):
         write = step("writer", arguments=[OutputFileDatasetConfig("data"), "{{ params.text }}"])
         read = step("reader", arguments=[write.output["data"], OutputFileDatasetConfig("length")])
@@ -38,35 +47,44 @@ def test_outputs_are_xcomargs(write, one_dag, run_dag):
         @task
         def check(reference):
             from pathlib import Path
-            return Path(reference["uri"][len("file://"):], "length.txt").read_text()
+            return {"length": Path(reference["uri"][len("file://"):], "length.txt").read_text()}
 
         check(read.output["length"])
-    """)
+    """,
+    )
     dag = one_dag()
     assert dag.task_dict["reader"].upstream_task_ids == {"writer"}
 
     ran = run_dag(dag, {"text": "12345"})
 
     assert ran.state == "success"
-    assert ran.xcom("check") == "5"
+    assert ran.xcom("check") == {"length": "5"}
     assert ran.xcom("writer")["status"] == "Finished"
 
 
 def test_inputs_by_name_and_environment(write, one_dag, run_dag):
     """inputs= names a port as v1 does; environment_variables reach the script."""
-    write("src/env.py", """
+    write(
+        "src/env.py",
+        """
         import os
         assert os.path.isdir(os.environ["AZURE_ML_INPUT_mine"])
         assert os.path.isfile(os.environ["AZURE_ML_INPUT_file"])
         assert os.environ["COLOUR"] == "red-by_hand"
         open(os.path.join(os.environ["AZURE_ML_OUTPUT_o"], "x"), "w").close()
-    """)
-    write("p.py", HEADER + """
+    """,
+    )
+    write(
+        "p.py",
+        HEADER
+        + """
     with DAG("by_hand", schedule=None):
         write = step("writer", arguments=[OutputFileDatasetConfig("data"), "x"])
-        step("env", inputs={"mine": write.output["data"], "file": Dataset.File.from_files("src/env.py")},
+        file = Dataset.File.from_files("src/env.py")
+        step("env", inputs={"mine": write.output["data"], "file": file},
              outputs=["o"], environment_variables={"COLOUR": "red-{{ dag.dag_id }}"})
-    """)
+    """,
+    )
 
     ran = run_dag(one_dag())
 
@@ -76,10 +94,14 @@ def test_inputs_by_name_and_environment(write, one_dag, run_dag):
 
 def test_a_missing_script_is_an_import_error(write, parse):
     """What can be known when the file is parsed is said then."""
-    write("p.py", HEADER + """
+    write(
+        "p.py",
+        HEADER
+        + """
     with DAG("by_hand", schedule=None):
         step("nowhere")
-    """)
+    """,
+    )
 
     (error,) = parse().errors.values()
     assert "script not found at" in error
@@ -88,11 +110,15 @@ def test_a_missing_script_is_an_import_error(write, parse):
 
 def test_an_output_that_is_not_there_is_named(write, one_dag, run_dag, capfd):
     """A reference to an output that the task does not have fails with its argument's place."""
-    write("p.py", HEADER + """
+    write(
+        "p.py",
+        HEADER
+        + """
     with DAG("by_hand", schedule=None):
         write = step("writer", arguments=[OutputFileDatasetConfig("data"), "x"])
         step("reader", arguments=[write.output["typo"], OutputFileDatasetConfig("o")])
-    """)
+    """,
+    )
 
     ran = run_dag(one_dag())
 
@@ -104,12 +130,16 @@ def test_an_output_that_is_not_there_is_named(write, one_dag, run_dag, capfd):
 
 def test_a_mapped_step_runs_once_per_value(write, one_dag, run_dag, workspace):
     """expand() works: each mapped instance has a step-run id and outputs of its own."""
-    write("p.py", HEADER + """
+    write(
+        "p.py",
+        HEADER
+        + """
     with DAG("by_hand", schedule=None):
         PythonScriptStepOperator.partial(
             task_id="many", script_name="writer.py", source_directory="src",
         ).expand(arguments=[[OutputFileDatasetConfig("data"), text] for text in ("a", "b")])
-    """)
+    """,
+    )
 
     ran = run_dag(one_dag())
 

@@ -13,7 +13,7 @@ from airflow_aml.definition.origin import loading
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Path]:
-    """A folder with ``src/step.py``; definitions made in the test belong to ``pipeline.py`` in it."""
+    """A folder with ``src/step.py``; definitions of the test belong to its ``pipeline.py``."""
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "step.py").write_text("print('hello')\n")
     with loading(str(tmp_path / "pipeline.py")):

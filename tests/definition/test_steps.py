@@ -75,7 +75,11 @@ def test_every_keyword_of_v1_is_taken(step):
     assert compiled.settings.environment_variables == {"A": "1"}
     assert compiled.settings.max_run_seconds == 60.0
     assert compiled.parameters == {"p": Text("3")}
-    assert (compiled.allow_reuse, compiled.version, compiled.hash_paths) == (False, "7", ("notes.md",))
+    assert (compiled.allow_reuse, compiled.version, compiled.hash_paths) == (
+        False,
+        "7",
+        ("notes.md",),
+    )
 
 
 def test_arguments_keep_their_order_and_become_text(step):
@@ -286,7 +290,7 @@ def test_two_ports_of_one_name_are_refused(step):
 
 def test_a_parameter_with_two_defaults_in_one_step_is_refused(step):
     """v1's words for parameters that clash within a step; 1 and 1.0 clash too."""
-    with pytest.raises(ValueError, match="same name p but different values 1, 1.0 used"):
+    with pytest.raises(ValueError, match=r"same name p but different values 1, 1.0 used"):
         step(arguments=[PipelineParameter("p", 1), PipelineParameter("p", 1.0)])
 
 

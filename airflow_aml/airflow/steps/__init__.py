@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from importlib import import_module
 from typing import Any
 
 
-@lru_cache(maxsize=None)
+@cache
 def operator_class(path: str) -> Any:
     """The operator class of that dotted path, imported when a DAG first needs it."""
     module, _, name = path.rpartition(".")

@@ -118,7 +118,9 @@ class StepRun:
                     where=f"step {self.node.name!r}, input {port.name!r}",
                     hint="Clear that task, so that it runs again.",
                 )
-            return committed_input(port.name, reference, port.mode, port.style, port.path_on_compute)
+            return committed_input(
+                port.name, reference, port.mode, port.style, port.path_on_compute
+            )
         return self._files(port, port.source)
 
     def _files(self, port: InputSpec, files: Files) -> JobInput:
@@ -128,8 +130,8 @@ class StepRun:
                 where=f"step {self.node.name!r}, input {port.name!r}",
                 hint="Call as_mount() or as_download() on it.",
             )
-        paths = []
-        roots = set()
+        paths: list[str] = []
+        roots: set[str | None] = set()
         for item in files.paths:
             if isinstance(item, LocalPath):
                 paths.append(str(Path(self.folder, item.path)))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
 from airflow_aml.airflow.steps.assemble import StepRun
 from airflow_aml.workspace import layout
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def raise_halt(
-    run: StepRun, text: str, cause: Exception | None, *, fatal: bool = False
+    run: StepRun, text: str, *, cause: Exception | None = None, fatal: bool = False
 ) -> NoReturn:
     """Fails the task and leaves a marker that later steps of the run may honour.
 
@@ -47,8 +48,8 @@ def refuse_after_failure(run: StepRun, context: Context) -> None:
     failed = [name for name in marked if states.get(ti.run_id, {}).get(name) == "failed"]
     if failed:
         raise AirflowFailException(
-            f"step {run.node.name!r} was not started: {', '.join(failed)} failed before, and the run does "
-            "not continue on step failure."
+            f"step {run.node.name!r} was not started: {', '.join(failed)} failed before, and the run "
+            "does not continue on step failure."
         )
 
 

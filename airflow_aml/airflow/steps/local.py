@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException
+
 from airflow_aml.airflow.steps.mixin import AmlStepMixin, shown_command
 from airflow_aml.definition.spec import NodeSpec
 from airflow_aml.runtime.job import StepJob
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
     from airflow_aml.runtime.child import Child
 
 
@@ -46,7 +49,7 @@ class LocalStepOperator(AmlStepMixin, RuntimeProcessOperator):
         folder: absolute; local input paths of the definition start here.
     """
 
-    template_fields = ("command",)
+    template_fields: Sequence[str] = ("command",)
     template_fields_renderers = {"command": "bash"}
     ui_color = "#d7e9ff"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
 from airflow_aml.airflow.settings import open_workspace, scratch
 from airflow_aml.airflow.steps.assemble import Reference, StepRun
 from airflow_aml.airflow.steps.halt import raise_halt, refuse_after_failure
@@ -56,7 +57,9 @@ class AmlStepMixin(_Native):
         """Tells the native operator to run the runtime on that job."""
         raise NotImplementedError
 
-    def render_template_fields(self, context: Context, jinja_env: Environment | None = None) -> None:
+    def render_template_fields(
+        self, context: Context, jinja_env: Environment | None = None
+    ) -> None:
         """Resolves the step's command line, so that Airflow shows what really runs."""
         super().render_template_fields(context, jinja_env)
         try:
@@ -117,8 +120,8 @@ class AmlStepMixin(_Native):
         plan = read_plan(home, pipeline_run_id)
         if plan is None or self.node.id not in plan.steps:
             raise AirflowFailException(
-                f"step {self.node.name!r}: the run has no plan for it in {home.url}. Clear the run's "
-                "first task; if workers do not share this folder, set [aml] workspace to one that "
+                f"step {self.node.name!r}: the run has no plan for it in {home.url}. Clear the "
+                "run's first task; if workers do not share this folder, set [aml] workspace to one that "
                 "they do share."
             )
         return plan
@@ -134,14 +137,15 @@ class AmlStepMixin(_Native):
         """
         name = run.node.name
         if report is None:
-            raise_halt(run, f"step {name!r} was lost: its runtime ended without a report.", lost)
+            raise_halt(
+                run, f"step {name!r} was lost: its runtime ended without a report.", cause=lost
+            )
         for warning in report.warnings:
             self.log.warning("%s", warning)
         if report.outcome == "script_failed":
-            text = failure_text(name, report)
-            raise_halt(run, text, lost, fatal=True)
+            raise_halt(run, failure_text(name, report), fatal=True)
         if report.outcome != "finished":
-            raise_halt(run, f"step {name!r}: {report.message}", lost, fatal=report.fatal)
+            raise_halt(run, f"step {name!r}: {report.message}", fatal=report.fatal)
         ti = context["ti"]
         for key, output in report.outputs.items():
             reference = output.reference
@@ -168,7 +172,9 @@ def shown_command(node: NodeSpec, job: StepJob | None = None) -> str:
     if job is None:
         words += [a.value if isinstance(a, Text) else _placeholder(a) for a in node.arguments]
     else:
-        paths = {port.name: port.paths[0] if port.exact else f"<{port.name}>" for port in job.inputs}
+        paths = {
+            port.name: port.paths[0] if port.exact else f"<{port.name}>" for port in job.inputs
+        }
         staged = {port.name: port.staging for port in job.outputs}
         for argument in job.arguments:
             if isinstance(argument, Text):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import XComArg
 from airflow.sdk.exceptions import AirflowFailException
+
 from airflow_aml.airflow import parameters
 from airflow_aml.airflow.discovery import parsing_engine
 from airflow_aml.airflow.steps.local import LocalStepOperator
@@ -29,6 +30,7 @@ from airflow_aml.workspace.plans import PlannedStep, RunPlan
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
     from airflow_aml.airflow.steps.assemble import StepRun
 
 
@@ -59,11 +61,13 @@ class PythonScriptStepOperator(LocalStepOperator):
             task_id="train",
             script_name="train.py",
             source_directory="train",
-            arguments=["--data", prepare.output["prepped"], "--model", OutputFileDatasetConfig("model")],
+            arguments=[
+                "--data", prepare.output["prepped"], "--model", OutputFileDatasetConfig("model")
+            ],
         )
     """
 
-    template_fields = ("arguments", "inputs", "environment_variables", "command")
+    template_fields: Sequence[str] = ("arguments", "inputs", "environment_variables", "command")
     template_fields_renderers = {"command": "bash"}
 
     def __init__(
@@ -105,10 +109,13 @@ class PythonScriptStepOperator(LocalStepOperator):
 
     def assemble(self, context: Context) -> StepRun:
         """The step in this run; its arguments are rendered by now."""
-        if self.has_dag():
+        if self.has_dag():  # type: ignore[no-untyped-call]
             self.folder = str(Path(self.dag.fileloc).parent)
-        named = [_named_input(name, value) for name, value in dict(self.inputs or {}).items()]
-        arguments = [_at_run(item, f"arguments[{i}]") for i, item in enumerate(self.arguments or ())]
+        # Rendered by now, so neither is an XComArg any more.
+        inputs: Any = self.inputs or {}
+        given: Any = self.arguments or ()
+        named = [_named_input(name, value) for name, value in dict(inputs).items()]
+        arguments = [_at_run(item, f"arguments[{i}]") for i, item in enumerate(given)]
         self.spec = _compile(self, self.task_id, self.workspace, self.folder, arguments, named)
         node = self.spec.nodes[0]
         variables = {**node.settings.environment_variables, **_texts(self.environment_variables)}
@@ -173,12 +180,16 @@ def _definition_folder(dag: Any) -> str:
 
 def _at_parse(item: Any) -> Any:
     """A stand-in for what only a run knows, so that everything else is checked already."""
-    return f"<{item.key} of {item.operator.task_id}>" if isinstance(item, XComArg) else item
+    if isinstance(item, XComArg):
+        return f"<{getattr(item, 'key', 'result')} of an earlier task>"
+    return item
 
 
 def _at_run(item: Any, where: str) -> Any:
     if item is None:
-        raise AirflowFailException(f"{where}: the task it comes from has no such output in this run.")
+        raise AirflowFailException(
+            f"{where}: the task it comes from has no such output in this run."
+        )
     if isinstance(item, Mapping):
         return _dataset(item, where).as_mount()
     return item
@@ -191,14 +202,18 @@ def _named_input(name: str, value: Any) -> Any:
     if isinstance(value, FileDataset):
         return value.as_named_input(name).as_mount()
     if value is None:
-        raise AirflowFailException(f"{where}: the task it comes from has no such output in this run.")
+        raise AirflowFailException(
+            f"{where}: the task it comes from has no such output in this run."
+        )
     return _dataset(value, where).as_named_input(name).as_mount()
 
 
 def _dataset(reference: Any, where: str) -> FileDataset:
     uri = reference.get("uri") if isinstance(reference, Mapping) else reference
     if not isinstance(uri, str):
-        raise AirflowFailException(f"{where}: {reference!r} is not the reference of a step's output.")
+        raise AirflowFailException(
+            f"{where}: {reference!r} is not the reference of a step's output."
+        )
     try:
         path = path_of_uri(uri) if ":" in uri else uri
     except AirflowAmlError as error:
