@@ -37,7 +37,7 @@ bench: install ## measure against hand-written Airflow DAGs
 	$(RUN) -m benchmarks
 
 soak: install ## the tests that take long
-	$(RUN) -m pytest -m soak
+	$(RUN) -m pytest -m soak || [ $$? -eq 5 ]  # 5: there are none
 
 servers: ## install the programs that some tests need (Debian, as root)
 	@scripts/servers
