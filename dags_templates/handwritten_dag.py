@@ -40,6 +40,6 @@ with DAG(
     )
     tell = BashOperator(
         task_id="tell",
-        bash_command='echo \'The model is in {{ ti.xcom_pull(task_ids="train", key="model")["uri"] }}\'',
+        bash_command="echo {{ ti.xcom_pull(task_ids='train', key='model')['uri'] }}",
     )
     train >> tell

@@ -66,10 +66,11 @@ def build_dag(
         retries=RETRIES,
         retry_delay=RETRY_DELAY,
     )
-    tasks = {node.id: _task(node, spec, folder, dag) for node in spec.nodes}
+    tasks: dict[str, Any] = {}
     for node in spec.nodes:
-        upstream = node.upstream
-        tasks[node.id].set_upstream([tasks[before] for before in upstream] if upstream else head)
+        task = tasks[node.id] = _task(node, spec, folder, dag)
+        # At once, as each link costs Airflow a look at all tasks made so far.
+        task.set_upstream([tasks[before] for before in node.upstream] or head)
     return dag
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Set, Tuple
 
 from airflow_aml.definition.dataset import FileDataset
 from airflow_aml.definition.graph import Graph
@@ -58,7 +58,7 @@ def compile_pipeline(
             arguments=tuple(step.ports.arguments),
             inputs=tuple(_input(port, ids, graph) for port in step.ports.inputs),
             outputs=tuple(_output(port, default_datastore) for port in step.ports.outputs),
-            parameters=dict(step.params),
+            parameters=step.params,
             compute=step.compute,
             settings=step.settings,
             allow_reuse=step.allow_reuse,
@@ -87,38 +87,48 @@ def _task_ids(graph: Graph) -> List[str]:
 
 
 class _Sources:
-    """Source folders, each looked at once."""
+    """Source folders and their scripts, each looked at once."""
 
     def __init__(self, folder: str, default: Optional[str]):
         self._folder = folder
         self._default = default
-        self._known: Dict[str, bool] = {}
+        self._known: Dict[Optional[str], Tuple[str, str]] = {}
+        self._scripts: Set[Tuple[str, str]] = set()
 
     def of(self, step: PipelineStep) -> Tuple[str, bool]:
+        """(the folder as the spec keeps it, whether the author named it)."""
         given = step.source_directory if step.source_directory is not None else self._default
-        declared = given is not None
+        known = self._known.get(given)
+        if known is None:
+            known = self._known[given] = self._look_at(given, step)
+        path, kept = known
+        if (path, step.script_name) not in self._scripts:
+            self._check_script(path, step)
+            self._scripts.add((path, step.script_name))
+        return kept, given is not None
+
+    def _look_at(self, given: Optional[str], step: PipelineStep) -> Tuple[str, str]:
         path = os.path.normpath(os.path.join(self._folder, os.path.expanduser(str(given or "."))))
-        if path not in self._known:
-            self._known[path] = os.path.isdir(path)
-        if not self._known[path]:
+        if not os.path.isdir(path):
             kind = "is not a folder" if os.path.exists(path) else "does not exist"
             raise PipelineDefinitionError(
                 f"source_directory {str(given)!r} {kind} (looked at {path}).",
                 where=step.where,
                 hint="Relative paths start at the folder of the file that defines the pipeline.",
             )
+        relative = os.path.relpath(path, self._folder)
+        outside = relative.startswith(os.pardir) and os.path.isabs(str(given))
+        return path, (path if outside else relative).replace(os.sep, "/")
+
+    def _check_script(self, path: str, step: PipelineStep) -> None:
         script = os.path.join(path, step.script_name)
-        if step.script_name and not os.path.isfile(script):
+        if not os.path.isfile(script):
             raise PipelineDefinitionError(
                 f"Step [{step.name}]: script not found at: {script}. Make sure to specify an "
                 "appropriate source_directory on the Step or default_source_directory on the "
                 "Pipeline.",
                 where=step.defined_at or None,
             )
-        relative = os.path.relpath(path, self._folder)
-        if relative.startswith(os.pardir) and os.path.isabs(str(given)):
-            return path.replace(os.sep, "/"), declared
-        return relative.replace(os.sep, "/"), declared
 
 
 def _input(port: InputPort, ids: List[str], graph: Graph) -> InputSpec:

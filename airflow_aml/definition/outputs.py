@@ -19,6 +19,8 @@ Destination = Union[Datastore, str, Tuple[Union[Datastore, str], Optional[str]]]
 class Producer:
     """Which step writes an output, and under which port name. Copies of one output share it."""
 
+    __slots__ = ("port", "step")
+
     def __init__(self) -> None:
         self.step: Optional[PipelineStep] = None
         self.port: Optional[str] = None

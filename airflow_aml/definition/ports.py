@@ -64,6 +64,8 @@ class Ports:
             the step and the argument.
     """
 
+    __slots__ = ("_where", "arguments", "inputs", "outputs", "parameters")
+
     def __init__(
         self,
         step_name: str,

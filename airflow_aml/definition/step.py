@@ -11,6 +11,8 @@ from airflow_aml.definition.runconfig import RunConfiguration
 from airflow_aml.definition.spec import RunSettings
 from airflow_aml.errors import PipelineDefinitionError, PipelineTypeError
 
+_DEFAULT_SETTINGS = RunSettings()
+
 
 class PipelineStep:
     """One step of a pipeline: what it reads, writes and is told.
@@ -38,11 +40,11 @@ class PipelineStep:
         self.name = name
         self.defined_at = call_site()
         self.ports = _located(lambda: Ports(name, inputs, outputs, arguments), self.defined_at)
-        self.settings = RunSettings()
+        self.settings = _DEFAULT_SETTINGS
         self.compute: Optional[str] = None
         self.script_name = ""
         self.source_directory: Optional[str] = None
-        self.params: Mapping[str, Any] = {}
+        self.params: Dict[str, Any] = {}
         self.allow_reuse = True
         self.version: Optional[str] = None
         self.hash_paths: Sequence[str] = ()
@@ -169,7 +171,7 @@ def _located(build: Any, site: str) -> Any:
 
 def _settings(runconfig: Any, where: str) -> RunSettings:
     if runconfig is None:
-        return RunSettings()
+        return _DEFAULT_SETTINGS
     if not isinstance(runconfig, RunConfiguration):
         raise PipelineTypeError(
             f"runconfig must be a RunConfiguration, not {type(runconfig).__name__}.", where=where

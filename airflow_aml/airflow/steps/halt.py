@@ -48,8 +48,8 @@ def refuse_after_failure(run: StepRun, context: Context) -> None:
     failed = [name for name in marked if states.get(ti.run_id, {}).get(name) == "failed"]
     if failed:
         raise AirflowFailException(
-            f"step {run.node.name!r} was not started: {', '.join(failed)} failed before, and the run "
-            "does not continue on step failure."
+            f"step {run.node.name!r} was not started: {', '.join(failed)} failed before, and the "
+            "run does not continue on step failure."
         )
 
 

@@ -121,8 +121,8 @@ class AmlStepMixin(_Native):
         if plan is None or self.node.id not in plan.steps:
             raise AirflowFailException(
                 f"step {self.node.name!r}: the run has no plan for it in {home.url}. Clear the "
-                "run's first task; if workers do not share this folder, set [aml] workspace to one that "
-                "they do share."
+                "run's first task; if workers do not share this folder, set [aml] workspace to one "
+                "that they do share."
             )
         return plan
 
