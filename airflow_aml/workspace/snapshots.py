@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, FrozenSet, Iterable, List, Tuple, Union
+from typing import FrozenSet, Iterable, List, Tuple, Union
 
 from airflow_aml.errors import SnapshotException
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.archive import Row, intact, store, unreadable
 from airflow_aml.workspace.digests import BUFFER_SIZE, digest_record, measure_file
 from airflow_aml.workspace.home import Home
+from airflow_aml.workspace.ignore import IgnoreRules
 from airflow_aml.workspace.tree import Found, walk
 from airflow_aml.workspace.unpack import EXECUTABLE, extract
 
@@ -113,7 +114,7 @@ class _Rules:
     """What of a source folder counts as source."""
 
     def __init__(self, source: str, excluded: Iterable[Union[str, os.PathLike[str]]]) -> None:
-        self._ignored = _ignore_file(source)
+        self._ignored = _ignore_rules(source)
         self._excluded = frozenset(_identities(excluded))
         self._inodes: FrozenSet[int] = frozenset(inode for _, inode in self._excluded)
 
@@ -123,9 +124,7 @@ class _Rules:
             return True
         if self._excluded and self._is_excluded(is_folder, entry):
             return True
-        if self._ignored is None:
-            return False
-        return bool(self._ignored.match_file(f"{relative}/" if is_folder else relative))
+        return self._ignored.leaves_out(relative, is_folder)
 
     def _is_excluded(self, is_folder: bool, entry: os.DirEntry[bytes]) -> bool:
         # The inode number comes free with the folder's listing; stat only what may match.
@@ -162,28 +161,17 @@ def _identities(paths: Iterable[Union[str, os.PathLike[str]]]) -> Iterable[Tuple
         yield status.st_dev, status.st_ino
 
 
-def _ignore_file(source: str) -> Any:
+def _ignore_rules(source: str) -> IgnoreRules:
     for name in (".amlignore", ".gitignore"):
         path = os.path.join(source, name)
         if os.path.isfile(path):
-            return _parsed(path)
-    return None
-
-
-def _parsed(path: str) -> Any:
-    import pathspec
-
-    try:
-        with open(path, encoding="utf-8-sig") as stream:
-            lines = stream.read().splitlines()
-        try:
-            pathspec.lookup_pattern("gitignore")
-            language = "gitignore"
-        except KeyError:  # pathspec before 1.0
-            language = "gitwildmatch"
-        return pathspec.PathSpec.from_lines(language, lines)
-    except (OSError, ValueError) as error:
-        raise SnapshotException(f"the ignore file cannot be used: {error}", where=path) from error
+            try:
+                with open(path, encoding="utf-8-sig", newline="") as stream:
+                    return IgnoreRules(stream.read())
+            except (OSError, ValueError) as error:
+                text = f"the ignore file cannot be used: {error}"
+                raise SnapshotException(text, where=path) from error
+    return IgnoreRules("")
 
 
 def _size_warnings(source: str, files: int, size: int, declared: bool) -> List[str]:
