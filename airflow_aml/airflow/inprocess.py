@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,7 +93,7 @@ def _settings(home: Path, environ: Mapping[str, str]) -> dict[str, str]:
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(home / "bundles"),
         # The steps' own lines, and nothing of the machinery.
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
-        "AIRFLOW__LOGGING__NAMESPACE_LEVELS": f"{_STEP_LOGGERS}=INFO",
+        "AIRFLOW__LOGGING__NAMESPACE_LEVELS": f"{_STEP_LOGGERS}=INFO py.warnings=ERROR",
     }
     config = Path(environ.get("AIRFLOW_HOME", "~/airflow")).expanduser() / "airflow.cfg"
     if "AIRFLOW_CONFIG" not in environ and config.exists():
@@ -121,11 +122,13 @@ def run_pipeline(
     parameters: Mapping[str, Any],
     settings: Mapping[str, Any],
     on_step: Callable[[str, str], None],
+    run_after: datetime | None = None,
 ) -> RunOutcome:
     """Runs the pipeline to its end. Only inside :func:`airflow_home`.
 
     Args:
         on_step: hears (step name, status) when a step starts and ends.
+        run_after: the run's moment, from which Airflow makes its name; now by default.
     """
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
@@ -141,7 +144,10 @@ def run_pipeline(
     started = time.monotonic()
     names = {node.id: node.name for node in spec.nodes}
     with _listening(names, on_step):
-        run = dag.test(run_conf=dict(parameters))
+        # The run's name holds nothing but its moment when there is a logical date too.
+        same = {"run_after": run_after, "logical_date": run_after}
+        moment: dict[str, Any] = same if run_after else {}
+        run = dag.test(run_conf=dict(parameters), **moment)
     seconds = time.monotonic() - started
     return _outcome(spec, run, open_workspace(spec.workspace), dag_id, seconds)
 

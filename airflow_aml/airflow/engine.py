@@ -1,0 +1,194 @@
+"""``submit`` outside Airflow: one child process per run, with the same DAG (architecture 7).
+
+The submission is a folder in the workspace, ``submitted/<id>/``, with ``submission.json``, the
+run's ``log.txt`` and, at its end, ``outcome.json``. The child goes on when the program that started
+it ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from airflow_aml.codec import decode, encode
+from airflow_aml.definition.engine import PipelineRun
+from airflow_aml.definition.names import slug
+from airflow_aml.definition.spec import PipelineSpec
+from airflow_aml.errors import ActivityFailedException, ExperimentExecutionException
+from airflow_aml.workspace import layout
+from airflow_aml.workspace.documents import read_json, write_json
+from airflow_aml.workspace.home import WORKSPACE_VARIABLE, default_url, open_home
+
+if TYPE_CHECKING:
+    from airflow_aml.airflow.inprocess import RunOutcome
+    from airflow_aml.definition.pipeline import Pipeline
+
+_POLL = 0.2
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What the child process is told. ``run_after`` is the run's moment, ISO 8601 with offset."""
+
+    spec: dict[str, Any]
+    dag_id: str
+    folder: str
+    run_after: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+class ChildProcessEngine:
+    """Runs every submitted pipeline in a process of its own."""
+
+    def built(self, pipeline: Pipeline) -> None:
+        """Nothing comes of a pipeline that is only built."""
+
+    def submit(
+        self,
+        pipeline: Pipeline,
+        experiment_name: str,
+        parameters: Mapping[str, Any],
+        **options: Any,
+    ) -> PipelineRun:
+        """Starts the run and returns at once."""
+        url = default_url(os.environ)
+        home = open_home(url)
+        submission = Submission(
+            spec=pipeline.spec.to_dict(),
+            dag_id=slug(experiment_name, fallback="pipeline"),
+            folder=pipeline.folder,
+            run_after=datetime.now(UTC).isoformat(),
+            parameters=dict(parameters),
+            settings={**options, "experiment_name": experiment_name},
+        )
+        airflow_run = f"manual__{submission.run_after}"
+        run_id = layout.pipeline_run_id(home.uuid, submission.dag_id, airflow_run)
+        folder = home.path(f"submitted/{run_id}")
+        folder.mkdir(parents=True)
+        write_json(folder / "submission.json", encode(submission))
+        with (folder / "log.txt").open("wb") as log:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "airflow_aml.airflow.engine", str(folder)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, WORKSPACE_VARIABLE: url},
+                start_new_session=True,
+            )
+        return ChildRun(run_id, experiment_name, folder, child)
+
+
+class ChildRun(PipelineRun):
+    """A run in a child process."""
+
+    def __init__(
+        self, run_id: str, experiment_name: str, folder: Path, child: subprocess.Popen[bytes]
+    ):
+        self.id = run_id
+        self.experiment_name = experiment_name
+        self._folder = folder
+        self._child = child
+
+    def get_status(self) -> str:
+        """``Running``, ``Finished`` or ``Failed``."""
+        if self._child.poll() is None:
+            return "Running"
+        return str(self._outcome().get("status", "Failed"))
+
+    def wait_for_completion(
+        self,
+        show_output: bool = True,
+        timeout_seconds: float = sys.maxsize,
+        raise_on_error: bool = True,
+    ) -> str:
+        """Waits for the run's end; with ``show_output`` its log is printed as it comes.
+
+        Raises:
+            ActivityFailedException: the run failed and ``raise_on_error`` holds.
+            ExperimentExecutionException: Ctrl-C; the run goes on.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        try:
+            if show_output:
+                sys.stdout.write(f"PipelineRunId: {self.id}\n")
+            with (self._folder / "log.txt").open(encoding="utf-8", errors="replace") as log:
+                for text in self._follow(log, deadline):
+                    if show_output:
+                        sys.stdout.write(text)
+        except KeyboardInterrupt:
+            raise ExperimentExecutionException(
+                "The output streaming for the run interrupted. But the run is still executing."
+            ) from None
+        status = self.get_status()
+        if status == "Running" and show_output:
+            sys.stdout.write("Timed out of waiting for the run.\n")
+        if status == "Failed" and raise_on_error:
+            raise ActivityFailedException(f"Activity Failed: {self._failure()}")
+        return status
+
+    def _follow(self, log: IO[str], deadline: float) -> Iterator[str]:
+        while True:
+            running = self._child.poll() is None
+            text = log.read()
+            if text:
+                yield text
+            elif not running or time.monotonic() > deadline:
+                return
+            else:
+                time.sleep(_POLL)
+
+    def _outcome(self) -> dict[str, Any]:
+        try:
+            outcome: dict[str, Any] = read_json(self._folder / "outcome.json")
+        except FileNotFoundError:
+            return {}
+        return outcome
+
+    def _failure(self) -> str:
+        failed = [step for step in self._outcome().get("steps", []) if step["status"] == "Failed"]
+        if not failed:
+            return f"the run ended without an outcome; see {self._folder / 'log.txt'}"
+        return json.dumps([{"step": step["name"], "error": step["reason"]} for step in failed])
+
+
+def child_process_engine() -> ChildProcessEngine:
+    """The engine of programs that run outside Airflow."""
+    return ChildProcessEngine()
+
+
+def run_submission(folder: Path) -> RunOutcome:
+    """Runs what was submitted; the child process's part."""
+    from airflow_aml.airflow.inprocess import airflow_home, run_pipeline
+
+    submission = decode(Submission, read_json(folder / "submission.json"))
+    home = open_home(default_url(os.environ))
+    with airflow_home(home.root):
+        outcome = run_pipeline(
+            PipelineSpec.from_dict(submission.spec),
+            dag_id=submission.dag_id,
+            folder=submission.folder,
+            parameters=submission.parameters,
+            settings=submission.settings,
+            on_step=_say,
+            run_after=datetime.fromisoformat(submission.run_after),
+        )
+    write_json(folder / "outcome.json", asdict(outcome))
+    return outcome
+
+
+def _say(name: str, status: str) -> None:
+    sys.stdout.write(f"{status:>9}  {name}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(0 if run_submission(Path(sys.argv[1])).status == "Finished" else 1)

@@ -1,0 +1,23 @@
+# The sample of seed 000 with its imports changed; Airflow finds it by this line's word dag.
+from airflow_aml import Experiment, Pipeline, PythonScriptStep, Workspace
+
+ws = Workspace.from_config()
+
+# Step to run a Python script
+step1 = PythonScriptStep(name = 'prepare data',
+                         source_directory = 'scripts',
+                         script_name = 'data_prep.py',
+                         compute_target = 'aml-cluster')
+
+# Step to train a model
+step2 = PythonScriptStep(name = 'train model',
+                         source_directory = 'scripts',
+                         script_name = 'train_model.py',
+                         compute_target = 'aml-cluster')
+
+# Construct the pipeline
+train_pipeline = Pipeline(workspace = ws, steps = [step1,step2])
+
+# Create an experiment and run the pipeline
+experiment = Experiment(workspace = ws, name = 'training-pipeline')
+pipeline_run = experiment.submit(train_pipeline)

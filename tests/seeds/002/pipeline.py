@@ -1,0 +1,86 @@
+# The step and pipeline samples of seed 002 with their imports changed, a local folder as input and
+# the name of the compute in place of its set-up. Airflow finds it by this line's word dag.
+from airflow_aml import (
+    Dataset,
+    Datastore,
+    Environment,
+    Experiment,
+    OutputFileDatasetConfig,
+    Pipeline,
+    PipelineParameter,
+    PythonScriptStep,
+    RunConfiguration,
+    Workspace,
+)
+
+ws = Workspace.from_config()
+
+# Default datastore
+def_data_store = ws.get_default_datastore()
+
+# Get the blob storage associated with the workspace
+def_blob_store = Datastore(ws, "workspaceblobstore")
+
+# Get file storage associated with the workspace
+def_file_store = Datastore(ws, "workspacefilestore")
+
+my_dataset = Dataset.File.from_files('train-images/')
+output_data1 = OutputFileDatasetConfig(destination = (def_data_store, 'outputdataset/{run-id}'))
+
+compute_target = "aml-compute"
+aml_run_config = RunConfiguration()
+# `compute_target` as defined in "Azure Machine Learning compute" section above
+aml_run_config.target = compute_target
+curated_environment = Environment.get(workspace=ws, name="AzureML-Tutorial")
+aml_run_config.environment = curated_environment
+
+dataprep_source_dir = "./dataprep_src"
+entry_point = "prepare.py"
+# `my_dataset` as defined above
+ds_input = my_dataset.as_named_input('input1')
+
+# `output_data1`, `compute_target`, `aml_run_config` as defined above
+data_prep_step = PythonScriptStep(
+    script_name=entry_point,
+    source_directory=dataprep_source_dir,
+    arguments=["--input", ds_input.as_download(), "--output", output_data1],
+    compute_target=compute_target,
+    runconfig=aml_run_config,
+    allow_reuse=True
+)
+
+train_source_dir = "./train_src"
+train_entry_point = "train.py"
+
+training_results = OutputFileDatasetConfig(name = "training_results",
+    destination = def_blob_store)
+
+
+train_step = PythonScriptStep(
+    script_name=train_entry_point,
+    source_directory=train_source_dir,
+    arguments=["--prepped_data", output_data1.as_input(), "--training_results", training_results],
+    compute_target=compute_target,
+    runconfig=aml_run_config,
+    allow_reuse=True
+)
+
+# `compare_step` definition not shown in the sample; its parameter is the guide's, `target=` too
+pipeline_param = PipelineParameter(name="pipeline_arg", default_value="default_val")
+compare_step = PythonScriptStep(script_name="compare.py",
+                            arguments=["--training_results", training_results.as_input(),
+                                       "--param1", pipeline_param],
+                            target=compute_target,
+                            source_directory="./compare_src",
+                            allow_reuse=False,
+                            hash_paths=['hello_world.ipynb'])
+
+# list of steps to run (`compare_step` definition not shown)
+compare_models = [data_prep_step, train_step, compare_step]
+
+# Build the pipeline
+pipeline1 = Pipeline(workspace=ws, steps=[compare_models])
+
+# Submit the pipeline to be run
+pipeline_run1 = Experiment(ws, 'Compare_Models_Exp').submit(pipeline1)
+pipeline_run1.wait_for_completion()
