@@ -52,6 +52,7 @@ class LocalStepOperator(AmlStepMixin, RuntimeProcessOperator):
     template_fields: Sequence[str] = ("command",)
     template_fields_renderers = {"command": "bash"}
     ui_color = "#d7e9ff"
+    custom_operator_name = "PythonScriptStep"
 
     def __init__(self, *, node: NodeSpec, workspace: str = "", folder: str = ".", **kwargs: Any):
         super().__init__(**kwargs)
