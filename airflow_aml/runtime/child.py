@@ -190,6 +190,8 @@ class Child:
             chunk = os.read(process.stdout.fileno(), _CHUNK)
         except BlockingIOError:
             return True
+        except ValueError:  # closed meanwhile, where stop() is called from another thread
+            return False
         if chunk:
             self._pending += chunk
         return bool(chunk)

@@ -82,7 +82,7 @@ def exit_code(report: Report) -> int:
     if report["outcome"] == "error":
         return RUNTIME_ERROR
     code: Optional[int] = report["exit_code"]
-    if code is None:
+    if code is None or (code == 0 and report["outcome"] == "stopped"):
         return 128 + signal.SIGTERM
     return code if code >= 0 else 128 - code
 

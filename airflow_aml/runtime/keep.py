@@ -38,7 +38,7 @@ def keep_files(job: StepJob, source: str, warn: Callable[[str], None]) -> None:
             return
         remove(job.kept)
         os.makedirs(os.path.dirname(job.kept), exist_ok=True)
-        if not move(left, job.kept):
+        if os.path.islink(left) or not move(left, job.kept):
             from airflow_aml.runtime.contents import copy
 
             partial = f"{job.kept}.partial-{job.attempt}"

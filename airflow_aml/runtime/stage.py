@@ -46,6 +46,8 @@ def prepare(job: StepJob, check: Callable[[], None], warn: Callable[[str], None]
         SnapshotException: the sources cannot be unpacked.
     """
     source = os.path.join(job.work, "src")
+    for made in (source, os.path.join(job.work, "inputs")):
+        remove(made)  # of the same job, run by hand before
     extract(job.snapshot, source)
     _check_script(job, source)
     for name in KEPT_FOLDERS:

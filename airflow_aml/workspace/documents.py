@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from typing import Any, Union
 
 from airflow_aml.errors import WorkspaceException
+
+_NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK)
 
 PathLike = Union[str, "os.PathLike[str]"]
 
@@ -49,8 +52,23 @@ def create_json(path: PathLike, document: Any) -> bool:
         os.link(temporary, path)
     except FileExistsError:
         return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        return _create_without_link(path, document)
     finally:
         os.unlink(temporary)
+    return True
+
+
+def _create_without_link(path: PathLike, document: Any) -> bool:
+    """The same where the disk knows no hard links: a reader in that moment may find it damaged."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    except FileExistsError:
+        return False
+    with open(descriptor, "wb") as stream:
+        stream.write(json.dumps(document).encode())
     return True
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
 from typing import Tuple, Union
 
@@ -49,6 +50,8 @@ def build(place: Union[str, os.PathLike[str]]) -> Manifest:
 
     buffer = bytearray(BUFFER_SIZE)
     if not os.path.isdir(place):
+        if not stat.S_ISREG(os.stat(place).st_mode):  # opening a pipe would wait for its writer
+            raise UserErrorException("it is neither a file nor a folder.", where=os.fspath(place))
         digest, size = measure_file(place, buffer=buffer)
         return of_files((FileEntry("", size, digest),))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from pathlib import Path
@@ -48,6 +49,19 @@ def test_only_one_creates(tmp_path: Path) -> None:
     path = tmp_path / "lease.json"
     assert create_json(path, 1) is True
     assert create_json(path, 2) is False
+    assert read_json(path) == 1
+    assert os.listdir(tmp_path) == ["lease.json"]
+
+
+def test_disk_without_hard_links(tmp_path: Path, monkeypatch) -> None:
+    """Where the disk has no hard links, only one creates all the same."""
+
+    def link(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    path = tmp_path / "lease.json"
+    assert [create_json(path, 1), create_json(path, 2)] == [True, False]
     assert read_json(path) == 1
     assert os.listdir(tmp_path) == ["lease.json"]
 
