@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
 from airflow_aml.definition.compile import compile_pipeline
 from airflow_aml.definition.datastore import Datastore, datastore_name
@@ -14,9 +14,6 @@ from airflow_aml.definition.parameters import check_value
 from airflow_aml.definition.spec import PipelineSpec
 from airflow_aml.definition.workspace import DEFAULT_WORKSPACE, Workspace
 from airflow_aml.errors import NotServedError, PipelineDefinitionError, UserErrorException
-
-if TYPE_CHECKING:
-    from airflow.sdk import DAG
 
 
 class Pipeline:
@@ -126,8 +123,8 @@ class Pipeline:
                 )
         return {name: check_value(known[name], value) for name, value in given.items()}
 
-    def to_dag(self, dag_id: Optional[str] = None, **dag_options: Any) -> DAG:
-        """The pipeline as an Airflow DAG; ``dag_options`` go to ``airflow.sdk.DAG``.
+    def to_dag(self, dag_id: Optional[str] = None, **dag_options: Any) -> Any:
+        """The pipeline as an Airflow ``DAG``; ``dag_options`` go to its constructor.
 
         Raises:
             UserErrorException: Airflow is not installed here.
@@ -138,8 +135,7 @@ class Pipeline:
             discovery = import_module("airflow_aml.airflow.discovery")
         except ImportError as error:
             raise UserErrorException(f"to_dag needs Apache Airflow: {error}") from error
-        dag: DAG = discovery.to_dag(self, dag_id, dag_options)
-        return dag
+        return discovery.to_dag(self, dag_id, dag_options)
 
     def publish(self, *_: Any, **__: Any) -> Any:
         """Comes with the publishing release."""
