@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Mapping, Optional
 
-from airflow_aml.errors import NotServedError, WorkspaceException
-from airflow_aml.workspace.documents import create_json, read_json
+from airflow_aml.errors import WorkspaceException
+from airflow_aml.workspace.documents import create_json, parse_json, read_json
 from airflow_aml.workspace.layout import LAYOUT_VERSION, WORKSPACE_DOCUMENT
 from airflow_aml.workspace.uris import path_of_uri, uri_of_path
+
+if TYPE_CHECKING:
+    from airflow_aml.workspace.stores.base import Store
 
 __all__ = ["Home", "default_url", "open_home", "path_of_uri", "uri_of_path"]
 
@@ -22,17 +25,41 @@ class Home:
     """An open workspace.
 
     Attributes:
-        url: ``file:///...``, without a slash at its end.
+        url: ``file:///...``, ``abfs://...``, ``s3://...``, without a slash at its end.
         uuid: the workspace's identity, the same for all who open it.
     """
 
     url: str
     uuid: str
     name: str
+    _remote: Optional[Store] = field(default=None, repr=False, compare=False)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the workspace is a folder of this machine."""
+        return self._remote is None
+
+    @property
+    def store(self) -> Store:
+        """Everything in the workspace, wherever it is."""
+        if self._remote is not None:
+            return self._remote
+        from airflow_aml.workspace.stores.local import LocalStore
+
+        return LocalStore(path_of_uri(self.url))
 
     @property
     def root(self) -> Path:
-        """The workspace's folder."""
+        """The workspace's folder.
+
+        Raises:
+            WorkspaceException: the workspace is not a folder of this machine.
+        """
+        if self._remote is not None:
+            raise WorkspaceException(
+                "this workspace is not a folder of this machine; its files have no local path.",
+                where=self.url,
+            )
         return Path(path_of_uri(self.url))
 
     def path(self, relative: str) -> Path:
@@ -48,20 +75,28 @@ class Home:
 
     def uri(self, relative: str) -> str:
         """The URI of such a place."""
+        if self._remote is not None:
+            return self._remote.uri(relative)
         return uri_of_path(self.path(relative))
 
 
-def open_home(url: str, name: Optional[str] = None) -> Home:
+def open_home(
+    url: str, name: Optional[str] = None, options: Optional[Mapping[str, Any]] = None
+) -> Home:
     """Opens the workspace at that URL or absolute path; its first caller ever creates it.
 
     Args:
-        url: where it is.
+        url: where it is; see :func:`~airflow_aml.workspace.stores.open_store`.
         name: what it is called; by default like its folder.
+        options: credentials and the like for a workspace that is not local.
 
     Raises:
         NotServedError: the URL has a scheme that this release does not serve.
         WorkspaceException: it cannot be created or read, or a later release made it.
     """
+    scheme, separator, _ = url.partition("://")
+    if separator and scheme.lower() != "file" and not url.startswith("/"):
+        return _open_remote(url, name, options)
     root = _root(url)
     document = os.path.join(root, WORKSPACE_DOCUMENT)
     try:
@@ -93,18 +128,29 @@ def default_url(environ: Mapping[str, str]) -> str:
 def _root(url: str) -> str:
     if url.startswith("/"):
         return os.path.abspath(url)
-    scheme, separator, _ = url.partition("://")
-    if separator and scheme.lower() != "file":
-        raise NotServedError(
-            f"a workspace at a {scheme!r} URL ({url}) cannot be opened yet.",
-            hint="Remote workspaces come with the data release; use file:///folder until then.",
-        )
     if not url.lower().startswith("file:"):
         raise WorkspaceException(
             f"{url!r} is neither a URL nor an absolute path.",
             hint="A workspace is named like file:///folder or /folder.",
         )
     return os.path.abspath(path_of_uri(url))
+
+
+def _open_remote(url: str, name: Optional[str], options: Optional[Mapping[str, Any]]) -> Home:
+    import json
+
+    from airflow_aml.workspace.stores import open_store
+
+    store = open_store(url, options)
+    try:
+        data = store.read(WORKSPACE_DOCUMENT)
+    except FileNotFoundError:
+        document = {"uuid": _new_uuid(), "layout_version": LAYOUT_VERSION}
+        store.create(WORKSPACE_DOCUMENT, json.dumps(document).encode())
+        data = store.read(WORKSPACE_DOCUMENT)
+    where = store.uri(WORKSPACE_DOCUMENT)
+    uuid = _checked_uuid(parse_json(data, where), where)
+    return Home(store.url, uuid, name or store.url.rpartition("/")[2] or "aml", store)
 
 
 def _new_uuid() -> str:

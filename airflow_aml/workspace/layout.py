@@ -7,6 +7,8 @@
     snapshots/<digest[:2]>/<digest>.zip        source folders, once per content
     staging/<attempt>/<output>/...             outputs while a script writes them
     data/<step-run-id>/<output>/...            committed outputs, read-only
+    registry/<kind>/<name>/<version>.json      datasets, models, ...: one document per version
+    registry/<kind>/<name>.json                datastores, computes, ...: one document each
     runs/<pipeline-run-id>/run.json            which DAG, Airflow run, parameters
     runs/<pipeline-run-id>/plan.json           what the run's first task decided
     runs/<pipeline-run-id>/steps/<step-run-id>/report.json   how a step ended

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any, Dict, Optional, Union
 
 from airflow_aml.codec import decode, encode
 from airflow_aml.errors import WorkspaceException
 from airflow_aml.workspace import layout
-from airflow_aml.workspace.documents import read_json, write_json
+from airflow_aml.workspace.documents import parse_json
 from airflow_aml.workspace.home import Home
 
 PLAN_VERSION = 1
@@ -53,9 +54,7 @@ class RunPlan:
 
 def write_plan(home: Home, pipeline_run_id: str, plan: RunPlan) -> None:
     """Stores the plan of a run; a second call replaces the first whole."""
-    path = home.path(layout.plan(pipeline_run_id))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, encode(plan))
+    home.store.write(layout.plan(pipeline_run_id), json.dumps(encode(plan)).encode())
 
 
 def read_plan(home: Home, pipeline_run_id: str) -> Optional[RunPlan]:
@@ -64,12 +63,14 @@ def read_plan(home: Home, pipeline_run_id: str) -> Optional[RunPlan]:
     Raises:
         WorkspaceException: it is of a later release, or damaged.
     """
-    path = home.path(layout.plan(pipeline_run_id))
+    store, path = home.store, layout.plan(pipeline_run_id)
     try:
-        document: Any = read_json(path)
+        document: Any = parse_json(store.read(path), store.uri(path))
     except FileNotFoundError:
         return None
     version = document.get("version", 0) if isinstance(document, dict) else 0
     if version > PLAN_VERSION:
-        raise WorkspaceException(f"{path} was written by a later release (version {version}).")
+        raise WorkspaceException(
+            f"it was written by a later release (version {version}).", where=store.uri(path)
+        )
     return decode(RunPlan, document)

@@ -58,7 +58,7 @@ class Store(Protocol):
         """Writes a small file, replacing it in one step: a reader sees all of one or the other."""
 
     def create(self, path: str, data: bytes) -> bool:
-        """Writes a small file unless there is one; of many callers at once exactly one gets True."""
+        """Writes a small file unless there is one; of many callers at once one alone gets True."""
 
     def exists(self, path: str) -> bool:
         """Whether there is a file, or (prefix ending in ``/``) anything below it."""
@@ -70,14 +70,36 @@ class Store(Protocol):
         """Names directly below a prefix, sorted; folders end in ``/``."""
 
     def upload(
-        self, pairs: Sequence[Tuple[str, str]], progress: Optional[Progress] = None
+        self,
+        pairs: Sequence[Tuple[str, str]],
+        progress: Optional[Progress] = None,
+        *,
+        skip_same: bool = True,
     ) -> None:
-        """Copies local files to paths of the store, in parallel, replacing what is there."""
+        """Copies local files to paths of the store, in parallel, replacing what is there.
+
+        A file that is there already with the same content (same size and MD5) is not sent again,
+        so a transfer that broke off goes on where it was; ``skip_same=False`` sends every one.
+        ``progress`` is called in the caller's thread a few times a second; what was skipped counts.
+
+        Raises:
+            FileNotFoundError: a local file is not there.
+        """
 
     def download(
-        self, pairs: Sequence[Tuple[str, str]], progress: Optional[Progress] = None
+        self,
+        pairs: Sequence[Tuple[str, str]],
+        progress: Optional[Progress] = None,
+        *,
+        skip_same: bool = True,
     ) -> None:
-        """Copies files of the store to local paths, in parallel, each appearing whole or not."""
+        """Copies files of the store to local paths, in parallel, each appearing whole or not.
+
+        Goes on where it was and reports its progress as :meth:`upload` does.
+
+        Raises:
+            FileNotFoundError: a file of the store is not there.
+        """
 
     def delete(self, paths: Sequence[str]) -> None:
         """Removes files; those that are not there are no error."""
