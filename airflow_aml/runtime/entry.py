@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 
 from airflow_aml.errors import AirflowAmlError, UserErrorException
@@ -40,6 +41,7 @@ def main(arguments: Sequence[str]) -> int:
         _say(f"usage: python -m airflow_aml.runtime [{WATCH_STDIN}] job.json")
         return RUNTIME_ERROR
     report_path = os.path.join(os.path.dirname(os.path.abspath(paths[0])), "report.json")
+    job: Optional[StepJob] = None
     try:
         job = read_job(paths[0])
     except (OSError, ValueError, KeyError, TypeError, AirflowAmlError) as error:
@@ -52,6 +54,11 @@ def main(arguments: Sequence[str]) -> int:
     except OSError as error:
         _say(f"the report {report_path} cannot be written: {error}")
         return RUNTIME_ERROR
+    finally:
+        stop.look()
+        if stop.abandoned and job is not None:
+            with suppress(OSError):
+                remove(job.work)  # who made it cannot
     return exit_code(report)
 
 

@@ -16,7 +16,7 @@ class StopRequested(BaseException):
 
 
 class Stop:
-    """Whether the step must end, and why.
+    """Whether the step must end, and why; ``abandoned``: nobody is there to hear of its end.
 
     Long work calls :meth:`check` between its parts. Who waits in a ``select`` adds :attr:`wakeup`
     (readable after a signal, also after the end of a child process) and, if set, :attr:`watched`
@@ -25,6 +25,7 @@ class Stop:
 
     def __init__(self, watch_stdin: bool = False) -> None:
         self.reason: Optional[str] = None
+        self.abandoned = False
         self.wakeup, self._wakeup_end = os.pipe()
         os.set_blocking(self.wakeup, False)
         os.set_blocking(self._wakeup_end, False)
@@ -61,6 +62,7 @@ class Stop:
                 ended = True
             if ended:
                 self.watched = None
+                self.abandoned = True
                 self.request("the process that started the step is gone")
 
     def check(self) -> None:

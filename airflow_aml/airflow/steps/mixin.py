@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shlex
 import shutil
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
 from airflow_aml.airflow.settings import open_workspace, scratch
 from airflow_aml.airflow.steps.assemble import Reference, StepRun
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
         dag_id: str
         log: Any
 
+        execution_timeout: timedelta | None
+
         def execute(self, context: Context) -> Any: ...
+        def on_kill(self) -> None: ...
         def render_template_fields(
             self, context: Context, jinja_env: Environment | None = None
         ) -> None: ...
@@ -77,6 +81,10 @@ class AmlStepMixin(_Native):
         assert job is not None
         assert run is not None
         refuse_after_failure(run, context)
+        if run.try_number > 1:
+            from airflow_aml.airflow.steps.lost import sweep_earlier_attempts
+
+            sweep_earlier_attempts(run)
         work = Path(job.work)
         work.mkdir(parents=True)
         lost: Exception | None = None
@@ -86,10 +94,23 @@ class AmlStepMixin(_Native):
                 super().execute(context)
             except AirflowException as error:
                 lost = error
+            except AirflowTaskTimeout:
+                self.on_kill()
+                self._raise_time_limit(run)
             self.conclude(context, run, _read_report(job), lost)
         finally:
             shutil.rmtree(work, ignore_errors=True)
             self.job = self.step_run = None
+
+    def _raise_time_limit(self, run: StepRun) -> NoReturn:
+        seconds = self.execution_timeout.total_seconds() if self.execution_timeout else 0
+        limit = self.node.settings.max_run_seconds  # v1's: the step is over, not to be repeated
+        setting = "max_run_duration_seconds" if limit == seconds else "execution_timeout"
+        raise_halt(
+            run,
+            f"step {run.node.name!r} was ended after {seconds:g} s, its {setting}.",
+            fatal=limit == seconds,
+        )
 
     def assemble(self, context: Context) -> StepRun:
         """The step in this run, as its plan and its upstream outputs say."""

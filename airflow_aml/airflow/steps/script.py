@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +100,8 @@ class PythonScriptStepOperator(LocalStepOperator):
             [_at_parse(item) for item in arguments] if isinstance(arguments, (list, tuple)) else [],
             [],
         )
+        if limit := spec.nodes[0].settings.max_run_seconds:
+            kwargs.setdefault("execution_timeout", timedelta(seconds=limit))
         super().__init__(node=spec.nodes[0], workspace=workspace, folder=folder, **kwargs)
         # The metaclass wants template fields assigned after BaseOperator's own constructor.
         self.arguments = arguments

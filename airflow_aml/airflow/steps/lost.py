@@ -1,0 +1,21 @@
+"""What an attempt leaves behind when everything around its script was killed at once."""
+
+from __future__ import annotations
+
+import shutil
+
+from airflow_aml.airflow.steps.assemble import StepRun
+from airflow_aml.runtime.sweep import end_attempt
+from airflow_aml.workspace import layout
+
+
+def sweep_earlier_attempts(run: StepRun) -> None:
+    """Ends what earlier attempts at this step still run on this machine, and removes their files.
+
+    Attempts are named after the step's run, and Airflow makes one after the other; the one that
+    calls this has not started anything yet.
+    """
+    for folder in (run.scratch, run.home.path(layout.staging(""))):
+        for left in folder.glob(f"{run.id}-*"):
+            end_attempt(left.name, 0.0)
+            shutil.rmtree(left, ignore_errors=True)
