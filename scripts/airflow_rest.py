@@ -14,6 +14,10 @@ Check = Callable[[], None]
 TERMINAL_RUN_STATES = frozenset({"success", "failed"})
 PAGE = 100
 
+# Before it does anything, Airflow notes in its database who asked, and holds up all other requests
+# meanwhile. On SQLite it gives up after 5 s if one of those just then has the database locked.
+DATABASE_TRIES = 5
+
 
 class AirflowRestError(RuntimeError):
     """Airflow answered with an error; the text carries its answer."""
@@ -68,6 +72,10 @@ class AirflowRest:
         """The tasks of a DAG: ``task_id``, ``task_display_name``, ..."""
         return list(self._call("GET", f"dags/{quote(dag_id)}/tasks")["tasks"])
 
+    def unpause(self, pattern: str) -> None:
+        """Let the runs of all DAGs begin in whose ids the pattern is found."""
+        self._call("PATCH", f"dags?dag_id_pattern={quote(pattern)}", {"is_paused": False})
+
     def trigger(self, dag_id: str, conf: Document | None = None) -> str:
         """Start a run and return its run id."""
         body = {"logical_date": None, "conf": conf or {}}
@@ -86,15 +94,38 @@ class AirflowRest:
         path = f"{self._run_path(dag_id, run_id)}/taskInstances"
         return list(self._pages(path, "task_instances"))
 
+    def task_instance(self, dag_id: str, run_id: str, task_id: str) -> Document:
+        """One task of a run: ``state``, ``try_number``, ``rendered_fields``, ..."""
+        return self._call("GET", self._task_path(dag_id, run_id, task_id))
+
+    def mark_task(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
+        """Give a task another state; one that runs is ended by Airflow."""
+        self._call("PATCH", self._task_path(dag_id, run_id, task_id), {"new_state": state})
+
+    def mark_run(self, dag_id: str, run_id: str, state: str) -> None:
+        """Give a run another state; what runs of it is ended by Airflow."""
+        self._call("PATCH", self._run_path(dag_id, run_id), {"state": state})
+
+    def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
+        """Have a task, and all that comes after it, run again."""
+        body = {
+            "dry_run": False,
+            "dag_run_id": run_id,
+            "task_ids": [task_id],
+            "include_downstream": True,
+            "only_failed": False,
+        }
+        self._call("POST", f"dags/{quote(dag_id)}/clearTaskInstances", body)
+
     def xcoms(self, dag_id: str, run_id: str, task_id: str) -> Document:
         """What a task handed on, by key."""
-        path = f"{self._run_path(dag_id, run_id)}/taskInstances/{quote(task_id)}/xcomEntries"
+        path = f"{self._task_path(dag_id, run_id, task_id)}/xcomEntries"
         keys = [entry["key"] for entry in self._pages(path, "xcom_entries")]
         return {key: self._call("GET", f"{path}/{quote(key)}")["value"] for key in keys}
 
     def task_log(self, dag_id: str, run_id: str, task_id: str, attempt: int = 1) -> str:
         """The lines of a task's log, as text."""
-        task = f"{self._run_path(dag_id, run_id)}/taskInstances/{quote(task_id)}"
+        task = self._task_path(dag_id, run_id, task_id)
         answer = self._call("GET", f"{task}/logs/{attempt}?full_content=true")
         return "\n".join(text for line in answer["content"] for text in log_lines(line))
 
@@ -161,6 +192,9 @@ class AirflowRest:
     def _run_path(self, dag_id: str, run_id: str) -> str:
         return f"dags/{quote(dag_id)}/dagRuns/{quote(run_id, safe='')}"
 
+    def _task_path(self, dag_id: str, run_id: str, task_id: str) -> str:
+        return f"{self._run_path(dag_id, run_id)}/taskInstances/{quote(task_id)}"
+
     def _pages(self, path: str, key: str, query: Document | None = None) -> Iterator[Document]:
         offset = 0
         while True:
@@ -173,6 +207,10 @@ class AirflowRest:
 
     def _call(self, method: str, path: str, body: Document | None = None) -> Document:
         answer = self._request(method, f"/api/v2/{path}", body)
+        for _ in range(DATABASE_TRIES - 1):
+            if answer.is_success or "Database error" not in answer.text:
+                break
+            answer = self._request(method, f"/api/v2/{path}", body)
         if answer.is_error:
             raise AirflowRestError(f"{method} {path}: {answer.status_code} {answer.text[:2000]}")
         return dict(answer.json())

@@ -12,6 +12,14 @@ from scripts.demo import find_dag
 from scripts.local_airflow import LocalAirflow
 
 HERE = Path(__file__).parent
+SETTINGS = {
+    **templates.AML_SETTINGS,
+    # Steps that hang on purpose take slots.
+    "core.parallelism": "16",
+    # How soon a task counts as lost whose supervisor was killed; the default is 300 s.
+    "scheduler.task_instance_heartbeat_timeout": "30",
+    "scheduler.task_instance_heartbeat_timeout_detection_interval": "5",
+}
 # A loaded machine may need minutes for what a quiet one does in 20 seconds.
 LIMIT_SECONDS = 900
 
@@ -30,7 +38,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
     home = tmp_path_factory.mktemp("airflow")
     for name in templates.names():
         templates.copy(name, home / "dags", replace=True)
-    with LocalAirflow(home, extra_settings=templates.AML_SETTINGS) as running:
+    with LocalAirflow(home, extra_settings=SETTINGS) as running:
         yield running
 
 
