@@ -7,7 +7,10 @@ import os
 import stat
 from pathlib import Path
 
+import psutil
 import pytest
+
+from airflow_aml.runtime import COOKIE
 
 HEADER = """
     # airflow dag
@@ -291,6 +294,57 @@ def test_a_lost_runtime_is_tried_again(write, one_dag, run_dag, tmp_path):
 
     assert ran.state == "success"
     assert ran.tries("flaky") == 2
+
+
+def test_what_a_lost_attempt_left_is_swept(write, one_dag, run_dag, tmp_path):
+    """Before the next try, processes and folders of earlier ones are ended and removed."""
+    write(
+        "src/flaky.py",
+        f"""
+        import os, signal, subprocess, time
+        notes = {str(tmp_path)!r}
+        if not os.path.exists(notes + "/earlier"):
+            earlier = os.path.join(os.path.dirname(os.path.dirname(os.getcwd())),
+                                   os.environ["AZUREML_RUN_ID"] + "-0-earlier")
+            os.makedirs(os.path.join(earlier, "src"))
+            variables = dict(os.environ, {COOKIE}=os.path.basename(earlier))
+            left = subprocess.Popen(["sleep", "60"], env=variables, start_new_session=True)
+            with open(notes + "/earlier", "w") as stream:
+                stream.write(f"{{left.pid}} {{earlier}}")
+            os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(60)
+    """,
+    )
+    write("p.py", HEADER + "    p = Pipeline('ws', [step('flaky')])")
+
+    ran = run_dag(one_dag())
+
+    pid, folder = (tmp_path / "earlier").read_text().split()
+    assert (ran.state, ran.tries("flaky")) == ("success", 2)
+    assert Path(folder).parent == tmp_path / "scratch" / "airflow-aml"
+    assert not Path(folder).exists()
+    assert not psutil.pid_exists(int(pid)) or psutil.Process(int(pid)).status() == "zombie"
+
+
+def test_a_time_limit_is_the_end_of_the_step(write, one_dag, run_dag, capfd):
+    """max_run_duration_seconds ends the script; as in v1 it is not tried again."""
+    write("src/slow.py", "import time; time.sleep(60)")
+    write(
+        "p.py",
+        HEADER
+        + """
+    limited = RunConfiguration()
+    limited.max_run_duration_seconds = 1
+    p = Pipeline("ws", [step("slow", runconfig=limited)])
+    """,
+    )
+
+    ran = run_dag(one_dag())
+
+    assert (ran.state, ran.tries("slow")) == ("failed", 1)
+    assert "'slow' was ended after 1 s, its max_run_duration_seconds." in "".join(
+        capfd.readouterr()
+    )
 
 
 @pytest.mark.parametrize("goes_on", [False, True])

@@ -128,6 +128,35 @@ def test_an_output_that_is_not_there_is_named(write, one_dag, run_dag, capfd):
     assert "typo" in said or "no such output" in said
 
 
+@pytest.mark.parametrize(
+    ("limit", "tries", "name"),
+    [
+        ("execution_timeout=timedelta(seconds=1)", 2, "execution_timeout"),
+        ("runconfig=limited", 1, "max_run_duration_seconds"),
+    ],
+)
+def test_a_time_limit_ends_the_script(write, one_dag, run_dag, capfd, limit, tries, name):
+    """Airflow's own limit is tried again as everywhere in Airflow, v1's is not."""
+    write("src/slow.py", "import time; time.sleep(60)")
+    write(
+        "p.py",
+        HEADER
+        + f"""
+    from datetime import timedelta
+    from airflow_aml import RunConfiguration
+    limited = RunConfiguration()
+    limited.max_run_duration_seconds = 1
+    with DAG("by_hand", schedule=None):
+        step("slow", retries=1, {limit})
+    """,
+    )
+
+    ran = run_dag(one_dag())
+
+    assert (ran.state, ran.tries("slow")) == ("failed", tries)
+    assert f"'slow' was ended after 1 s, its {name}." in "".join(capfd.readouterr())
+
+
 def test_a_mapped_step_runs_once_per_value(write, one_dag, run_dag, workspace):
     """expand() works: each mapped instance has a step-run id and outputs of its own."""
     write(
