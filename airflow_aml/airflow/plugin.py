@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from airflow.sdk.plugins_manager import AirflowPlugin
 
+from airflow_aml.airflow import listener
+
 
 class AmlPlugin(AirflowPlugin):
     """Registers what Airflow only learns from plugins."""
 
     name = "aml"
+    listeners = [listener]

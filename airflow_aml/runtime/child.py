@@ -9,13 +9,20 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from typing import Callable, Iterator, Mapping, Optional, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Callable, Iterator, Mapping, Optional, Sequence, Union
 
 from airflow_aml.runtime import COOKIE
 from airflow_aml.runtime.environment import inherited
 from airflow_aml.runtime.job import StepJob
 from airflow_aml.runtime.report import StepReport
 from airflow_aml.runtime.sweep import end_attempt
+
+if TYPE_CHECKING:
+    from airflow_aml.runtime.forked import ForkedRuntime
+
+    Process = Union[subprocess.Popen[bytes], ForkedRuntime]
+    Starter = Callable[[Optional[str], Mapping[str, str]], Optional[Process]]
 
 LINE_LIMIT = 1 << 16
 """Longer lines are cut, so that a progress bar never becomes one endless line."""
@@ -43,10 +50,21 @@ def run_job(
     return report_of(job, code, stopped=child.stopping)
 
 
-def child_of(job: StepJob, *, python: str = sys.executable) -> Child:
-    """Writes the job and returns the runtime that will do it, not yet started."""
-    argv = [python, "-m", "airflow_aml.runtime", "--watch-stdin", os.fspath(job.write())]
-    return Child(argv, attempt=job.attempt, kill_after=job.kill_after, cwd=job.work)
+def child_of(job: StepJob, *, python: str = sys.executable, fork: bool = False) -> Child:
+    """Writes the job and returns the runtime that will do it, not yet started.
+
+    With ``fork`` it will be a fork of this process where that is safe, else a Python of its own.
+    """
+    path = os.fspath(job.write())
+    argv = [python, "-m", "airflow_aml.runtime", "--watch-stdin", path]
+    starter = None
+    if fork:
+        from airflow_aml.runtime.forked import fork_runtime
+
+        starter = partial(fork_runtime, path)
+    return Child(
+        argv, attempt=job.attempt, kill_after=job.kill_after, cwd=job.work, starter=starter
+    )
 
 
 def report_of(job: StepJob, exit_code: int, *, stopped: bool = False) -> StepReport:
@@ -83,6 +101,8 @@ class Child:
         kill_after: seconds that the script has between SIGTERM and SIGKILL.
         cwd: where it starts.
         environ: its variables; by default this process's own without Airflow's secrets.
+        starter: starts something instead of the command, given ``cwd`` and the variables, or
+            returns None, and the command is started.
     """
 
     def __init__(
@@ -93,6 +113,7 @@ class Child:
         kill_after: float = 10.0,
         cwd: Optional[str] = None,
         environ: Optional[Mapping[str, str]] = None,
+        starter: Optional[Starter] = None,
     ) -> None:
         self._argv = list(argv)
         self._attempt = attempt
@@ -101,8 +122,9 @@ class Child:
         self._cwd = cwd
         self._environ = dict(inherited(os.environ) if environ is None else environ)
         self._environ[COOKIE] = attempt
+        self._starter = starter
         self._parent = 0
-        self._process: Optional[subprocess.Popen[bytes]] = None
+        self._process: Optional[Process] = None
         self._pending = bytearray()
         self._deadline: Optional[float] = None
 
@@ -141,17 +163,19 @@ class Child:
         """Whether its end was asked for."""
         return self._deadline is not None
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            self._argv,
-            cwd=self._cwd,
-            env=self._environ,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            bufsize=0,
-        )
+    def _start(self) -> Process:
+        process = self._starter(self._cwd, self._environ) if self._starter else None
+        if process is None:
+            process = subprocess.Popen(
+                self._argv,
+                cwd=self._cwd,
+                env=self._environ,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                bufsize=0,
+            )
         assert process.stdout is not None
         os.set_blocking(process.stdout.fileno(), False)
         self._process = process
@@ -162,7 +186,7 @@ class Child:
 
     def _follow(
         self,
-        process: subprocess.Popen[bytes],
+        process: Process,
         lines: Lines,
         on_line: Callable[[str], None],
         stop: Callable[[], bool],
@@ -183,7 +207,7 @@ class Child:
                     self._ask(process)
                 self._kill_if_due(process)
 
-    def _read(self, process: subprocess.Popen[bytes]) -> bool:
+    def _read(self, process: Process) -> bool:
         """Moves what the pipe holds to ``_pending``; False at its end."""
         assert process.stdout is not None
         try:
@@ -196,7 +220,7 @@ class Child:
             self._pending += chunk
         return bool(chunk)
 
-    def _collect(self, process: subprocess.Popen[bytes]) -> None:
+    def _collect(self, process: Process) -> None:
         # While stopping, lines only pile up: a handler must not call into a logger it interrupted.
         before = -1
         while before != len(self._pending) < _KEPT_WHILE_STOPPING:
@@ -208,18 +232,18 @@ class Child:
         taken, self._pending = self._pending, bytearray()
         return bytes(taken)
 
-    def _ask(self, process: Optional[subprocess.Popen[bytes]]) -> None:
+    def _ask(self, process: Optional[Process]) -> None:
         if self._deadline is None:
             self._deadline = time.monotonic() + self._patience
             if process is not None:
                 process.terminate()
 
-    def _kill_if_due(self, process: subprocess.Popen[bytes]) -> None:
+    def _kill_if_due(self, process: Process) -> None:
         if self._deadline is not None and time.monotonic() > self._deadline:
             process.kill()
             end_attempt(self._attempt, 0.0)
 
-    def _end(self, process: subprocess.Popen[bytes]) -> None:
+    def _end(self, process: Process) -> None:
         if process.poll() is None:
             self.stop()
         if process.poll() != 0:

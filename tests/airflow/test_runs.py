@@ -89,6 +89,15 @@ def test_a_parameter_reaches_the_script(write, one_dag, run_dag):
     assert (ran.output("b", "second") / "upper.txt").read_text() == "OTHER WORDS"
 
 
+def test_braces_in_an_argument_are_only_braces(write, one_dag, run_dag):
+    """What looks like a template, and not even a valid one, reaches the script as it stands."""
+    write("p.py", CHAIN.replace('"hello"', '"{{ nothing"'))
+
+    ran = run_dag(one_dag())
+
+    assert (ran.output("b", "second") / "upper.txt").read_text() == "{{ NOTHING"
+
+
 def test_every_run_has_its_own_outputs(write, one_dag, run_dag):
     """Two runs never share a folder, and equal content has equal digests."""
     write("p.py", CHAIN)

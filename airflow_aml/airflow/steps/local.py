@@ -65,4 +65,4 @@ class LocalStepOperator(AmlStepMixin, RuntimeProcessOperator):
         """Makes the child process run the job."""
         from airflow_aml.runtime.child import child_of
 
-        self.child = child_of(job)
+        self.child = child_of(job, fork=True)

@@ -65,6 +65,7 @@ class AmlStepMixin(_Native):
         self, context: Context, jinja_env: Environment | None = None
     ) -> None:
         """Resolves the step's command line, so that Airflow shows what really runs."""
+        self.command = ""  # made below, from arguments in which braces are only braces
         super().render_template_fields(context, jinja_env)
         try:
             self.step_run = self.assemble(context)

@@ -1,0 +1,31 @@
+"""Loading this package once, in the processes that others are forked from.
+
+Airflow runs every task in a process of its own, forked from a worker that the scheduler forked, and
+parses every file in one that the DAG processor forked. What those two have loaded is there already
+in each of their children; what they have not, each child loads again.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from airflow.listeners import hookimpl
+
+_NEEDED_BY_STEPS = (
+    "airflow_aml.airflow.discovery",
+    "airflow_aml.airflow.steps.local",
+    "airflow_aml.definition.pipeline",
+    "airflow_aml.definition.workspace",
+    "airflow_aml.runtime.child",
+    "airflow_aml.runtime.commit",
+    "airflow_aml.runtime.forked",
+)
+
+
+@hookimpl
+def on_starting(component: object) -> None:
+    """A part of Airflow starts; a task's process ends too soon to gain from this."""
+    if type(component).__name__ == "TaskRunnerMarker":
+        return
+    for name in _NEEDED_BY_STEPS:
+        import_module(name)
