@@ -7,6 +7,8 @@ import re
 import shlex
 import shutil
 import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,6 @@ FAMILY = ("script", "child", "daemon")
 RELAY = {"write": "letter", "read": "copy"}
 PATIENCE = 180
 END_SECONDS = 20
-LOST = ["task", "supervisor", "supervisor and task", "runtime and task"]
 
 
 @dataclass
@@ -34,9 +35,6 @@ class FaultRun:
     dag_id: str
     run_id: str
     notes: Path
-
-    def state(self) -> str:
-        return str(self.airflow.rest.dag_run(self.dag_id, self.run_id)["state"])
 
     def end(self) -> str:
         return str(self.airflow.rest.wait(self.dag_id, self.run_id, timeout=PATIENCE)["state"])
@@ -105,7 +103,7 @@ class Faults:
 
 STARTED = {
     "print_lines": "print_lines",
-    "marked": "hang",
+    "task marked": "hang",
     "run marked": "stubborn",
     "task lost": "recover",
     "supervisor lost": "recover",
@@ -117,6 +115,14 @@ STARTED = {
     "wait": "wait",
     "relay 1": "relay",
     "relay 2": "relay",
+}
+STRIKES = {
+    "task marked": ("mark", "task"),
+    "run marked": ("mark", "run"),
+    "task lost": ("kill", "task"),
+    "supervisor lost": ("kill", "supervisor"),
+    "supervisor and task lost": ("kill", "supervisor and task"),
+    "runtime and task lost": ("kill", "runtime and task"),
 }
 
 
@@ -141,54 +147,61 @@ def runs(airflow: LocalAirflow, faults: Faults) -> dict[str, FaultRun]:
     return started
 
 
-def wait_until_gone(run: FaultRun, processes: list[psutil.Process]) -> float:
-    """Seconds until none of the processes lived any more."""
+@pytest.fixture(scope="module")
+def strikes(runs: dict[str, FaultRun]) -> Iterator[dict[str, Future[float]]]:
+    """Everything that is done to running steps, done at once: the seconds until they were gone."""
+    with ThreadPoolExecutor(len(STRIKES)) as pool:
+        yield {
+            key: pool.submit(strike, runs[key], deed, target)
+            for key, (deed, target) in STRIKES.items()
+        }
+
+
+def strike(run: FaultRun, deed: str, target: str) -> float:
+    """Marks the run or kills processes around its script, and waits until nothing of it is left."""
+    family = run.family()
+    above = dict(zip(("runtime", "task", "supervisor"), run.above(), strict=True))
     started = time.monotonic()
+    if deed == "kill":
+        for name in target.split(" and "):
+            above[name].kill()
+    else:
+        if target == "task":
+            run.airflow.rest.mark_task(run.dag_id, run.run_id, "act", "failed")
+        run.airflow.rest.mark_run(run.dag_id, run.run_id, "failed")
+    processes = [*family, above["runtime"], above["task"]]
     run.airflow.rest.wait_until(
         f"the end of {processes}", lambda: not any(map(is_alive, processes)), END_SECONDS
     )
-    return time.monotonic() - started
+    seconds = time.monotonic() - started
+    run.airflow.rest.wait_until("the folders to go", run.nothing_is_left, 10)
+    assert "half.txt" not in " ".join(run.committed())
+    return seconds
 
 
 @pytest.mark.parametrize("what", ["task", "run"])
-def test_marking_failed_ends_everything(runs: dict[str, FaultRun], what: str) -> None:
+def test_marking_failed_ends_everything(
+    runs: dict[str, FaultRun], strikes: dict[str, Future[float]], what: str
+) -> None:
     """A step whose task or run is marked failed in Airflow ends with all of its processes."""
-    run = runs["marked" if what == "task" else "run marked"]
-    family = [*run.family(), *run.above()[:2]]
+    run = runs[f"{what} marked"]
 
-    if what == "task":
-        run.airflow.rest.mark_task(run.dag_id, run.run_id, "act", "failed")
-        run.airflow.rest.mark_run(run.dag_id, run.run_id, "failed")
-    else:
-        run.airflow.rest.mark_run(run.dag_id, run.run_id, "failed")
+    print(f"\ngone after {strikes[f'{what} marked'].result():.1f} s")
 
-    wait_until_gone(run, family)
-    run.airflow.rest.wait_until("the folders to go", run.nothing_is_left, 10)
-    assert run.committed() == []
     assert run.end() == "failed"
     assert run.task()["state"] == "failed"
     assert run.task()["try_number"] == 1
-
-
-@pytest.mark.parametrize("lost", LOST)
-def test_lost_worker_is_tried_again(runs: dict[str, FaultRun], lost: str) -> None:
-    """After kill -9 of Airflow's processes the step's processes end too, and it runs once more."""
-    run = runs[f"{lost} lost"]
-    family = run.family()
-    above = dict(zip(("runtime", "task", "supervisor"), run.above(), strict=True))
-
-    for name in lost.split(" and "):
-        above[name].kill()
-
-    wait_until_gone(run, [*family, above["runtime"], above["task"]])
-    run.airflow.rest.wait_until("the folders to go", run.nothing_is_left, 10)
     assert run.committed() == []
 
 
-@pytest.mark.parametrize("lost", LOST)
-def test_second_try_succeeds(runs: dict[str, FaultRun], lost: str) -> None:
-    """Airflow runs the step that lost its worker again, and only that try's output is there."""
-    run = runs[f"{lost} lost"]
+@pytest.mark.parametrize("what", ["task", "supervisor", "supervisor and task", "runtime and task"])
+def test_lost_step_is_tried_again(
+    runs: dict[str, FaultRun], strikes: dict[str, Future[float]], what: str
+) -> None:
+    """After kill -9 around a script all of the step ends; only a second try's output is seen."""
+    run = runs[f"{what} lost"]
+
+    print(f"\ngone after {strikes[f'{what} lost'].result():.1f} s")
 
     assert run.end() == "success"
     assert run.task()["try_number"] == 2
