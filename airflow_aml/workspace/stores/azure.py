@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, AsyncContextManager, Dict, List, Mapping, Optional
 
-from airflow_aml.workspace.stores.backend import Listed, Sent, md5_of
+from airflow_aml.workspace.stores.backend import LARGE, Listed, Sent, md5_of
 from airflow_aml.workspace.stores.trouble import Kind, Trouble
 
 _MOST_IN_ONE_REQUEST = 32 * 1024 * 1024
@@ -47,6 +47,8 @@ class AzureBackend:
         self._fs: Any = AzureBlobFileSystem(use_listings_cache=False, **options)
         self.loop = self._fs.loop
         self._client: Any = self._fs.service_client.get_container_client(container)
+        # What comes with the first answer is in memory whole; 32 MB for each of many is too much.
+        self._client._config.max_single_get_size = LARGE  # noqa: SLF001 - adlfs passes none on
 
     def diagnose(self, error: BaseException) -> Trouble:
         """See :class:`~airflow_aml.workspace.stores.backend.Backend`."""
@@ -137,7 +139,7 @@ class AzureBackend:
                 **more,
             )
 
-    async def get(self, key: str, local: str, sent: Sent) -> None:
+    async def get(self, key: str, local: str, sent: Sent, large: AsyncContextManager[None]) -> None:
         """See :class:`~airflow_aml.workspace.stores.backend.Backend`."""
 
         async def hear(current: int, total: Optional[int]) -> None:
@@ -147,7 +149,11 @@ class AzureBackend:
             key, max_concurrency=4, progress_hook=hear, **_ONCE
         )
         with open(local, "wb") as file:
-            await stream.readinto(file)
+            if stream.size < LARGE:
+                await stream.readinto(file)
+                return
+            async with large:
+                await stream.readinto(file)
 
     async def delete(self, keys: List[str]) -> None:
         """See :class:`~airflow_aml.workspace.stores.backend.Backend`."""

@@ -4,7 +4,7 @@ of the container or bucket."""
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Callable, List, NamedTuple, Optional
+from typing import Any, AsyncContextManager, Callable, List, NamedTuple, Optional
 
 from airflow_aml.workspace.stores.trouble import Trouble
 
@@ -15,6 +15,9 @@ except ImportError:  # pragma: no cover - Python 3.7 is refused elsewhere, by na
 
 Sent = Callable[[int], None]
 """Hears how many bytes of one file have gone so far."""
+
+LARGE = 8 * 1024 * 1024
+"""From this size on a file goes in parts, of which several are in memory at once."""
 
 _BUFFER_SIZE = 1 << 20
 
@@ -72,8 +75,8 @@ class Backend(Protocol):
     async def put(self, local: str, key: str, size: int, sent: Sent) -> None:
         """Sends a file."""
 
-    async def get(self, key: str, local: str, sent: Sent) -> None:
-        """Fetches an object into a file."""
+    async def get(self, key: str, local: str, sent: Sent, large: AsyncContextManager[None]) -> None:
+        """Fetches an object into a file; one that turns out to be large, inside ``large``."""
 
     async def delete(self, keys: List[str]) -> None:
         """Removes objects; those that are not there are no error."""

@@ -42,6 +42,7 @@ class Report:
         self._told = False
 
     def __call__(self, files: int, count: int) -> None:
+        """Hears of so many more files and bytes."""
         self.files += files
         self.bytes += count
         now = self._clock()
@@ -65,10 +66,9 @@ class Report:
 
 def amount(count: float) -> str:
     """A number of bytes for people: ``1.5 GB``."""
-    for unit in _UNITS[:-1]:
-        if count < 1000:
-            break
+    power = 0
+    while count >= 999.5 and power < len(_UNITS) - 1:
         count /= 1000
-    else:
-        unit = _UNITS[-1]
-    return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
+        power += 1
+    unit = _UNITS[power]
+    return f"{count:.0f} {unit}" if unit == "B" or count >= 99.95 else f"{count:.1f} {unit}"

@@ -21,7 +21,7 @@ from typing import (
 
 from airflow_aml.errors import WorkspaceException
 from airflow_aml.workspace.documents import temporary_name
-from airflow_aml.workspace.stores.backend import Backend, Listed
+from airflow_aml.workspace.stores.backend import LARGE, Backend, Listed
 from airflow_aml.workspace.stores.base import Progress, StoredFile
 from airflow_aml.workspace.stores.paths import checked, checked_folder, checked_prefix
 from airflow_aml.workspace.stores.transfer import Meter, run_all, wait_for
@@ -29,7 +29,6 @@ from airflow_aml.workspace.stores.trouble import Kind, Secrets, Trouble
 
 _T = TypeVar("_T")
 _DELAYS = (0.2, 0.6, 1.8, 5.4)
-_LARGE = 8 * 1024 * 1024
 _LARGE_AT_ONCE = 4
 
 
@@ -137,17 +136,21 @@ class FsspecStore:
         meter = Meter()
 
         async def upload(backend: Backend) -> None:
-            jobs = await self._jobs(backend, given, needed=skip_same)
+            jobs = await self._jobs(backend, given, skip_same)
+            large = _large()
 
             async def put(job: _Job) -> None:
                 size = os.stat(job.local).st_size
-                if not (skip_same and await _is_same(backend, job)):
-                    await backend.put(
-                        job.local, job.key, size, lambda count: meter.under_way(job.key, count)
-                    )
+                if not await _is_same(backend, job):
+                    sent = meter.of(job.key)
+                    if size < LARGE:
+                        await backend.put(job.local, job.key, size, sent)
+                    else:
+                        async with large:
+                            await backend.put(job.local, job.key, size, sent)
                 meter.finished(job.key, size)
 
-            await self._transfer(backend, jobs, put, lambda job: os.stat(job.local).st_size)
+            await self._transfer(backend, jobs, put)
 
         self._wait(upload, meter, progress)
 
@@ -165,17 +168,16 @@ class FsspecStore:
         meter = Meter()
 
         async def download(backend: Backend) -> None:
-            jobs = await self._jobs(backend, given, needed=True)
+            resuming = skip_same and any(os.path.exists(local) for local, _ in given)
+            jobs = await self._jobs(backend, given, resuming)
+            large = _large()
 
             async def get(job: _Job) -> None:
-                if not (skip_same and await _is_same(backend, job)):
-                    await _get(backend, job, meter)
+                if not await _is_same(backend, job):
+                    await _get(backend, job, meter, large)
                 meter.finished(job.key, os.stat(job.local).st_size)
 
-            # One that no listing told of may be of any size.
-            await self._transfer(
-                backend, jobs, get, lambda job: job.listed.size if job.listed else _LARGE
-            )
+            await self._transfer(backend, jobs, get)
 
         self._wait(download, meter, progress)
 
@@ -259,11 +261,11 @@ class FsspecStore:
         return WorkspaceException(f"the store cannot do this ({said}).", where=place)
 
     async def _jobs(
-        self, backend: Backend, pairs: Sequence[Tuple[str, str]], needed: bool
+        self, backend: Backend, pairs: Sequence[Tuple[str, str]], look: bool
     ) -> List[_Job]:
-        """The transfers, each with what one listing tells about its object."""
+        """The transfers, each with what one listing tells about its object, if one is to look."""
         known: Dict[str, Listed] = {}
-        if needed and pairs:
+        if look and pairs:
             # Bounded: beside the few files of a transfer there may lie very many others.
             limit = 1000 + 10 * len(pairs)
             keys = [key for _, key in pairs]
@@ -274,26 +276,19 @@ class FsspecStore:
         return [_Job(local, key, known.get(key)) for local, key in pairs]
 
     async def _transfer(
-        self,
-        backend: Backend,
-        jobs: Sequence[_Job],
-        one: Callable[[_Job], Awaitable[None]],
-        size: Callable[[_Job], int],
+        self, backend: Backend, jobs: Sequence[_Job], one: Callable[[_Job], Awaitable[None]]
     ) -> None:
-        import asyncio
-
-        # Large files are sent in parts of which several are in memory at once.
-        large = asyncio.Semaphore(_LARGE_AT_ONCE)
-
         async def run(job: _Job) -> None:
             path = job.key[len(self._prefix) :]
-            if size(job) < _LARGE:
-                await self._retried(backend, path, lambda _: one(job))
-                return
-            async with large:
-                await self._retried(backend, path, lambda _: one(job))
+            await self._retried(backend, path, lambda _: one(job))
 
         await run_all(jobs, run, backend.workers)
+
+
+def _large() -> Any:
+    import asyncio
+
+    return asyncio.Semaphore(_LARGE_AT_ONCE)
 
 
 def _raise_if_local(error: Exception) -> None:
@@ -321,10 +316,10 @@ async def _is_same(backend: Backend, job: _Job) -> bool:
     return same
 
 
-async def _get(backend: Backend, job: _Job, meter: Meter) -> None:
+async def _get(backend: Backend, job: _Job, meter: Meter, large: Any) -> None:
     temporary = temporary_name(job.local)
     try:
-        await backend.get(job.key, temporary, lambda count: meter.under_way(job.key, count))
+        await backend.get(job.key, temporary, meter.of(job.key), large)
         os.replace(temporary, job.local)
     except BaseException:
         if os.path.lexists(temporary):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from typing import Any, AsyncIterator, Dict, List, Mapping, Optional
+from typing import Any, AsyncContextManager, AsyncIterator, Dict, List, Mapping, Optional
 
 from airflow_aml.workspace.stores.backend import Listed, Sent, md5_of, md5_of_parts
 from airflow_aml.workspace.stores.trouble import Kind, Trouble
 
 _PART = 16 * 1024 * 1024
+_BUFFER_SIZE = 1 << 18
 _MOST_PARTS = 10_000
 _AT_ONCE = 1000
 _WRITER = "aml-writer"
@@ -138,8 +139,22 @@ class S3Backend:
             data = stream.read()
         await self._call("put_object", Key=key, Body=data)
 
-    async def get(self, key: str, local: str, sent: Sent) -> None:
+    async def get(self, key: str, local: str, sent: Sent, large: AsyncContextManager[None]) -> None:
         """See :class:`~airflow_aml.workspace.stores.backend.Backend`."""
+        response = await self._call("get_object", Key=key)
+        async with response["Body"] as body:
+            if response["ContentLength"] < 2 * _PART:
+                with open(local, "wb") as file:
+                    while True:
+                        data = await body.read(_BUFFER_SIZE)
+                        if not data:
+                            return
+                        file.write(data)
+                        sent(file.tell())
+        async with large:
+            await self._get_in_parts(key, local, sent)
+
+    async def _get_in_parts(self, key: str, local: str, sent: Sent) -> None:
         await self._fs._get_file(  # noqa: SLF001 - fsspec's coroutines are named so
             f"{self.container}/{key}",
             local,

@@ -21,9 +21,13 @@ class Meter:
         self._under_way: Dict[str, int] = {}
         self._told = (0, 0)
 
-    def under_way(self, name: str, count: int) -> None:
-        """So many bytes of that file have gone so far."""
-        self._under_way[name] = count
+    def of(self, name: str) -> Callable[[int], None]:
+        """What hears how many bytes of that file have gone so far."""
+
+        def hear(count: int) -> None:
+            self._under_way[name] = count
+
+        return hear
 
     def finished(self, name: str, size: int) -> None:
         """That file is there."""
