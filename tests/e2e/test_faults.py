@@ -23,7 +23,7 @@ from scripts.local_airflow import LocalAirflow
 FAULTS = Path(__file__).parent / "faults"
 FAMILY = ("script", "child", "daemon")
 RELAY = {"write": "letter", "read": "copy"}
-PATIENCE = 180
+PATIENCE = 400  # of a loaded machine
 END_SECONDS = 20
 
 
@@ -161,7 +161,6 @@ def strike(run: FaultRun, deed: str, target: str) -> float:
     """Marks the run or kills processes around its script, and waits until nothing of it is left."""
     family = run.family()
     above = dict(zip(("runtime", "task", "supervisor"), run.above(), strict=True))
-    started = time.monotonic()
     if deed == "kill":
         for name in target.split(" and "):
             above[name].kill()
@@ -169,9 +168,12 @@ def strike(run: FaultRun, deed: str, target: str) -> float:
         if target == "task":
             run.airflow.rest.mark_task(run.dag_id, run.run_id, "act", "failed")
         run.airflow.rest.mark_run(run.dag_id, run.run_id, "failed")
+    started = time.monotonic()
     processes = [*family, above["runtime"], above["task"]]
+    # Where nobody is left who could end the script, the next try does it.
+    patience = PATIENCE if target == "runtime and task" else END_SECONDS
     run.airflow.rest.wait_until(
-        f"the end of {processes}", lambda: not any(map(is_alive, processes)), END_SECONDS
+        f"the end of {processes}", lambda: not any(map(is_alive, processes)), patience
     )
     seconds = time.monotonic() - started
     run.airflow.rest.wait_until("the folders to go", run.nothing_is_left, 10)
@@ -268,8 +270,10 @@ def test_every_line_arrives_in_order(runs: dict[str, FaultRun]) -> None:
     assert [line for line in events if line.endswith(" of many")] == [
         f"line {number} of many" for number in range(100_000)
     ]
-    # Airflow's supervisor alone needs 0.2 ms of a processor for each line.
-    assert run.task()["duration"] < PATIENCE
+    # A BashOperator takes as long: Airflow's supervisor needs 0.2 ms of a processor for a line.
+    seconds = run.task()["duration"]
+    print(f"\n100,000 lines in {seconds:.0f} s")
+    assert seconds < PATIENCE
 
 
 def test_two_runs_at_once(runs: dict[str, FaultRun]) -> None:

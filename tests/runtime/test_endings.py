@@ -75,6 +75,7 @@ def test_script_may_say_goodbye(lab: Lab, tmp_path: Path) -> None:
     job, child, thread, codes, pids = start(
         lab, tmp_path, script + "signal.signal(signal.SIGTERM, bye)\n" + SLEEPER
     )
+    wait_for(lambda: lab.lines == ["ready"])
     child.stop()
     thread.join()
     assert all_gone(pids)
