@@ -12,21 +12,28 @@ from airflow_aml._version import __version__
 
 if TYPE_CHECKING:
     from airflow_aml.airflow.steps.script import PythonScriptStepOperator
-    from airflow_aml.definition.dataset import (
-        DataPath,
-        Dataset,
-        DatasetConsumptionConfig,
-        FileDataset,
-    )
+    from airflow_aml.definition.consumption import DatasetConsumptionConfig
+    from airflow_aml.definition.data.datatypes import DataType, PromoteHeadersBehavior
+    from airflow_aml.definition.datareference import DataPath, DataPathComputeBinding, DataReference
+    from airflow_aml.definition.dataset import Dataset
     from airflow_aml.definition.datastore import Datastore
     from airflow_aml.definition.engine import PipelineRun
+    from airflow_aml.definition.filedataset import FileDataset
     from airflow_aml.definition.outputs import (
-        InputPortBinding,
+        HDFSOutputDatasetConfig,
+        LinkFileOutputDatasetConfig,
+        LinkTabularOutputDatasetConfig,
         OutputFileDatasetConfig,
-        PipelineData,
+        OutputTabularDatasetConfig,
     )
     from airflow_aml.definition.parameters import PipelineParameter
     from airflow_aml.definition.pipeline import Pipeline
+    from airflow_aml.definition.pipelinedata import (
+        InputPortBinding,
+        PipelineData,
+        PipelineOutputFileDataset,
+        PipelineOutputTabularDataset,
+    )
     from airflow_aml.definition.runconfig import (
         DEFAULT_CPU_IMAGE,
         DEFAULT_GPU_IMAGE,
@@ -35,34 +42,48 @@ if TYPE_CHECKING:
         Environment,
         RunConfiguration,
     )
+    from airflow_aml.definition.runcontext import Run
     from airflow_aml.definition.spec import PipelineSpec
     from airflow_aml.definition.step import PipelineStep, PythonScriptStep, StepSequence
+    from airflow_aml.definition.tabular import TabularDataset
     from airflow_aml.definition.workspace import Experiment, Workspace
 
 _HOMES = {
     "CondaDependencies": "definition.runconfig",
     "DEFAULT_CPU_IMAGE": "definition.runconfig",
     "DEFAULT_GPU_IMAGE": "definition.runconfig",
-    "DataPath": "definition.dataset",
+    "DataPath": "definition.datareference",
+    "DataPathComputeBinding": "definition.datareference",
+    "DataReference": "definition.datareference",
+    "DataType": "definition.data.datatypes",
     "Dataset": "definition.dataset",
-    "DatasetConsumptionConfig": "definition.dataset",
+    "DatasetConsumptionConfig": "definition.consumption",
     "Datastore": "definition.datastore",
     "DockerConfiguration": "definition.runconfig",
     "Environment": "definition.runconfig",
     "Experiment": "definition.workspace",
-    "FileDataset": "definition.dataset",
-    "InputPortBinding": "definition.outputs",
+    "FileDataset": "definition.filedataset",
+    "HDFSOutputDatasetConfig": "definition.outputs",
+    "InputPortBinding": "definition.pipelinedata",
+    "LinkFileOutputDatasetConfig": "definition.outputs",
+    "LinkTabularOutputDatasetConfig": "definition.outputs",
     "OutputFileDatasetConfig": "definition.outputs",
+    "OutputTabularDatasetConfig": "definition.outputs",
     "Pipeline": "definition.pipeline",
-    "PipelineData": "definition.outputs",
+    "PipelineData": "definition.pipelinedata",
+    "PipelineOutputFileDataset": "definition.pipelinedata",
+    "PipelineOutputTabularDataset": "definition.pipelinedata",
     "PipelineParameter": "definition.parameters",
     "PipelineRun": "definition.engine",
     "PipelineSpec": "definition.spec",
     "PipelineStep": "definition.step",
+    "PromoteHeadersBehavior": "definition.data.datatypes",
     "PythonScriptStep": "definition.step",
     "PythonScriptStepOperator": "airflow.steps.script",
+    "Run": "definition.runcontext",
     "RunConfiguration": "definition.runconfig",
     "StepSequence": "definition.step",
+    "TabularDataset": "definition.tabular",
     "Workspace": "definition.workspace",
 }
 
@@ -71,6 +92,9 @@ __all__ = [
     "DEFAULT_GPU_IMAGE",
     "CondaDependencies",
     "DataPath",
+    "DataPathComputeBinding",
+    "DataReference",
+    "DataType",
     "Dataset",
     "DatasetConsumptionConfig",
     "Datastore",
@@ -78,25 +102,59 @@ __all__ = [
     "Environment",
     "Experiment",
     "FileDataset",
+    "HDFSOutputDatasetConfig",
     "InputPortBinding",
+    "LinkFileOutputDatasetConfig",
+    "LinkTabularOutputDatasetConfig",
     "OutputFileDatasetConfig",
+    "OutputTabularDatasetConfig",
     "Pipeline",
     "PipelineData",
+    "PipelineOutputFileDataset",
+    "PipelineOutputTabularDataset",
     "PipelineParameter",
     "PipelineRun",
     "PipelineSpec",
     "PipelineStep",
+    "PromoteHeadersBehavior",
     "PythonScriptStep",
     "PythonScriptStepOperator",
+    "Run",
     "RunConfiguration",
     "StepSequence",
+    "TabularDataset",
     "Workspace",
     "__version__",
 ]
 
 
+_LATER = {
+    "AmlCompute": "compute",
+    "CommandStep": "compute",
+    "ComputeTarget": "compute",
+    "DataTransferStep": "compute",
+    "DatabricksStep": "compute",
+    "EstimatorStep": "compute",
+    "HyperDriveStep": "compute",
+    "Keyvault": "compatibility",
+    "Model": "runs",
+    "ParallelRunConfig": "parallel run",
+    "ParallelRunStep": "parallel run",
+    "PipelineDraft": "publishing",
+    "PipelineEndpoint": "publishing",
+    "PublishedPipeline": "publishing",
+    "Schedule": "publishing",
+    "ScheduleRecurrence": "publishing",
+    "ScriptRunConfig": "compute",
+    "StepRun": "runs",
+    "TimeZone": "publishing",
+}
+
+
 def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
+    if name in _LATER:
+        raise ImportError(f"airflow_aml.{name} comes with the {_LATER[name]} release.")
     if home is None:
         raise AttributeError(
             f"airflow_aml has no {name!r}. If SDK v1 had it, this release does not serve it yet."

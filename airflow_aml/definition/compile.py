@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from typing import Dict, List, Optional, Set, Tuple
 
-from airflow_aml.definition.dataset import FileDataset
+from airflow_aml.definition.abstract import AbstractDataset
+from airflow_aml.definition.datareference import DataReference
 from airflow_aml.definition.graph import Graph
 from airflow_aml.definition.names import task_id
-from airflow_aml.definition.outputs import OutputFileDatasetConfig, PipelineData
+from airflow_aml.definition.outputs import OutputDatasetConfig, PipelineData
 from airflow_aml.definition.ports import InputPort, OutputPort
 from airflow_aml.definition.spec import (
     InputSpec,
@@ -136,9 +137,15 @@ def _input(port: InputPort, ids: List[str], graph: Graph) -> InputSpec:
     if producer is not None:
         assert producer.step is not None  # the graph has checked it
         assert producer.port is not None
-        source = StepOutput(ids[graph.number(producer.step)], producer.port)
+        node = ids[graph.number(producer.step)]
+        reading = getattr(port.data, "reading", None)
+        source = (
+            StepOutput(node, producer.port)
+            if reading is None
+            else StepOutput(node, producer.port, reading, getattr(port.data, "operations", ()))
+        )
         return InputSpec(port.name, source, port.mode, port.style, port.path_on_compute)
-    assert isinstance(port.data, FileDataset)
+    assert isinstance(port.data, (AbstractDataset, DataReference))
     return InputSpec(port.name, port.data.source, port.mode, port.style, port.path_on_compute)
 
 
@@ -154,8 +161,9 @@ def _output(port: OutputPort, default_datastore: Optional[str]) -> OutputSpec:
             overwrite=data.output_overwrite is not False,
             is_directory=data.is_directory,
             pipeline_output_name=data.pipeline_output_name,
+            registrations=data.producer.registrations,
         )
-    assert isinstance(data, OutputFileDatasetConfig)
+    assert isinstance(data, OutputDatasetConfig)
     return OutputSpec(
         name=port.name,
         style="dataset",
@@ -165,6 +173,8 @@ def _output(port: OutputPort, default_datastore: Optional[str]) -> OutputSpec:
         path_on_compute=data.source,
         overwrite=data.overwrite,
         source_globs=data.source_globs,
+        registrations=data.producer.registrations,
+        link=data.link,
     )
 
 

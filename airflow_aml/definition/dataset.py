@@ -1,197 +1,164 @@
-"""File datasets and how a step takes them in (reference 1.1 Dataset, 1.2 Inputs)."""
+"""``Dataset``: the entry point to datasets, and getting registered ones (reference 1.1)."""
 
 from __future__ import annotations
 
-import copy
-import os
-from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Tuple, Union
+from typing import Any, Iterator, List, Mapping, Optional, Union
 
-from airflow_aml.definition.datastore import Datastore, datastore_name, relative_path
-from airflow_aml.definition.names import check_port_name
-from airflow_aml.definition.spec import Files, LocalPath, StoredPath
+from airflow_aml.definition.abstract import AbstractDataset
+from airflow_aml.definition.consumption import MODES, DatasetConsumptionConfig
+from airflow_aml.definition.data.model import Files, Registered, definition_of
+from airflow_aml.definition.datareference import DataPath
+from airflow_aml.definition.engine import declaring_engine
+from airflow_aml.definition.factories import FileDatasetFactory, TabularDatasetFactory
+from airflow_aml.definition.filedataset import FileDataset
+from airflow_aml.definition.homes import home_of
+from airflow_aml.definition.setup import REGISTER_DATASET, is_loading, refuse_while_loading
+from airflow_aml.definition.tabular import TabularDataset
 from airflow_aml.errors import NotServedError, UserErrorException
+from airflow_aml.workspace import datasets
 
-if TYPE_CHECKING:
-    from airflow_aml.definition.outputs import OutputFileDatasetConfig
+__all__ = [
+    "MODES",
+    "AbstractDataset",
+    "DataPath",
+    "Dataset",
+    "DatasetConsumptionConfig",
+    "FileDataset",
+    "TabularDataset",
+]
 
-MODES = ("mount", "download", "direct")
+ReadableDataset = Union[FileDataset, TabularDataset]
 
 
-class DataPath:
-    """A path in a datastore as a value (reference 1.2).
+class RegisteredDataset(FileDataset, TabularDataset):  # type: ignore[misc]
+    """A registered dataset that is only looked up when a run starts.
 
-    Raises:
-        ValueError: no datastore (v1's text).
+    What ``Dataset.get_by_name`` gives while a file is only being loaded: it may turn out to be of
+    files or of records.
     """
 
-    def __init__(
-        self,
-        datastore: Optional[Datastore] = None,
-        path_on_datastore: Optional[str] = None,
-        name: Optional[str] = None,
-    ):
-        if datastore is None:
-            raise ValueError("datastore parameter is required.")
-        self.datastore_name = datastore_name(datastore)
-        self.path_on_datastore = relative_path(path_on_datastore or "")
-        self.name = name
-
-
-DatasetPath = Union[str, "os.PathLike[str]", Tuple[Datastore, str], DataPath]
-
-
-class FileDataset:
-    """A set of files, named by paths; nothing is read until a step needs it.
-
-    Made by ``Dataset.File.from_files``.
-    """
-
-    def __init__(self, source: Files, name: Optional[str] = None):
-        self.source = source
-        self.name = name
-
-    def as_named_input(self, name: str) -> DatasetConsumptionConfig:
-        """The dataset as an input of that name; direct mode unless ``as_mount`` or so follows."""
-        return DatasetConsumptionConfig(name, self)
-
-    def as_mount(self, path_on_compute: Optional[str] = None) -> DatasetConsumptionConfig:
-        """The dataset as an input that the script sees as a path."""
-        return DatasetConsumptionConfig(None, self, "mount", path_on_compute)
-
-    def as_download(self, path_on_compute: Optional[str] = None) -> DatasetConsumptionConfig:
-        """The dataset as an input that the script sees as a local path."""
-        return DatasetConsumptionConfig(None, self, "download", path_on_compute)
+    is_tabular = False
 
     def __repr__(self) -> str:
-        return f"FileDataset({', '.join(path.path for path in self.source.paths)})"
-
-
-class DatasetConsumptionConfig:
-    """A dataset, or another step's output, as an input port of a step.
-
-    ``as_mount`` and ``as_download`` return copies. A port without a name gets a stable one from
-    its position when the step is built (v1 made a random one, which defeated reuse).
-
-    Raises:
-        UserErrorException: a mode that does not exist.
-    """
-
-    def __init__(
-        self,
-        name: Optional[str],
-        dataset: Union[FileDataset, OutputFileDatasetConfig],
-        mode: str = "direct",
-        path_on_compute: Optional[str] = None,
-    ):
-        if mode not in MODES:
-            raise UserErrorException(
-                f"Invalid mode {mode!r}. Mode can only be mount, download, or direct."
-            )
-        self.name = None if name is None else check_port_name(name, "input")
-        self.dataset = dataset
-        self.mode = mode
-        self.path_on_compute = path_on_compute
-
-    def as_mount(self, path_on_compute: Optional[str] = None) -> DatasetConsumptionConfig:
-        """A copy that the script sees as a path."""
-        return self._with_mode("mount", path_on_compute)
-
-    def as_download(self, path_on_compute: Optional[str] = None) -> DatasetConsumptionConfig:
-        """A copy that the script sees as a local path."""
-        return self._with_mode("download", path_on_compute)
-
-    def _with_mode(self, mode: str, path_on_compute: Optional[str]) -> DatasetConsumptionConfig:
-        other = copy.copy(self)
-        other.mode = mode
-        other.path_on_compute = path_on_compute
-        return other
-
-    def __repr__(self) -> str:
-        return f"DatasetConsumptionConfig(name={self.name!r}, mode={self.mode!r})"
-
-
-class FileDatasetFactory:
-    """``Dataset.File``."""
-
-    @staticmethod
-    def from_files(
-        path: Union[DatasetPath, Sequence[DatasetPath]],
-        validate: bool = True,
-        partition_format: Optional[str] = None,
-        is_file: bool = False,
-    ) -> FileDataset:
-        """A file dataset from paths of datastores or of this machine.
-
-        Args:
-            path: ``(datastore, 'relative/glob/**')``, a ``DataPath``, a local path (relative to
-                the defining file's folder) or a list of these.
-            validate: checked when the data is read, since a definition reads nothing.
-            partition_format: comes with the data release.
-            is_file: accepted; a dataset of one file arrives as that file's path anyway.
-
-        Raises:
-            UserErrorException: no path, or one of another kind.
-        """
-        if partition_format is not None:
-            raise NotServedError("partition_format comes with the data release.")
-        paths = _as_list(path)
-        if not paths:
-            raise UserErrorException("Dataset.File.from_files needs at least one path.")
-        return FileDataset(Files(tuple(_source_path(item) for item in paths)))
-
-    @staticmethod
-    def upload_directory(*_: Any, **__: Any) -> FileDataset:
-        """Comes with the data release."""
-        raise NotServedError("Dataset.File.upload_directory comes with the data release.")
-
-
-class _TabularFactory:
-    def __getattr__(self, name: str) -> Any:
-        raise NotServedError(f"Dataset.Tabular.{name} comes with the data release.")
+        assert isinstance(self.source, Registered)
+        return f"RegisteredDataset({self.source.name!r}, version={self.source.version or 'latest'})"
 
 
 class Dataset:
-    """Entry point to datasets: ``Dataset.File.from_files(...)``."""
+    """Entry point to datasets: ``Dataset.File.from_files(...)``, ``Dataset.get_by_name(...)``."""
 
     File = FileDatasetFactory
-    Tabular = _TabularFactory()
+    Tabular = TabularDatasetFactory
 
     @staticmethod
-    def get_by_name(workspace: Any, name: str, version: Union[int, str] = "latest") -> FileDataset:
-        """Comes with the data release."""
-        raise NotServedError("Dataset.get_by_name comes with the data release.")
+    def get_by_name(
+        workspace: Any, name: str, version: Union[int, str, None] = "latest"
+    ) -> ReadableDataset:
+        """A registered dataset; while a file is only being loaded, one that a run looks up.
+
+        Raises:
+            UserErrorException: there is no such name or version; the text lists what there is.
+        """
+        number = _number(version)
+        if is_loading():
+            return RegisteredDataset(Registered(name, number), name, workspace=workspace)
+        home = home_of(workspace)
+        return _opened(datasets.get(home, name, number), workspace)
 
     @staticmethod
-    def get_by_id(workspace: Any, id: str) -> FileDataset:  # noqa: A002 - v1's name
-        """Comes with the data release."""
-        raise NotServedError("Dataset.get_by_id comes with the data release.")
+    def get_by_id(workspace: Any, id: str) -> ReadableDataset:  # noqa: A002 - v1's name
+        """The dataset with that id, registered or not; a script's direct input arrives so.
+
+        Raises:
+            UserErrorException: there is none.
+        """
+        refuse_while_loading("Dataset.get_by_id")
+        home = home_of(workspace)
+        try:
+            return _opened(datasets.named_by_id(home, id), workspace)
+        except UserErrorException:
+            version = datasets.by_id(home, id)
+        made: ReadableDataset = dataset_of(version.definition, workspace)
+        return made
+
+    @staticmethod
+    def get_all(workspace: Any) -> Datasets:
+        """All registered datasets by name, each looked up when asked."""
+        return Datasets(workspace)
+
+    @staticmethod
+    def get(workspace: Any, name: Optional[str] = None, id: Optional[str] = None) -> Any:  # noqa: A002
+        """v1's oldest form of ``get_by_name`` and ``get_by_id``."""
+        if name is not None:
+            return Dataset.get_by_name(workspace, name)
+        if id is not None:
+            return Dataset.get_by_id(workspace, id)
+        raise UserErrorException("Dataset.get needs a name or an id.")
+
+    @staticmethod
+    def auto_read_files(*_: Any, **__: Any) -> Any:
+        """Not served: gone from v1 itself."""
+        raise NotServedError("Dataset.auto_read_files left SDK v1.", hint="Use Dataset.Tabular.")
 
 
-def _as_list(path: Any) -> List[Any]:
-    if isinstance(path, tuple) and len(path) == 2 and isinstance(path[0], Datastore):
-        return [path]
-    if isinstance(path, (list, tuple)):
-        return list(path)
-    return [path]
+class Datasets(Mapping[str, ReadableDataset]):
+    """``ws.datasets``: the latest versions of all registered datasets by name."""
+
+    def __init__(self, workspace: Any):
+        self._workspace = workspace
+
+    def __getitem__(self, name: str) -> ReadableDataset:
+        if not is_loading() and name not in self._names():
+            raise KeyError(name)
+        return Dataset.get_by_name(self._workspace, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names())
+
+    def __len__(self) -> int:
+        return len(self._names())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names()
+
+    def keys(self) -> Any:
+        """The names."""
+        return dict.fromkeys(self._names()).keys()
+
+    def _names(self) -> List[str]:
+        if is_loading():
+            # What this file registers: so `if name not in ws.datasets: register` declares it.
+            actions = getattr(declaring_engine(), "setup", ())
+            return [a.arguments["name"] for a in actions if a.action == REGISTER_DATASET]
+        return datasets.names(home_of(self._workspace))
+
+    def __repr__(self) -> str:
+        return f"Datasets({', '.join(self._names())})"
 
 
-def _source_path(item: Any) -> Union[StoredPath, LocalPath]:
-    if isinstance(item, tuple) and len(item) == 2:
-        return StoredPath(datastore_name(item[0]), relative_path(item[1]))
-    if isinstance(item, DataPath):
-        return StoredPath(item.datastore_name, item.path_on_datastore)
-    if isinstance(item, (str, os.PathLike)):
-        text = os.fspath(item)
-        scheme, separator, rest = text.partition("://")
-        if separator and scheme == "file":
-            from urllib.parse import unquote
+def dataset_of(document: Mapping[str, Any], workspace: Any, name: Optional[str] = None) -> Any:
+    """The dataset that a definition's document describes.
 
-            return LocalPath(unquote(rest))
-        if separator:
-            raise NotServedError(f"{scheme}:// paths come with the data release: {text}")
-        if not text:
-            raise UserErrorException("an empty path is not a path.")
-        return LocalPath(text)
-    raise UserErrorException(
-        f"a path must be a string, a (datastore, path) tuple or a DataPath, not {item!r}."
-    )
+    Raises:
+        UserErrorException: the document is of a kind that this release does not know.
+    """
+    definition = definition_of(document)
+    kind = FileDataset if isinstance(definition, Files) else TabularDataset
+    return kind(definition, name, workspace=workspace)
+
+
+def _opened(found: datasets.NamedVersion, workspace: Any) -> ReadableDataset:
+    made: ReadableDataset = dataset_of(found.version.definition, workspace, found.name)
+    registered: ReadableDataset = made.as_registered(found, made.definition, workspace)
+    return registered
+
+
+def _number(version: Union[int, str, None]) -> Optional[int]:
+    if version is None or version == "latest":
+        return None
+    try:
+        return int(version)
+    except (TypeError, ValueError):
+        raise UserErrorException(
+            f"{version!r} is not a version: it must be a number or 'latest'."
+        ) from None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from airflow_aml.definition.engine import PipelineRun
 from airflow_aml.definition.names import slug
 from airflow_aml.definition.origin import assignment_target
 from airflow_aml.definition.pipeline import Pipeline
+from airflow_aml.definition.setup import SetupAction
 from airflow_aml.errors import RunEnvironmentException
 
 
@@ -23,6 +24,8 @@ class Declaration:
         has_dag: the author made its DAG.
         parameters: values that replace the parameters' defaults.
         options: of ``submit``: ``experiment_name``, ``tags``, ``continue_on_step_failure``...
+        setup: what the file does before: of a submitted pipeline up to there, else all of it, which
+            is complete when the file has been read.
     """
 
     pipeline: Pipeline
@@ -31,6 +34,7 @@ class Declaration:
     has_dag: bool = False
     parameters: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    setup: Sequence[SetupAction] = ()
 
 
 class DeclaredRun(PipelineRun):
@@ -74,11 +78,16 @@ class Declarations:
         if relative.startswith(os.pardir):
             relative = os.path.basename(self.path)
         self.stem = slug(os.path.splitext(relative)[0].replace(os.sep, "_"), fallback="pipeline")
+        self.setup: List[SetupAction] = []
         self._made: List[Declaration] = []
+
+    def prepare(self, action: SetupAction) -> None:
+        """Hears of everything that the file registers or uploads."""
+        self.setup.append(action)
 
     def built(self, pipeline: Pipeline) -> None:
         """Hears of every pipeline that the file builds."""
-        self._made.append(Declaration(pipeline, assignment_target() or ""))
+        self._made.append(Declaration(pipeline, assignment_target() or "", setup=self.setup))
 
     def submit(
         self,
@@ -89,7 +98,11 @@ class Declarations:
     ) -> PipelineRun:
         """Declares instead of running."""
         options["experiment_name"] = experiment_name
-        self._made.append(Declaration(pipeline, experiment_name, True, False, parameters, options))
+        self._made.append(
+            Declaration(
+                pipeline, experiment_name, True, False, parameters, options, tuple(self.setup)
+            )
+        )
         return DeclaredRun(experiment_name)
 
     def explicit(self, pipeline: Pipeline) -> str:
@@ -99,7 +112,9 @@ class Declarations:
         """
         name = assignment_target()
         earlier = sum(item.has_dag for item in self._made)
-        self._made.append(Declaration(pipeline, explicit=True, has_dag=True))
+        self._made.append(
+            Declaration(pipeline, explicit=True, has_dag=True, setup=tuple(self.setup))
+        )
         if not earlier:
             return self.stem
         return f"{self.stem}.{slug(name or f'pipeline{earlier + 1}', fallback='pipeline')}"

@@ -1,33 +1,106 @@
-"""What steps write and hand on: OutputFileDatasetConfig and PipelineData (reference 1.2, 1.3)."""
+"""Output configs: what steps write and hand on (reference 1.2)."""
 
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any, Optional, Sequence, Tuple, Union
+from typing import Any, Mapping, Optional, Sequence, Tuple, TypeVar, Union
 
-from airflow_aml.definition.dataset import DatasetConsumptionConfig
+from airflow_aml.definition.consumption import DatasetConsumptionConfig
+from airflow_aml.definition.data.datatypes import DataType, column_types, header_word
+from airflow_aml.definition.data.model import Operation, Reading, Registration
+from airflow_aml.definition.data.partitions import PartitionFormat
 from airflow_aml.definition.datastore import Datastore, datastore_name, relative_path
-from airflow_aml.definition.names import check_pipeline_data_name, check_port_name
+from airflow_aml.definition.names import check_port_name
+from airflow_aml.definition.pipelinedata import InputPortBinding, PipelineData
+from airflow_aml.definition.producer import Producer
 from airflow_aml.errors import NotServedError, PipelineDefinitionError, UserErrorException
 
-if TYPE_CHECKING:
-    from airflow_aml.definition.step import PipelineStep
+__all__ = [
+    "HDFSOutputDatasetConfig",
+    "InputPortBinding",
+    "LinkFileOutputDatasetConfig",
+    "LinkTabularOutputDatasetConfig",
+    "OutputDatasetConfig",
+    "OutputFileDatasetConfig",
+    "OutputTabularDatasetConfig",
+    "PipelineData",
+    "Producer",
+    "StepOutputObject",
+]
 
 Destination = Union[Datastore, str, Tuple[Union[Datastore, str], Optional[str]]]
+Self = TypeVar("Self", bound="OutputDatasetConfig")
+Types = Optional[Mapping[str, DataType]]
 
 
-class Producer:
-    """Which step writes an output, and under which port name. Copies of one output share it."""
+class OutputDatasetConfig:
+    """What all output configs have in common."""
 
-    __slots__ = ("port", "step")
+    link = False
+    is_tabular = False
+    datastore: Optional[str] = None
+    path: Optional[str] = None
+    source: Optional[str] = None
+    mode = "mount"
+    overwrite = True
+    source_globs: Tuple[str, ...] = ()
+    reading: Optional[Reading] = None
+    operations: Tuple[Operation, ...] = ()
+    partition_format: Optional[str] = None
+    input_mode = "mount"
 
-    def __init__(self) -> None:
-        self.step: Optional[PipelineStep] = None
-        self.port: Optional[str] = None
+    def __init__(self, name: Optional[str] = None):
+        self._name = None if name is None else check_port_name(name, "output")
+        self.producer = Producer()
+
+    @property
+    def name(self) -> Optional[str]:
+        """The output's name; None as long as it has neither been given one nor used in a step."""
+        return self._name or self.producer.port
+
+    @name.setter
+    def name(self, value: str) -> None:
+        self._name = check_port_name(value, "output")
+
+    def register_on_complete(
+        self: Self,
+        name: str,
+        description: Optional[str] = None,
+        tags: Optional[Mapping[str, str]] = None,
+    ) -> Self:
+        """A copy that becomes a new version of a registered dataset when the step has succeeded.
+
+        It counts whichever copy of the output the step is given (v1 forgot it unless the step got
+        this very copy, reference 0.1), and never after a failure (v1 registered then too).
+
+        Raises:
+            ValueError: no name (v1's text).
+        """
+        if not isinstance(name, str) or not name.strip():
+            raise PipelineDefinitionError("The registration name of the dataset must not be empty.")
+        said = {str(key): str(value) for key, value in dict(tags or {}).items()}
+        self.producer.register(
+            Registration(
+                name,
+                description or "",
+                said,
+                self.reading,
+                self.operations,
+                self.partition_format,
+            )
+        )
+        return copy.copy(self)
+
+    def as_input(self, name: Optional[str] = None) -> DatasetConsumptionConfig:
+        """This output as an input of another step, which then waits for it."""
+        return DatasetConsumptionConfig(name, self, self.input_mode)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(name={self.name!r})"
 
 
-class OutputFileDatasetConfig:
-    """A folder that a step writes, handed on to other steps as a directory (reference 1.2).
+class OutputFileDatasetConfig(OutputDatasetConfig):
+    """A folder that a step writes, handed on to other steps as a directory.
 
     Args:
         name: letters, digits, underscores; without one, the position in the step gives a stable
@@ -36,8 +109,9 @@ class OutputFileDatasetConfig:
             own. The path may hold ``{run-id}`` and ``{output-name}``. Without ``{run-id}`` it
             is a *view*: the run's own copy stays beside it, unchanged by later runs.
         source: where on the compute the script writes; generated when None.
+        partition_format: columns to read from the files' paths once it is registered.
 
-    ``as_mount`` and ``as_upload`` return copies that stand for the same output.
+    All ``as_*``, ``read_*`` and ``register_*`` return copies that stand for the same output.
 
     Raises:
         UserErrorException: a name or destination that cannot be used.
@@ -50,30 +124,17 @@ class OutputFileDatasetConfig:
         source: Optional[str] = None,
         partition_format: Optional[str] = None,
     ):
+        super().__init__(name)
+        if destination is not None:
+            self.datastore, self.path = _destination(destination, self._name)
+        if source is not None:
+            self.source = source
         if partition_format is not None:
-            raise NotServedError("partition_format comes with the data release.")
-        self._name = None if name is None else check_port_name(name, "output")
-        self.datastore, self.path = _destination(destination, self._name)
-        self.source = source
-        self.mode = "mount"
-        self.overwrite = True
-        self.source_globs: Tuple[str, ...] = ()
-        self.producer = Producer()
-
-    @property
-    def name(self) -> Optional[str]:
-        """The output's name; None as long as it has neither been given one nor used in a step."""
-        return self._name or self.producer.port
-
-    @name.setter
-    def name(self, value: str) -> None:
-        self._name = check_port_name(value, "output")
+            self.partition_format = PartitionFormat(partition_format).text
 
     def as_mount(self, disable_metadata_cache: bool = False) -> OutputFileDatasetConfig:
         """A copy in mount mode (the default). The cache setting has no meaning here."""
-        other = copy.copy(self)
-        other.mode, other.overwrite, other.source_globs = "mount", True, ()
-        return other
+        return _mounted(self)
 
     def as_upload(
         self,
@@ -87,139 +148,199 @@ class OutputFileDatasetConfig:
                 file of the same name fails the step.
             source_globs: keep only files that match one of these patterns.
         """
+        return _uploaded(self, overwrite, source_globs)
+
+    def read_delimited_files(
+        self,
+        include_path: bool = False,
+        separator: str = ",",
+        header: Any = True,
+        partition_format: Optional[str] = None,
+        path_glob: Optional[str] = None,
+        set_column_types: Types = None,
+    ) -> OutputTabularDatasetConfig:
+        """This output as a table of delimited files.
+
+        Args:
+            path_glob: a *regular expression* (v1's code takes it for one) that files' names have
+                to match.
+            set_column_types: ``{'age': DataType.to_long()}``.
+        """
+        options = {
+            "include_path": include_path,
+            "separator": "" if separator == "," else separator,
+            "header": "" if header_word(header) == "same" else header_word(header),
+            **_reading_options(partition_format, path_glob, set_column_types),
+        }
+        return _as_table(self, Reading("delimited", _said(options)))
+
+    def read_parquet_files(
+        self,
+        include_path: bool = False,
+        partition_format: Optional[str] = None,
+        path_glob: Optional[str] = None,
+        set_column_types: Types = None,
+    ) -> OutputTabularDatasetConfig:
+        """This output as a table of Parquet files; arguments as of delimited ones."""
+        options = {
+            "include_path": include_path,
+            **_reading_options(partition_format, path_glob, set_column_types),
+        }
+        return _as_table(self, Reading("parquet", _said(options)))
+
+
+class OutputTabularDatasetConfig(OutputDatasetConfig):
+    """An output that is read as a table; made by ``read_delimited_files`` and the like.
+
+    Raises:
+        ValueError: it is built directly (as in v1).
+    """
+
+    is_tabular = True
+    input_mode = "direct"
+
+    def __init__(self, **_: Any):
+        raise PipelineDefinitionError(
+            "OutputTabularDatasetConfig cannot be built directly.",
+            hint="Call read_delimited_files() or read_parquet_files() on a file output.",
+        )
+
+    def as_mount(self) -> OutputTabularDatasetConfig:
+        """A copy whose files are written in mount mode (the default)."""
+        return _mounted(self)
+
+    def as_upload(
+        self,
+        overwrite: bool = False,
+        source_globs: Union[str, Sequence[str], None] = None,
+    ) -> OutputTabularDatasetConfig:
+        """A copy whose files are written in upload mode; as of a file output."""
+        return _uploaded(self, overwrite, source_globs)
+
+    def keep_columns(self, columns: Union[str, Sequence[str]]) -> OutputTabularDatasetConfig:
+        """A copy with only these columns."""
+        return self._with("keep_columns", columns=_columns(columns))
+
+    def drop_columns(self, columns: Union[str, Sequence[str]]) -> OutputTabularDatasetConfig:
+        """A copy without these columns."""
+        return self._with("drop_columns", columns=_columns(columns))
+
+    def random_split(
+        self, percentage: float, seed: Optional[int] = None
+    ) -> Tuple[OutputTabularDatasetConfig, OutputTabularDatasetConfig]:
+        """Two views that share no record and together are this one; named ``_1`` and ``_2``."""
+        if not 0 <= percentage <= 1:
+            raise UserErrorException(f"a share must be between 0 and 1, not {percentage!r}.")
+        share = {"share": float(percentage), "seed": 0 if seed is None else int(seed)}
+        first = self._with("random_split", **share, part=1)
+        second = self._with("random_split", **share, part=2)
+        if self.name:
+            first.name, second.name = f"{self.name}_1", f"{self.name}_2"
+        return first, second
+
+    def _with(self, name: str, **arguments: Any) -> OutputTabularDatasetConfig:
         other = copy.copy(self)
-        other.mode, other.overwrite = "upload", overwrite
-        globs = [source_globs] if isinstance(source_globs, str) else list(source_globs or ())
-        other.source_globs = tuple(globs)
+        other.operations = (*self.operations, Operation(name, arguments))
         return other
 
-    def as_input(self, name: Optional[str] = None) -> DatasetConsumptionConfig:
-        """This output as an input of another step, which then waits for it. Always a directory."""
-        return DatasetConsumptionConfig(name, self, "mount")
 
-    def __getattr__(self, name: str) -> Any:
-        if name in _LATER:
-            raise NotServedError(f"OutputFileDatasetConfig.{name} comes with the data release.")
-        raise AttributeError(f"'OutputFileDatasetConfig' object has no attribute {name!r}")
-
-    def __repr__(self) -> str:
-        return f"OutputFileDatasetConfig(name={self.name!r})"
+class _LinkOutputDatasetConfig(OutputDatasetConfig):
+    link = True
+    mode = "link"
+    input_mode = "direct"
 
 
-_LATER = frozenset(["register_on_complete", "read_delimited_files", "read_parquet_files"])
+class LinkFileOutputDatasetConfig(_LinkOutputDatasetConfig):
+    """An output without files: the script hands on a dataset that is there already.
+
+    It calls ``run.output_datasets[name].link(dataset)``; steps that read it get that dataset.
+    """
 
 
-def _destination(value: Any, name: Optional[str]) -> Tuple[Optional[str], Optional[str]]:
+class LinkTabularOutputDatasetConfig(_LinkOutputDatasetConfig):
+    """The same for a tabular dataset."""
+
+    is_tabular = True
+
+
+class HDFSOutputDatasetConfig:
+    """Not served: outputs of Synapse Spark.
+
+    Raises:
+        NotServedError: always.
+    """
+
+    def __init__(self, *_: Any, **__: Any):
+        raise NotServedError(
+            "HDFSOutputDatasetConfig is not served: it belongs to Synapse Spark.",
+            hint="Use OutputFileDatasetConfig.",
+        )
+
+
+_Any = TypeVar("_Any", bound=OutputDatasetConfig)
+
+
+def _mounted(config: _Any) -> _Any:
+    other = copy.copy(config)
+    other.mode, other.overwrite, other.source_globs = "mount", True, ()
+    return other
+
+
+def _uploaded(config: _Any, overwrite: bool, source_globs: Union[str, Sequence[str], None]) -> _Any:
+    other = copy.copy(config)
+    other.mode, other.overwrite = "upload", overwrite
+    globs = [source_globs] if isinstance(source_globs, str) else list(source_globs or ())
+    other.source_globs = tuple(globs)
+    return other
+
+
+def _as_table(config: OutputFileDatasetConfig, reading: Reading) -> OutputTabularDatasetConfig:
+    other = OutputTabularDatasetConfig.__new__(OutputTabularDatasetConfig)
+    other.__dict__.update(config.__dict__)
+    other.reading = reading
+    other.partition_format = None
+    return other
+
+
+def _reading_options(
+    partition_format: Optional[str], path_glob: Optional[str], types: Types
+) -> Mapping[str, Any]:
+    import re
+
+    if partition_format is not None:
+        PartitionFormat(partition_format)
+    if path_glob:
+        try:
+            re.compile(path_glob)
+        except re.error as error:
+            raise UserErrorException(
+                f"path_glob {path_glob!r} is no regular expression: {error}.",
+                hint=r"v1 takes it for one: write '.*\.csv$' rather than '*.csv'.",
+            ) from error
+    return {
+        "partition_format": partition_format,
+        "path_glob": path_glob,
+        "types": column_types(types),
+    }
+
+
+def _said(options: Mapping[str, Any]) -> Any:
+    return {key: value for key, value in options.items() if value}
+
+
+def _columns(columns: Union[str, Sequence[str]]) -> Any:
+    return [columns] if isinstance(columns, str) else list(columns)
+
+
+def _destination(value: Destination, name: Optional[str]) -> Tuple[Optional[str], Optional[str]]:
     where = f"OutputFileDatasetConfig {name!r}" if name else "OutputFileDatasetConfig"
-    if value is None:
-        return None, None
     if isinstance(value, tuple) and len(value) == 2:
         store, path = datastore_name(value[0], where), value[1]
-        return store, None if path is None else relative_path(path, where) or None
+        return store or None, None if path is None else relative_path(path, where) or None
     if isinstance(value, (Datastore, str)):
         # v1 refuses a bare datastore although its guide shows one (reference 0.2).
-        return datastore_name(value, where), None
+        return datastore_name(value, where) or None, None
     raise UserErrorException(f"destination must be (datastore, path), not {value!r}.", where=where)
 
 
-class InputPortBinding:
-    """A ``PipelineData`` (or any input object) bound to a step's input under a name of its own.
-
-    Raises:
-        PipelineDefinitionError: a mode that does not exist.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        bind_object: Any = None,
-        bind_mode: str = "mount",
-        path_on_compute: Optional[str] = None,
-        overwrite: Optional[bool] = None,
-        is_resource: bool = False,
-        additional_transformations: Any = None,
-    ):
-        if bind_mode not in ("mount", "download", "direct"):
-            raise PipelineDefinitionError(f"invalid bind_mode {bind_mode}")
-        if additional_transformations is not None:
-            raise NotServedError("additional_transformations come with the data release.")
-        self.name = check_port_name(name, "input")
-        self.bind_object = bind_object
-        self.bind_mode = bind_mode
-        self.path_on_compute = path_on_compute
-        self.overwrite = overwrite
-        self.is_resource = is_resource
-
-
-class PipelineData:
-    """Intermediate data of a pipeline: one step's output, other steps' input (reference 1.3).
-
-    The script gets a path whose parent exists; it makes the file or folder itself.
-
-    Raises:
-        PipelineDefinitionError: a name or output mode that v1 refuses.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        datastore: Optional[Datastore] = None,
-        output_name: Optional[str] = None,
-        output_mode: str = "mount",
-        output_path_on_compute: Optional[str] = None,
-        output_overwrite: Optional[bool] = None,
-        data_type: Optional[str] = None,
-        is_directory: Optional[bool] = None,
-        pipeline_output_name: Optional[str] = None,
-        training_output: Any = None,
-    ):
-        if output_mode not in ("mount", "upload"):
-            raise PipelineDefinitionError(f"Invalid output mode [{output_mode}]")
-        if training_output is not None:
-            raise NotServedError("TrainingOutput belongs to AutoML and HyperDrive steps.")
-        self.name = check_pipeline_data_name(name)
-        self.datastore = None if datastore is None else datastore_name(datastore)
-        self.output_name = check_pipeline_data_name(output_name or name)
-        self.output_mode = output_mode
-        self.output_path_on_compute = output_path_on_compute
-        self.output_overwrite = output_overwrite
-        self.data_type = data_type
-        self.is_directory = is_directory
-        self.pipeline_output_name = pipeline_output_name
-        self.producer = Producer()
-
-    def as_input(self, input_name: str) -> InputPortBinding:
-        """This data as an input under another name."""
-        return InputPortBinding(input_name, self)
-
-    def as_mount(self, input_name: Optional[str] = None) -> InputPortBinding:
-        """This data as a mounted input."""
-        return InputPortBinding(input_name or self.name, self)
-
-    def as_download(
-        self,
-        input_name: Optional[str] = None,
-        path_on_compute: Optional[str] = None,
-        overwrite: Optional[bool] = None,
-    ) -> InputPortBinding:
-        """This data as a downloaded input."""
-        return InputPortBinding(
-            input_name or self.name, self, "download", path_on_compute, overwrite
-        )
-
-    def as_dataset(self) -> Any:
-        """Comes with the data release."""
-        raise NotServedError("PipelineData.as_dataset comes with the data release.")
-
-    def get_env_variable_name(self) -> str:
-        """The environment variable that holds this data's path in a step."""
-        return f"$AZUREML_DATAREFERENCE_{self.name}"
-
-    def __str__(self) -> str:
-        return self.get_env_variable_name()
-
-    def __repr__(self) -> str:
-        return f"PipelineData(name={self.name!r})"
-
-
-StepOutputObject = Union[OutputFileDatasetConfig, PipelineData]
+StepOutputObject = Union[OutputDatasetConfig, PipelineData]

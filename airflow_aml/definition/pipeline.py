@@ -55,7 +55,7 @@ class Pipeline:
             "folder": self.folder,
             "workspace": getattr(workspace, "name", workspace) or DEFAULT_WORKSPACE,
             "description": description or "",
-            "default_datastore": default_datastore and datastore_name(default_datastore),
+            "default_datastore": _named(default_datastore),
             "default_source_directory": default_source_directory,
         }
         self._checked = compile_pipeline(self.graph, **compile_options)
@@ -150,6 +150,10 @@ class Pipeline:
         names = ", ".join(step.name for step in self.graph.steps[:5])
         more = "..." if len(self.graph.steps) > 5 else ""
         return f"Pipeline(steps=[{names}{more}])"
+
+
+def _named(datastore: Union[Datastore, str, None]) -> Optional[str]:
+    return None if datastore is None else datastore_name(datastore) or None
 
 
 def _parsed_file() -> Optional[str]:

@@ -7,23 +7,35 @@ Objects may be listed and used in arguments, or only used: an output config or d
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, replace
 from typing import Any, Dict, List, Optional, Sequence, Union
 
-from airflow_aml.definition.dataset import DatasetConsumptionConfig, FileDataset
+from airflow_aml.definition.abstract import AbstractDataset
+from airflow_aml.definition.consumption import DatasetConsumptionConfig
+from airflow_aml.definition.datareference import DataReference
 from airflow_aml.definition.names import check_port_name
-from airflow_aml.definition.outputs import (
-    InputPortBinding,
-    OutputFileDatasetConfig,
-    PipelineData,
-    Producer,
-    StepOutputObject,
-)
+from airflow_aml.definition.outputs import OutputDatasetConfig
 from airflow_aml.definition.parameters import PipelineParameter
+from airflow_aml.definition.pipelinedata import (
+    InputPortBinding,
+    PipelineData,
+    PipelineOutputDataset,
+)
+from airflow_aml.definition.producer import Producer
 from airflow_aml.definition.spec import Argument, InputRef, OutputRef, ParameterRef, Text
 from airflow_aml.errors import NotServedError, PipelineDefinitionError, PipelineTypeError
 
+LONGEST_ARGUMENT = 128 * 1024 - 1
+"""Linux takes no longer one (MAX_ARG_STRLEN), in bytes; here, characters."""
+
 _SPECIFIC = {"direct": 0, "download": 1, "mount": 1}
+
+
+InputData = Union[
+    AbstractDataset, DataReference, OutputDatasetConfig, PipelineData, PipelineOutputDataset
+]
+OutputData = Union[OutputDatasetConfig, PipelineData]
 
 
 @dataclass(frozen=True)
@@ -31,7 +43,7 @@ class InputPort:
     """An input as the step's author gave it; ``data`` is what it reads."""
 
     name: str
-    data: Union[FileDataset, StepOutputObject]
+    data: InputData
     mode: str
     style: str
     path_on_compute: Optional[str] = None
@@ -45,7 +57,11 @@ class InputPort:
     @property
     def identity(self) -> object:
         """Equal for ports that read the same data."""
-        return self.producer if self.producer is not None else self.data
+        data, producer = self.data, self.producer
+        if producer is None:
+            return data
+        reading = getattr(data, "reading", None)
+        return producer if reading is None else (producer, reading, getattr(data, "operations", ()))
 
 
 @dataclass(frozen=True)
@@ -53,7 +69,7 @@ class OutputPort:
     """An output as the step's author gave it."""
 
     name: str
-    data: StepOutputObject
+    data: OutputData
 
 
 class Ports:
@@ -80,7 +96,7 @@ class Ports:
         self.parameters: Dict[str, PipelineParameter] = {}
         raw = []
         for index, item in enumerate(_listed(inputs, "inputs", self._where)):
-            if isinstance(item, FileDataset):
+            if isinstance(item, AbstractDataset):
                 raw.append((index, item))
             else:
                 self._add_input(item, f"{self._where}, inputs[{index}]")
@@ -100,12 +116,12 @@ class Ports:
     def _keep_input(self, port: InputPort, where: str) -> InputPort:
         if not port.named:
             for known in self.inputs:
-                if known.identity is port.identity:
+                if known.identity == port.identity:
                     return self._merge(known, port)
             port = replace(port, name=self._free_name("input"))
         for known in self.inputs:
             if known.name == port.name:
-                if known.identity is not port.identity:
+                if known.identity != port.identity:
                     raise PipelineDefinitionError(
                         f"[{port.name}] is repeated. Input port names must be unique.", where=where
                     )
@@ -121,11 +137,13 @@ class Ports:
             return merged
         return known
 
-    def _add_raw_dataset(self, dataset: FileDataset, where: str) -> None:
+    def _add_raw_dataset(self, dataset: AbstractDataset, where: str) -> None:
         # v1 refuses a dataset without as_named_input although its guide shows one (reference 0.2).
         if any(port.data is dataset for port in self.inputs):
             return
-        name = dataset.name or self._free_name("input")
+        # A registered name may hold what no port's may.
+        name = re.sub(r"\W|^(?=\d)", "_", dataset.name or "", flags=re.ASCII)
+        name = name or self._free_name("input")
         self._keep_input(InputPort(name, dataset, "direct", "dataset"), where)
 
     def _free_name(self, kind: str) -> str:
@@ -148,9 +166,11 @@ class Ports:
     # -- outputs --------------------------------------------------------------------------------
 
     def _add_output(self, item: Any, where: str) -> OutputPort:
+        if isinstance(item, PipelineOutputDataset):
+            item = item.pipeline_data
         if isinstance(item, PipelineData):
             name = check_port_name(item.output_name, "output", where)
-        elif isinstance(item, OutputFileDatasetConfig):
+        elif isinstance(item, OutputDatasetConfig):
             name = item.name or self._free_name("output")
         else:
             raise PipelineTypeError(f"Unexpected output type: {type(item)}", where=where)
@@ -165,17 +185,17 @@ class Ports:
         self.outputs.append(port)
         return port
 
-    def _output_of(self, data: StepOutputObject) -> Optional[OutputPort]:
+    def _output_of(self, data: Union[OutputData, PipelineOutputDataset]) -> Optional[OutputPort]:
         return next((p for p in self.outputs if p.data.producer is data.producer), None)
 
-    def _input_of(self, data: StepOutputObject) -> Optional[InputPort]:
-        return next((p for p in self.inputs if p.identity is data.producer), None)
+    def _input_of(self, data: PipelineData) -> Optional[InputPort]:
+        return next((p for p in self.inputs if p.producer is data.producer), None)
 
     # -- arguments ------------------------------------------------------------------------------
 
     def _argument(self, item: Any, where: str) -> Argument:
         if isinstance(item, (str, int, float)):
-            return Text(str(item))
+            return Text(_checked_text(str(item), where))
         if isinstance(item, os.PathLike):
             return Text(os.fspath(item))
         if isinstance(item, PipelineParameter):
@@ -184,15 +204,22 @@ class Ports:
         return self._data_argument(item, where)
 
     def _data_argument(self, item: Any, where: str) -> Argument:
-        if isinstance(item, DatasetConsumptionConfig):
+        if isinstance(item, (DatasetConsumptionConfig, DataReference)):
             return InputRef(self._add_input(item, where).name)
-        if isinstance(item, OutputFileDatasetConfig):
+        if isinstance(item, OutputDatasetConfig):
             port = self._output_of(item) or self._add_output(item, where)
             return OutputRef(port.name)
         if isinstance(item, InputPortBinding):
             return self._bound_argument(item, where)
         if isinstance(item, PipelineData):
             return self._pipeline_data_argument(item, where)
+        if isinstance(item, PipelineOutputDataset):
+            written = self._output_of(item)
+            if written is not None:
+                return OutputRef(written.name)
+            return InputRef(self._add_input(item, where).name)
+        if isinstance(item, tuple):
+            raise _no_data_path_parameter(where)
         raise PipelineTypeError(_unsupported(item), where=where)
 
     def _bound_argument(self, item: InputPortBinding, where: str) -> Argument:
@@ -236,30 +263,60 @@ class Ports:
 
 def _input_port(item: Any, where: str) -> InputPort:
     if isinstance(item, DatasetConsumptionConfig):
-        data = item.dataset
-        if not isinstance(data, (FileDataset, OutputFileDatasetConfig)):
-            raise PipelineTypeError(f"Unexpected input type: {type(data)}", where=where)
-        return InputPort(
-            item.name or "", data, item.mode, "dataset", item.path_on_compute, item.name is not None
-        )
+        return _dataset_port(item, where)
     if isinstance(item, PipelineData):
         return InputPort(check_port_name(item.name, "input", where), item, "mount", "reference")
+    if isinstance(item, PipelineOutputDataset):
+        return _dataset_port(item.as_config(), where)
+    if isinstance(item, DataReference):
+        return _reference_port(item, where)
     if isinstance(item, InputPortBinding):
         return _bound_port(item, where)
+    if isinstance(item, tuple):
+        raise _no_data_path_parameter(where)
     hint = None
-    if isinstance(item, OutputFileDatasetConfig):
+    if isinstance(item, OutputDatasetConfig):
         hint = "Call its as_input() to read it in another step."
     raise PipelineTypeError(f"Unexpected input type: {type(item)}", where=where, hint=hint)
+
+
+def _dataset_port(item: DatasetConsumptionConfig, where: str) -> InputPort:
+    data = item.dataset
+    if isinstance(data, PipelineParameter):
+        raise _no_data_path_parameter(where)
+    if not isinstance(data, (AbstractDataset, OutputDatasetConfig, PipelineOutputDataset)):
+        raise PipelineTypeError(f"Unexpected input type: {type(data)}", where=where)
+    named = item.name is not None
+    return InputPort(item.name or "", data, item.mode, "dataset", item.path_on_compute, named)
+
+
+def _reference_port(item: DataReference, where: str) -> InputPort:
+    if item.mode == "upload":
+        raise PipelineDefinitionError(
+            f"Input [{item.data_reference_name}] has an invalid mode [upload]", where=where
+        )
+    return InputPort(item.data_reference_name, item, item.mode, "reference", item.path_on_compute)
 
 
 def _bound_port(item: InputPortBinding, where: str) -> InputPort:
     data = item.bind_object
     if isinstance(data, PipelineData):
         return InputPort(item.name, data, item.bind_mode, "reference", item.path_on_compute)
+    if isinstance(data, DataReference):
+        bound = _reference_port(data, where)
+        return replace(bound, name=item.name, mode=item.bind_mode)
+    if isinstance(data, PipelineOutputDataset):
+        data = data.as_config()
     if isinstance(data, DatasetConsumptionConfig):
-        inner = _input_port(data, where)
+        inner = _dataset_port(data, where)
         return replace(inner, name=item.name, mode=item.bind_mode, named=True)
     raise PipelineTypeError(f"Unexpected input type: {type(data)}", where=where)
+
+
+def _no_data_path_parameter(where: str) -> NotServedError:
+    return NotServedError(
+        "DataPath and dataset parameters come with the publishing release.", where=where
+    )
 
 
 def _listed(value: Any, name: str, where: str) -> Sequence[Any]:
@@ -270,10 +327,22 @@ def _listed(value: Any, name: str, where: str) -> Sequence[Any]:
     raise PipelineTypeError(f"{name} must be a list, not {type(value).__name__}.", where=where)
 
 
+def _checked_text(text: str, where: str) -> str:
+    if "\0" in text:
+        raise PipelineDefinitionError("an argument cannot hold a NUL character.", where=where)
+    if len(text) > LONGEST_ARGUMENT:
+        raise PipelineDefinitionError(
+            f"an argument of {len(text)} characters is longer than a command line can hold.",
+            where=where,
+            hint="Put it into a file of the source folder, or hand it on as data.",
+        )
+    return text
+
+
 def _unsupported(item: Any) -> str:
     if item is None:
-        return "None cannot be an argument."
-    if isinstance(item, FileDataset):
+        return "None cannot be an argument. Leave it out, or write what the script should get."
+    if isinstance(item, AbstractDataset):
         return (
             f"{type(item)} cannot be directly used as a step's argument. Please call the "
             "as_named_input method, and as_mount or as_download on its result."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Iterator, Tuple
 
-from airflow_aml.definition.spec import Files, NodeSpec, PipelineSpec, StepOutput
+from airflow_aml.definition.spec import NodeSpec, PipelineSpec, StepOutput
 
 
 def mermaid(spec: PipelineSpec) -> str:
@@ -37,6 +37,28 @@ def dot(spec: PipelineSpec) -> str:
     return "\n".join([*lines, "}"]) + "\n"
 
 
+def table(spec: PipelineSpec) -> str:
+    """A Markdown table: each step with its script, what it reads from whom, what it writes."""
+    names = {node.id: node.name for node in spec.nodes}
+    rows = ["| step | script | reads | after | writes |", "|---|---|---|---|---|"]
+    for node in spec.nodes:
+        reads = [
+            f"{port.source.output} of {names[port.source.node]}"
+            if isinstance(port.source, StepOutput)
+            else port.name
+            for port in node.inputs
+        ]
+        cells = [
+            node.name,
+            node.script_name,
+            ", ".join(reads),
+            ", ".join(names[before] for before in node.after),
+            ", ".join(port.name for port in node.outputs),
+        ]
+        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(rows)
+
+
 def _edges(node: NodeSpec) -> Iterator[Tuple[str, str]]:
     producers = set()
     for port in node.inputs:
@@ -50,7 +72,7 @@ def _edges(node: NodeSpec) -> Iterator[Tuple[str, str]]:
 
 def _external_inputs(node: NodeSpec) -> Iterator[str]:
     for port in node.inputs:
-        if isinstance(port.source, Files):
+        if not isinstance(port.source, StepOutput):
             yield port.name
 
 

@@ -15,27 +15,52 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, Mapping, Optional, Tuple, Union
 
 from airflow_aml.codec import decode, encode
+from airflow_aml.definition.data.model import (
+    DataPlace,
+    DatasetSource,
+    Files,
+    LocalPath,
+    Operation,
+    Query,
+    Reading,
+    Registered,
+    Registration,
+    StoredPath,
+    Table,
+    WebPath,
+    WorkspacePath,
+)
 from airflow_aml.errors import UserErrorException
 from airflow_aml.runtime.job import InputRef, OutputRef, Text
 
 __all__ = [
     "Argument",
+    "DataPlace",
+    "DatasetSource",
     "EnvironmentSpec",
     "Files",
     "InputRef",
     "InputSpec",
     "LocalPath",
     "NodeSpec",
+    "Operation",
     "OutputRef",
     "OutputSpec",
     "ParameterRef",
     "ParameterSpec",
     "ParameterValue",
     "PipelineSpec",
+    "Query",
+    "Reading",
+    "Registered",
+    "Registration",
     "RunSettings",
     "StepOutput",
     "StoredPath",
+    "Table",
     "Text",
+    "WebPath",
+    "WorkspacePath",
 ]
 
 SPEC_VERSION = 1
@@ -78,36 +103,18 @@ Argument = Union[Text, ParameterRef, InputRef, OutputRef]
 
 @dataclass(frozen=True)
 class StepOutput:
-    """An input's data: what output ``output`` of node ``node`` held when that node finished."""
+    """An input's data: what output ``output`` of node ``node`` held when that node finished.
+
+    Attributes:
+        reading: how its files become a table; None leaves them files.
+        operations: recorded transformations of that dataset.
+    """
 
     node: str
     output: str
+    reading: Optional[Reading] = None
+    operations: Tuple[Operation, ...] = ()
     kind: str = "step_output"
-
-
-@dataclass(frozen=True)
-class StoredPath:
-    """A place in a datastore; ``path`` is relative to its root and may hold glob signs."""
-
-    datastore: str
-    path: str
-    kind: str = "stored_path"
-
-
-@dataclass(frozen=True)
-class LocalPath:
-    """A path of this machine, relative to the defining file's folder unless absolute."""
-
-    path: str
-    kind: str = "local_path"
-
-
-@dataclass(frozen=True)
-class Files:
-    """A file dataset: the union of its paths, in the author's order."""
-
-    paths: Tuple[Union[StoredPath, LocalPath], ...]
-    kind: str = "files"
 
 
 @dataclass(frozen=True)
@@ -124,7 +131,7 @@ class InputSpec:
     """
 
     name: str
-    source: Union[StepOutput, Files]
+    source: Union[StepOutput, Files, Table, Query, Registered]
     mode: str = "mount"
     style: str = "dataset"
     path_on_compute: Optional[str] = None
@@ -144,6 +151,8 @@ class OutputSpec:
         overwrite: whether a fixed destination may hold files of the same names already.
         source_globs: of an upload output, which files to keep; empty keeps all.
         pipeline_output_name: the name under which the whole pipeline offers this output.
+        registrations: what it is registered as once the step has succeeded.
+        link: the script hands on a dataset (``run.output_datasets[name].link(dataset)``), no files.
     """
 
     name: str
@@ -156,6 +165,8 @@ class OutputSpec:
     source_globs: Tuple[str, ...] = ()
     is_directory: Optional[bool] = None
     pipeline_output_name: Optional[str] = None
+    registrations: Tuple[Registration, ...] = ()
+    link: bool = False
 
 
 @dataclass(frozen=True)

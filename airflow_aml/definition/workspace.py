@@ -7,14 +7,17 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, Dict, Iterator, Mapping, Optional
 
-from airflow_aml.definition.datastore import BUILT_IN, Datastore
+from airflow_aml.definition.datastore import Datastore, Datastores
+from airflow_aml.definition.homes import DEFAULT_WORKSPACE
 from airflow_aml.definition.origin import defining_folder
 from airflow_aml.errors import NotServedError, UserErrorException, WorkspaceException
 
 if TYPE_CHECKING:
+    from airflow_aml.definition.dataset import Datasets
     from airflow_aml.definition.engine import PipelineRun
 
-DEFAULT_WORKSPACE = "default"
+__all__ = ["DEFAULT_WORKSPACE", "Experiment", "Workspace"]
+
 _NAME = re.compile(r"^[A-Za-z0-9][\w-]{1,32}$", re.ASCII)
 _EXPERIMENT = re.compile(r"^[a-zA-Z0-9][\w-]{0,254}$")
 # Kind-major, as v1 looks (reference 1.1): a `.azureml/config.json` of a parent beats a plain one.
@@ -101,14 +104,36 @@ class Workspace:
         """The workspace of that name."""
         return Workspace(subscription_id, resource_group, name)
 
+    @classmethod
+    def of_run(cls, name: str) -> Workspace:
+        """The workspace that a run belongs to, under the name that the run's pipeline gave it."""
+        workspace = cls()
+        workspace.name = name or DEFAULT_WORKSPACE
+        return workspace
+
     def get_default_datastore(self) -> Datastore:
-        """The default datastore, ``workspaceblobstore``."""
+        """The default datastore: ``workspaceblobstore`` unless another was set."""
         return Datastore(self)
 
+    def set_default_datastore(self, name: str) -> None:
+        """Makes a registered datastore the default one.
+
+        Raises:
+            UserErrorException: there is none of that name; the text lists names like it.
+        """
+        Datastore(self, name).set_as_default()
+
     @property
-    def datastores(self) -> Dict[str, Datastore]:
+    def datastores(self) -> Datastores:
         """All datastores by name."""
-        return {name: Datastore(self, name) for name in BUILT_IN}
+        return Datastores(self)
+
+    @property
+    def datasets(self) -> Datasets:
+        """The latest versions of all registered datasets by name."""
+        from airflow_aml.definition.dataset import Datasets
+
+        return Datasets(self)
 
     def __getattr__(self, name: str) -> Any:
         if name in _LATER:
@@ -123,8 +148,6 @@ _LATER = {
     "compute_targets": "the compute release",
     "get_default_compute_target": "the compute release",
     "environments": "the compute release",
-    "datasets": "the data release",
-    "set_default_datastore": "the data release",
     "experiments": "the runs release",
     "models": "the runs release",
     "get_run": "the runs release",
@@ -150,6 +173,13 @@ class Experiment:
             Workspace(workspace_name=workspace) if isinstance(workspace, str) else workspace
         )
         self.name = name
+
+    @classmethod
+    def of_run(cls, workspace: Workspace, name: str) -> Experiment:
+        """The experiment that a run belongs to; its name may be a DAG's id, which has dots."""
+        experiment = cls(workspace, "run")
+        experiment.name = name
+        return experiment
 
     def submit(
         self, config: Any, tags: Optional[Mapping[str, str]] = None, **kwargs: Any

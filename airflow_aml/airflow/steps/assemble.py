@@ -17,6 +17,7 @@ from airflow_aml.definition.spec import (
     OutputSpec,
     ParameterRef,
     StepOutput,
+    StoredPath,
     Text,
 )
 from airflow_aml.errors import UserErrorException
@@ -121,7 +122,15 @@ class StepRun:
             return committed_input(
                 port.name, reference, port.mode, port.style, port.path_on_compute
             )
+        if not isinstance(port.source, Files):
+            raise self._not_staged(port)
         return self._files(port, port.source)
+
+    def _not_staged(self, port: InputSpec) -> UserErrorException:
+        return UserErrorException(
+            "such a dataset cannot be staged yet.",
+            where=f"step {self.node.name!r}, input {port.name!r}",
+        )
 
     def _files(self, port: InputSpec, files: Files) -> JobInput:
         if port.mode == "direct":
@@ -136,8 +145,10 @@ class StepRun:
             if isinstance(item, LocalPath):
                 paths.append(str(Path(self.folder, item.path)))
                 roots.add(None)
+            elif not isinstance(item, StoredPath):
+                raise self._not_staged(port)
             else:
-                root = self.home.path(layout.datastore(item.datastore))
+                root = self.home.path(layout.datastore(item.datastore or "workspaceblobstore"))
                 paths.append(str(root / item.path))
                 roots.add(str(root))
         exact = len(paths) == 1 and not any(sign in paths[0] for sign in "*?[")

@@ -1,0 +1,159 @@
+"""Carrying out what a file has declared: the first task of every run does it, and may do it again.
+
+Each action leaves alone what is already as it should be: files of equal content are not uploaded
+again, and a definition that is a name's latest version makes no new one.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from airflow_aml.codec import decode, encode
+from airflow_aml.definition.data.model import (
+    Registered,
+    definition_id,
+    definition_of,
+    with_operations,
+)
+from airflow_aml.definition.data.places import anchored_in
+from airflow_aml.definition.data.transfers import Progress, file_pairs, folder_pairs
+from airflow_aml.definition.data.writing import matching_pairs
+from airflow_aml.definition.setup import (
+    REGISTER_DATASET,
+    REGISTER_DATASTORE,
+    SET_DEFAULT_DATASTORE,
+    UPLOAD_FILES,
+    UPLOAD_FOLDER,
+    SetupAction,
+)
+from airflow_aml.errors import UserErrorException
+from airflow_aml.workspace import datasets
+from airflow_aml.workspace.datastores import (
+    DatastoreRecord,
+    load_datastore,
+    open_datastore,
+    save_datastore,
+    secret_of,
+    set_default_datastore,
+)
+from airflow_aml.workspace.home import Home
+
+Said = Callable[[str], None]
+
+
+def apply_setup(
+    actions: Sequence[SetupAction], folder: str, home: Home, say: Optional[Said] = None
+) -> List[str]:
+    """Carries out what a file declared, in its order; returns a sentence for each action.
+
+    Args:
+        folder: absolute; the actions' local paths start here.
+        say: hears each sentence as soon as it is true.
+
+    Raises:
+        UserErrorException: an action cannot be done; the text says which and why.
+    """
+    done = []
+    for action in actions:
+        try:
+            sentence = _APPLY[action.action](action, folder, home)
+        except UserErrorException as error:
+            name = action.arguments.get("name") or action.arguments.get("datastore") or ""
+            raise UserErrorException(
+                str(error), where=f"{action.action.replace('_', ' ')} {name}".strip()
+            ) from error
+        done.append(sentence)
+        if say is not None:
+            say(sentence)
+    return done
+
+
+def _register_datastore(action: SetupAction, folder: str, home: Home) -> str:
+    record = decode(DatastoreRecord, action.arguments["record"])
+    try:
+        known: Optional[DatastoreRecord] = load_datastore(home, record.name)
+    except UserErrorException:
+        known = None
+    if known == record and secret_of(home, record) == action.secret:
+        return f"datastore {record.name!r} is registered already"
+    # The same file registered it, in an earlier run: a changed definition replaces it.
+    save_datastore(home, record, action.secret, overwrite=True)
+    return f"datastore {record.name!r} registered ({record.type})"
+
+
+def _set_default(action: SetupAction, folder: str, home: Home) -> str:
+    name = action.arguments["name"]
+    set_default_datastore(home, name)
+    return f"datastore {name!r} is the default one"
+
+
+def _upload_folder(action: SetupAction, folder: str, home: Home) -> str:
+    arguments = action.arguments
+    pairs = folder_pairs(_path(folder, arguments["folder"]), arguments["target"])
+    pairs = matching_pairs(pairs, arguments["target"], arguments.get("pattern"))
+    return _upload(arguments, pairs, home)
+
+
+def _upload_files(action: SetupAction, folder: str, home: Home) -> str:
+    arguments = action.arguments
+    root = arguments["relative_root"]
+    files = [_path(folder, each) for each in arguments["files"]]
+    pairs = file_pairs(files, root and _path(folder, root), arguments["target"])
+    return _upload(arguments, pairs, home)
+
+
+def _upload(arguments: Mapping[str, Any], pairs: List[Tuple[str, str]], home: Home) -> str:
+    # `overwrite` in the file means "bring it up to date": once for a program, each time for a run.
+    store = open_datastore(home, arguments["datastore"])
+    name = load_datastore(home, arguments["datastore"]).name
+    wanted = pairs
+    if not arguments["overwrite"]:
+        there = {path for path in (pair[1] for pair in pairs) if store.exists(path)}
+        wanted = [pair for pair in pairs if pair[1] not in there]
+    progress = Progress("Upload", shown=False)
+    store.upload(wanted, progress, skip_same=True)
+    target = arguments["target"] or "/"
+    return f"{len(pairs)} files are in datastore {name!r} at {target}"
+
+
+def _register_dataset(action: SetupAction, folder: str, home: Home) -> str:
+    arguments = action.arguments
+    name = arguments["name"]
+    source: Dict[str, Any] = arguments["source"]
+    definition = anchored_in(resolve(source, home), folder, home)
+    version = datasets.DatasetVersion(
+        definition_id(definition),
+        encode(definition),
+        arguments["description"],
+        arguments["tags"],
+        datasets.now(),
+    )
+    known = datasets.find(home, name)
+    new_version = arguments["create_new_version"] or (
+        known is not None and known.version.id == version.id
+    )
+    found = datasets.register(home, name, version, new_version=new_version)
+    return f"dataset {name!r} is registered, version {found.number}"
+
+
+def resolve(source: Mapping[str, Any], home: Home) -> Any:
+    """The definition that a source's document means, registered names looked up."""
+    if source["kind"] != "registered":
+        return definition_of(source)
+    named = decode(Registered, source)
+    found = datasets.get(home, named.name, named.version)
+    return with_operations(definition_of(found.version.definition), named.operations)
+
+
+def _path(folder: str, path: str) -> str:
+    return os.path.normpath(os.path.join(folder, os.path.expanduser(path)))
+
+
+_APPLY: Mapping[str, Callable[[SetupAction, str, Home], str]] = {
+    REGISTER_DATASTORE: _register_datastore,
+    SET_DEFAULT_DATASTORE: _set_default,
+    UPLOAD_FOLDER: _upload_folder,
+    UPLOAD_FILES: _upload_files,
+    REGISTER_DATASET: _register_dataset,
+}
