@@ -182,11 +182,26 @@ def test_local_files_are_inputs(step):
 
 def test_a_datastore_path_is_an_input(step):
     """(datastore, path) tuples name places inside the workspace's datastores."""
-    store = Workspace().get_default_datastore()
+    store = Datastore(Workspace(), "workspacefilestore")
 
     compiled = node(step(inputs=[Dataset.File.from_files((store, "/train/")).as_named_input("t")]))
 
-    assert compiled.inputs[0].source == Files((StoredPath("workspaceblobstore", "train"),))
+    assert compiled.inputs[0].source == Files((StoredPath("workspacefilestore", "train"),))
+
+
+def test_which_datastore_is_the_default_one_is_asked_when_a_run_starts(step):
+    """The spec says "the default", so that one setting moves a pipeline to another store."""
+    store = Workspace().get_default_datastore()
+
+    compiled = node(
+        step(
+            inputs=[Dataset.File.from_files((store, "train")).as_named_input("t")],
+            arguments=[OutputFileDatasetConfig("o", (store, "out"))],
+        )
+    )
+
+    assert compiled.inputs[0].source == Files((StoredPath("", "train"),))
+    assert (compiled.outputs[0].datastore, compiled.outputs[0].path) == (None, "out")
 
 
 def test_a_raw_dataset_beside_its_named_form_is_one_input(step):
@@ -361,9 +376,28 @@ def test_a_typing_error_in_a_run_configuration_is_caught():
 
 def test_what_comes_later_says_so():
     """A v1 feature that is not there raises an error that names it."""
-    with pytest.raises(NotServedError, match=r"OutputFileDatasetConfig.register_on_complete"):
-        OutputFileDatasetConfig("o").register_on_complete(name="x")
-    with pytest.raises(NotServedError, match=r"Dataset.Tabular.from_delimited_files"):
-        Dataset.Tabular.from_delimited_files("x.csv")
     with pytest.raises(NotServedError, match=r"Workspace.compute_targets"):
         Workspace().compute_targets["x"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [("a\0b", "cannot hold a NUL"), ("x" * 200_000, "longer than a command line can hold")],
+)
+def test_what_no_command_line_can_hold_is_refused_at_once(step, argument, words):
+    """Not in the task, after the data was made."""
+    with pytest.raises(PipelineDefinitionError, match=words):
+        step(arguments=[argument])
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\nb", " "])
+def test_a_step_name_is_printable(step, name):
+    """It is shown in Airflow and in terminals."""
+    with pytest.raises(UserErrorException, match="a step's name must be"):
+        step(name)
+
+
+def test_a_name_too_long_for_a_folder_is_refused():
+    """Outputs become folders; 255 bytes are all that file systems take."""
+    with pytest.raises(UserErrorException, match="has 300 characters"):
+        OutputFileDatasetConfig("x" * 300)
