@@ -8,7 +8,8 @@
             ├── UserErrorException          the definition or an argument is wrong
             │   ├── PipelineDefinitionError (also ValueError) a step or pipeline cannot be built
             │   ├── PipelineTypeError       (also TypeError) an argument has the wrong type
-            │   └── NotServedError          (also NotImplementedError) a v1 feature that is not here
+            │   └── NotServedError          (also NotImplementedError, AttributeError) a v1 feature
+            │                               that is not here
             ├── ComputeTargetException      a compute target is unknown or cannot be used
             ├── WorkspaceException          the workspace is missing, foreign or cannot be written
             ├── SnapshotException           a source folder cannot be stored
@@ -23,7 +24,15 @@ v1 raised `ValueError` and `TypeError` from its constructors and `UserErrorExcep
 
 from __future__ import annotations
 
+import os
+import re
+import sys
+from types import FrameType
 from typing import Optional
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_PROGRAMS = (os.path.dirname(os.__file__) + os.sep, os.path.join(sys.prefix, "bin") + os.sep)
+_LOCATED = re.compile(r"^[^,]*:\d+(,|:|$)")
 
 
 class AirflowAmlError(Exception):
@@ -36,7 +45,10 @@ class AirflowAmlError(Exception):
         self.where = where
         self.hint = hint
         text = message if where is None else f"{where}: {message}"
-        super().__init__(text if hint is None else f"{text} {hint}")
+        if hint is not None:
+            text = text.rstrip()
+            text = f"{text}{'' if text.endswith(('.', '!', '?')) else '.'} {hint}"
+        super().__init__(text)
 
 
 class AzureMLException(AirflowAmlError):
@@ -44,7 +56,18 @@ class AzureMLException(AirflowAmlError):
 
 
 class UserErrorException(AzureMLException):
-    """The caller's input is wrong (``azureml.exceptions.UserErrorException``)."""
+    """The caller's input is wrong (``azureml.exceptions.UserErrorException``).
+
+    Says by itself which line of the caller's file it is about.
+    """
+
+    def __init__(
+        self, message: str = "", *, where: Optional[str] = None, hint: Optional[str] = None
+    ):
+        site = call_site()
+        if site and not (where and _LOCATED.match(where)):
+            where = f"{site}, {where}" if where else site
+        super().__init__(message, where=where, hint=hint)
 
 
 class PipelineDefinitionError(UserErrorException, ValueError):
@@ -55,8 +78,11 @@ class PipelineTypeError(UserErrorException, TypeError):
     """An argument of a step or pipeline has a type that cannot be used there."""
 
 
-class NotServedError(UserErrorException, NotImplementedError):
-    """A feature of SDK v1 that this release does not have; the text names it."""
+class NotServedError(UserErrorException, NotImplementedError, AttributeError):
+    """A feature of SDK v1 that this release does not have; the text names it.
+
+    An ``AttributeError`` too, so that ``hasattr`` answers as for any name that is not there.
+    """
 
 
 class ComputeTargetException(AzureMLException):
@@ -85,3 +111,28 @@ class ActivityFailedException(AzureMLException):
 
 class StepFailedError(ActivityFailedException):
     """A step's script failed. Running it again would fail again, so it is not retried."""
+
+
+def call_site() -> str:
+    """``file.py:12`` of the nearest line of the user's own code; empty where there is none.
+
+    Neither this package, nor the standard library, nor what is installed counts as such.
+    """
+    frame = user_frame()
+    if frame is None:
+        return ""
+    return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+
+
+def user_frame() -> Optional[FrameType]:
+    """The nearest frame of the user's own code on the stack."""
+    frame: Optional[FrameType] = sys._getframe(1)  # noqa: SLF001 - the only way to ask
+    while frame is not None and _is_ours(frame.f_code.co_filename):
+        frame = frame.f_back
+    return frame
+
+
+def _is_ours(path: str) -> bool:
+    if path.startswith((_PACKAGE, *_PROGRAMS, "<frozen ")):
+        return True
+    return f"{os.sep}site-packages{os.sep}" in path or f"{os.sep}dist-packages{os.sep}" in path

@@ -32,6 +32,8 @@ def test_an_unknown_name_says_so():
         _ = airflow_aml.AutoMLStep
     with pytest.raises(ImportError, match="AutoMLStep"):
         exec("from airflow_aml import AutoMLStep")
+    with pytest.raises(ImportError, match=r"ParallelRunStep comes with the parallel run release"):
+        exec("from airflow_aml import ParallelRunStep")
 
 
 def test_authoring_imports_neither_airflow_nor_data_libraries():

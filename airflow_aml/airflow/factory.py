@@ -13,7 +13,7 @@ from airflow_aml.airflow.plan import PlanOperator
 from airflow_aml.airflow.steps import operator_class
 from airflow_aml.compute import place
 from airflow_aml.definition.compile import HEAD_TASK
-from airflow_aml.definition.render import mermaid
+from airflow_aml.definition.render import mermaid, table
 from airflow_aml.definition.spec import NodeSpec, PipelineSpec
 
 TAG = "azureml-v1"
@@ -23,8 +23,8 @@ RETRIES = 2
 
 RETRY_DELAY = timedelta(seconds=10)
 
-# Mermaid is drawn by the browser; past this it is neither quick nor readable.
-_DRAWN_STEPS = 200
+# Past this neither the table nor the graph is readable.
+_DRAWN_STEPS = 100
 
 
 def build_dag(
@@ -102,7 +102,7 @@ def _experiment_tag(settings: Mapping[str, Any]) -> list[str]:
 def _documentation(spec: PipelineSpec) -> str:
     parts = [spec.description] if spec.description else []
     if 0 < len(spec.nodes) <= _DRAWN_STEPS:
-        parts.append(f"```mermaid\n{mermaid(spec)}```")
+        parts += [table(spec), f"```mermaid\n{mermaid(spec)}```"]
     else:
         parts.append(f"{len(spec.nodes)} steps.")
     return "\n\n".join(parts)

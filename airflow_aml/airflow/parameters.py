@@ -10,6 +10,8 @@ from airflow.sdk import Param
 from airflow_aml.definition.spec import PARAMETER_TYPES, ParameterSpec, ParameterValue
 from airflow_aml.errors import PipelineDefinitionError, UserErrorException
 
+_INT64 = 2**63  # Airflow keeps a run's conf in a database and packs it for tasks
+
 SETTINGS_KEY = "_aml"
 """The key of a run's conf that holds what is not a parameter: experiment, tags..."""
 
@@ -26,7 +28,8 @@ def params(specs: Iterable[ParameterSpec], defaults: Mapping[str, Any]) -> dict[
 def _param(spec: ParameterSpec, default: Any) -> Param:
     # Airflow's form refuses an empty text unless null is allowed too.
     kind: Any = ["string", "null"] if spec.type == "string" and spec.default == "" else spec.type
-    return Param(default, type=kind, title=spec.name)
+    bounds = {"minimum": -_INT64, "maximum": _INT64 - 1} if spec.type == "integer" else {}
+    return Param(default, type=kind, title=spec.name, **bounds)
 
 
 def resolve(specs: Iterable[ParameterSpec], given: Mapping[str, Any]) -> dict[str, ParameterValue]:

@@ -88,10 +88,10 @@ class PlanOperator(BaseOperator):
     def _snapshots(self, home: Home) -> dict[str, PlannedStep]:
         taken: dict[str, str] = {}
         steps = {}
+        self._say_what_is_not_served()
         for node in self.spec.nodes:
             if node.source_directory not in taken:
                 taken[node.source_directory] = self._snapshot(home, node)
-            self._say_what_is_not_served(node)
             steps[node.id] = PlannedStep(
                 taken[node.source_directory],
                 "run",
@@ -105,28 +105,28 @@ class PlanOperator(BaseOperator):
         for warning in snapshot.warnings:
             self.log.warning("step %r: %s", node.name, warning)
         self.log.info(
-            "step %r: source folder %s, %d files, %s",
-            node.name,
+            "source folder %s: %d file%s, %s",
             node.source_directory,
             snapshot.files,
+            "" if snapshot.files == 1 else "s",
             snapshot.digest,
         )
         return snapshot.digest
 
-    def _say_what_is_not_served(self, node: NodeSpec) -> None:
-        if node.compute not in (None, "local"):
-            self.log.info(
-                "step %r: compute %r is this worker in this release", node.name, node.compute
-            )
-        wanted = node.settings.environment
-        if wanted.name or wanted.pip_packages or wanted.conda_packages or wanted.image:
-            self.log.warning(
-                "step %r asks for an environment (%s); it runs in this worker's Python as yet",
-                node.name,
-                wanted.name
-                or wanted.image
-                or ", ".join([*wanted.pip_packages, *wanted.conda_packages]),
-            )
+    def _say_what_is_not_served(self) -> None:
+        computes = {node.compute for node in self.spec.nodes} - {None, "local"}
+        for compute in sorted(filter(None, computes)):
+            self.log.info("compute %r is this worker in this release", compute)
+        for node in self.spec.nodes:
+            wanted = node.settings.environment
+            packages = ", ".join([*wanted.pip_packages, *wanted.conda_packages])
+            asked = wanted.name or wanted.image or packages
+            if asked:
+                self.log.warning(
+                    "step %r asks for an environment (%s); it runs in this worker's Python as yet",
+                    node.name,
+                    asked,
+                )
 
 
 def _settings(conf: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+from contextlib import redirect_stdout
 from typing import Any
 
 from airflow_aml.definition.declarations import Declaration, Declarations
@@ -38,7 +39,8 @@ def _list(arguments: argparse.Namespace) -> int:
     root = arguments.path if os.path.isdir(arguments.path) else os.path.dirname(arguments.path)
     for path in pipeline_files(arguments.path):
         try:
-            declared = load_file(path, root or ".").declared()
+            with redirect_stdout(sys.stderr):  # what a file prints is no answer of ours
+                declared = load_file(path, root or ".").declared()
             rows.extend(_row(path, dag_id, item) for dag_id, item in declared)
         except UserErrorException as error:
             errors.append({"file": path, "error": str(error)})
@@ -74,7 +76,8 @@ def _print_rows(rows: list[dict[str, Any]]) -> None:
 
 
 def _graph(arguments: argparse.Namespace) -> int:
-    dag_id, declaration = one_pipeline(load_file(arguments.file), arguments.name)
+    with redirect_stdout(sys.stderr):
+        dag_id, declaration = one_pipeline(load_file(arguments.file), arguments.name)
     draw = mermaid if arguments.format == "mermaid" else dot
     text = draw(declaration.pipeline.spec)
     if arguments.json:

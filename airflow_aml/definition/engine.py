@@ -52,6 +52,10 @@ class PipelineRun:
         """
         raise NotImplementedError
 
+    def __repr__(self) -> str:
+        shown = f"id={self.id!r}, " if self.id else ""
+        return f"PipelineRun({shown}experiment={self.experiment_name!r}, {self.get_status()})"
+
     def __getattr__(self, name: str) -> Any:
         if name in _LATER:
             raise NotServedError(f"PipelineRun.{name} comes with the runs release.")

@@ -24,6 +24,8 @@ class Graph:
     """
 
     def __init__(self, steps: Sequence[Any], resolve_closure: bool = True):
+        if isinstance(steps, (StepSequence, PipelineStep, PipelineData)):
+            steps = [steps]
         if not isinstance(steps, (list, tuple)):
             raise NotServedError(f"Can not add object of type {type(steps)} to Pipeline.")
         sequenced: List[Tuple[PipelineStep, PipelineStep]] = []

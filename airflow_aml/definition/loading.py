@@ -30,8 +30,12 @@ def load_file(path: str, root: Optional[str] = None) -> Declarations:
     """
     path = os.path.abspath(path)
     folder = os.path.dirname(path)
+    if os.path.isdir(path):
+        raise UserErrorException(f"{path} is a folder; a pipeline file is expected.")
     if not os.path.isfile(path):
         raise UserErrorException(f"there is no file {path}.")
+    if not path.endswith(".py"):
+        raise UserErrorException(f"{path} is not a Python file.")
     declarations = Declarations(path, os.path.abspath(root) if root else folder)
     name = f"airflow_aml_loaded_{slug(declarations.stem)}"
     loader = SourceFileLoader(name, path)
@@ -43,7 +47,14 @@ def load_file(path: str, root: Optional[str] = None) -> Declarations:
             sys.modules[name] = module
             loader.exec_module(module)
     except AirflowAmlError as error:
-        raise UserErrorException(str(error), where=os.path.basename(path)) from error
+        name = os.path.basename(path)
+        where = None if str(error).startswith(f"{name}:") else name
+        raise UserErrorException(str(error), where=where) from error
+    except SyntaxError as error:
+        raise UserErrorException(
+            f"SyntaxError: {error.msg} (line {error.lineno}).",
+            where=os.path.basename(path),
+        ) from error
     except (Exception, SystemExit) as error:
         line = traceback.extract_tb(error.__traceback__)[-1]
         raise UserErrorException(

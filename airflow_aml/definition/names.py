@@ -15,6 +15,9 @@ _NOT_IN_IDS = re.compile(r"[^\w-]+")
 RESERVED_OUTPUT = "return_value"
 """The XCom key under which a step tells how it ended; no output can be called so."""
 
+LONGEST_NAME = 200
+"""File systems take 255 bytes."""
+
 _ENVIRONMENT_NAMES = frozenset(
     ["path", "home", "user", "pwd", "shell", "logname", "ld_library_path"]
 )
@@ -55,6 +58,12 @@ def check_port_name(name: object, kind: str, where: Optional[str] = None) -> str
             hint="A place for the data goes into destination=, not into the name."
             if "/" in name
             else None,
+        )
+    if len(name) > LONGEST_NAME:
+        raise PipelineDefinitionError(
+            f'Invalid {kind} name "{name[:20]}...": it has {len(name)} characters, and '
+            f"{LONGEST_NAME} are as many as a folder's name can hold with what is added to it.",
+            where=where,
         )
     if kind == "output" and name == RESERVED_OUTPUT:
         raise PipelineDefinitionError(

@@ -9,15 +9,15 @@ the call, else (a notebook, an interactive session) the working directory.
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import contextmanager
 from contextvars import ContextVar
 from opcode import opname
 from types import FrameType
-from typing import Iterator, Optional
+from typing import Iterator, Optional, Tuple
+
+from airflow_aml.errors import user_frame
 
 _LOADING: ContextVar[Optional[str]] = ContextVar("airflow_aml_loading", default=None)
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 @contextmanager
@@ -45,48 +45,41 @@ def defining_folder(parsed_file: Optional[str] = None) -> str:
     return os.path.dirname(os.path.abspath(path)) if path else os.getcwd()
 
 
-def call_site() -> str:
-    """``file.py:12`` of the nearest frame outside this package; empty where there is none."""
-    frame = _caller()
-    if frame is None:
-        return ""
-    return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
-
-
 def assignment_target() -> Optional[str]:
     """The variable that the running call's result is stored in: ``x`` in ``x = Pipeline(...)``.
 
-    Read from the byte code that follows the call; None where it is not a plain assignment.
+    Read from the byte code that follows the call, through functions that only return it; None
+    where it is not a plain assignment of a module.
     """
-    frame = _caller()
-    if frame is None:
-        return None
+    frame = user_frame()
+    while frame is not None:
+        operation, name = _next_operation(frame)
+        if operation in ("STORE_NAME", "STORE_GLOBAL"):
+            return name
+        if operation != "RETURN_VALUE":
+            return None
+        frame = frame.f_back
+    return None
+
+
+def _next_operation(frame: FrameType) -> Tuple[str, str]:
+    """What happens to the result of the call that a frame is in, and the name it concerns."""
     code = frame.f_code
     after = frame.f_lasti + 2
-    while after < len(code.co_code) and opname[code.co_code[after]] == "CACHE":
-        after += 2
     argument = 0
     while after + 1 < len(code.co_code):
         operation = opname[code.co_code[after]]
         argument = argument << 8 | code.co_code[after + 1]
-        if operation != "EXTENDED_ARG":
-            break
         after += 2
-    else:
-        return None
-    if operation in ("STORE_NAME", "STORE_GLOBAL"):
-        return code.co_names[argument]
-    return None
+        if operation == "CACHE":
+            argument = 0
+        elif operation != "EXTENDED_ARG":
+            is_name = operation in ("STORE_NAME", "STORE_GLOBAL")
+            return operation, code.co_names[argument] if is_name else ""
+    return "", ""
 
 
 def _caller_file() -> Optional[str]:
-    frame = _caller()
+    frame = user_frame()
     path = frame.f_code.co_filename if frame is not None else None
     return path if path and os.path.exists(path) else None
-
-
-def _caller() -> Optional[FrameType]:
-    frame: Optional[FrameType] = sys._getframe(1)  # noqa: SLF001 - the only way to ask
-    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        frame = frame.f_back
-    return frame

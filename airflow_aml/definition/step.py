@@ -5,11 +5,10 @@ from __future__ import annotations
 import warnings
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
-from airflow_aml.definition.origin import call_site
 from airflow_aml.definition.ports import Ports, check_runconfig_parameters, step_parameters
 from airflow_aml.definition.runconfig import RunConfiguration
 from airflow_aml.definition.spec import RunSettings
-from airflow_aml.errors import PipelineDefinitionError, PipelineTypeError
+from airflow_aml.errors import PipelineDefinitionError, PipelineTypeError, call_site
 
 _DEFAULT_SETTINGS = RunSettings()
 
@@ -37,9 +36,11 @@ class PipelineStep:
     ):
         if not isinstance(name, str) or not name.strip():
             raise PipelineTypeError(f"a step's name must be a text, not {name!r}.")
+        if not name.isprintable():
+            raise PipelineDefinitionError(f"a step's name must be printable, not {name!r}.")
         self.name = name
         self.defined_at = call_site()
-        self.ports = _located(lambda: Ports(name, inputs, outputs, arguments), self.defined_at)
+        self.ports = Ports(name, inputs, outputs, arguments)
         self.settings = _DEFAULT_SETTINGS
         self.compute: Optional[str] = None
         self.script_name = ""
@@ -120,9 +121,9 @@ class PythonScriptStep(PipelineStep):
         target: Any = None,
     ):
         if script_name is None or script_name == "":
-            raise PipelineDefinitionError("script_name is required", where=call_site() or None)
+            raise PipelineDefinitionError("script_name is required")
         if not isinstance(script_name, str):
-            raise PipelineTypeError("script_name must be a string", where=call_site() or None)
+            raise PipelineTypeError("script_name must be a string")
         super().__init__(name or script_name, inputs, outputs, arguments)
         if target is not None and compute_target is None:
             warnings.warn(f"{self.where}: target= is read as compute_target=.", stacklevel=2)
@@ -134,14 +135,9 @@ class PythonScriptStep(PipelineStep):
                 where=self.where,
                 hint="Give the folder as source_directory.",
             )
-        _located(
-            lambda: check_runconfig_parameters(runconfig_pipeline_params, f"step {self.name!r}"),
-            self.defined_at,
-        )
+        check_runconfig_parameters(runconfig_pipeline_params, f"step {self.name!r}")
         self.source_directory = source_directory
-        self.params = _located(
-            lambda: step_parameters(params, self.ports, f"step {self.name!r}"), self.defined_at
-        )
+        self.params = step_parameters(params, self.ports, f"step {self.name!r}")
         self.settings = _settings(runconfig, self.where)
         self.compute = _compute_name(compute_target, runconfig, self.where)
         self.allow_reuse = bool(allow_reuse)
@@ -157,16 +153,6 @@ class StepSequence:
 
     def __init__(self, steps: Optional[Sequence[Union[PipelineStep, Sequence[Any]]]] = None):
         self.steps = list(steps or ())
-
-
-def _located(build: Any, site: str) -> Any:
-    try:
-        return build()
-    except (PipelineDefinitionError, PipelineTypeError) as error:
-        if not site:
-            raise
-        where = f"{site}, {error.where}" if error.where else site
-        raise type(error)(error.message, where=where, hint=error.hint) from None
 
 
 def _settings(runconfig: Any, where: str) -> RunSettings:

@@ -13,7 +13,13 @@ from dataclasses import dataclass
 from typing import Callable, Dict, List, Optional
 
 from airflow_aml.errors import AirflowAmlError, UserErrorException, WorkspaceException
-from airflow_aml.runtime.contents import copy, keep_matching, make_read_only, own
+from airflow_aml.runtime.contents import (
+    close_folders,
+    copy,
+    keep_matching,
+    make_read_only,
+    own,
+)
 from airflow_aml.runtime.job import JobOutput, StepJob
 from airflow_aml.runtime.keep import move, partial_path
 from airflow_aml.runtime.report import CommittedOutput
@@ -96,6 +102,8 @@ def _finish(job: StepJob, prepared: List[_Prepared], made: List[str]) -> Dict[st
         with _Naming(each.output):
             if each.view is not None:
                 each.view.publish()
+    for place in made:
+        close_folders(place)
     return committed
 
 

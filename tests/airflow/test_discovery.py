@@ -192,7 +192,9 @@ def test_the_dag_shows_what_the_author_wrote(write, parse):
     (dag,) = parse().dags.values()
     tasks = dag.task_dict
     assert dag.description == "What it does."
-    assert dag.doc_md.startswith("What it does.\n\n```mermaid\ngraph TD\n")
+    assert dag.doc_md.startswith("What it does.\n\n| step | script |")
+    assert "| b | step.py | o of prepare data |  |  |" in dag.doc_md
+    assert "```mermaid\ngraph TD\n" in dag.doc_md
     assert "-->|o|" in dag.doc_md
     assert tasks["prepare_data"].task_display_name == "prepare data"
     assert {t.task_id: sorted(t.upstream_task_ids) for t in dag.tasks} == {
@@ -307,3 +309,19 @@ sys.stderr.write(json.dumps(documents, sort_keys=True))
         timeout=120,
     )
     return done.stderr[done.stderr.index("[{") :]
+
+
+def test_a_function_that_returns_a_pipeline_is_seen_through(write, parse):
+    """The variable's name counts, also when a function of the file builds the pipeline."""
+    write(
+        "made.py",
+        STEP
+        + """
+    def make(name):
+        return Pipeline('ws', [step(name)])
+    first = make('a')
+    second = make('b')
+    """,
+    )
+
+    assert sorted(parse().dags) == ["made.first", "made.second"]

@@ -455,3 +455,32 @@ def test_two_steps_of_one_name_both_run(write, one_dag, run_dag):
     ran = run_dag(one_dag())
 
     assert ran.output("writer", "output_1") != ran.output("writer_2", "output_1")
+
+
+def test_signs_of_jinja_are_plain_text(write, one_dag, run_dag):
+    """v1's arguments are no templates, whatever they hold."""
+    write(
+        "src/same.py",
+        """
+        import sys
+        assert sys.argv[1:] == ["{{ ds }}", "{% raw", "{{ 1 + 1 }}"], sys.argv
+    """,
+    )
+    write(
+        "p.py",
+        HEADER
+        + """
+    p = Pipeline("ws", [step("same", arguments=["{{ ds }}", "{% raw", "{{ 1 + 1 }}"])])
+    """,
+    )
+
+    assert run_dag(one_dag()).state == "success"
+
+
+def test_committed_folders_take_no_more_files(write, one_dag, run_dag):
+    """Nothing is added to or removed from what a step has handed on (root can, as always)."""
+    write("p.py", CHAIN)
+
+    folder = run_dag(one_dag()).output("a", "first")
+
+    assert not folder.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH)

@@ -375,3 +375,42 @@ def test_later_features_name_themselves(step):
         Pipeline("ws", [step()]).publish("name")
     with pytest.raises(NotServedError, match=r"Pipeline.load_yaml"):
         Pipeline.load_yaml(Workspace(), "x.yml")
+
+
+def test_a_sequence_can_be_the_whole_of_steps(step):
+    """v1's own page passes a StepSequence as steps."""
+    a, b = step("a"), step("b")
+
+    assert after(Pipeline("ws", steps=StepSequence([a, b]))) == {"a": [], "b": ["a"]}
+
+
+def test_a_refusal_names_the_line(step):
+    """Also what is refused far from the step says which line of the author's file it is about."""
+    with pytest.raises(UserErrorException, match=r"^test_pipeline.py:\d+: Can not add object"):
+        Pipeline("ws", ["a step"])
+    with pytest.raises(UserErrorException, match=r"^test_pipeline.py:\d+: Invalid output name"):
+        OutputFileDatasetConfig("a/b")
+    with pytest.raises(UserErrorException, match=r"test_pipeline.py:\d+: .* does not exist\. This"):
+        Pipeline("ws", [step()]).submit("e", pipeline_parameters={"zz": 1})
+
+
+def test_hasattr_answers_for_what_is_not_served():
+    """Programs ask before they use a feature; the answer is no, not an error."""
+    assert not hasattr(Workspace(), "get_default_keyvault")
+    assert hasattr(Workspace(), "name")
+
+
+def test_a_pipeline_shows_as_a_table(step):
+    """Step, script, what it reads from whom, what it writes."""
+    from airflow_aml.definition.render import table
+
+    out = OutputFileDatasetConfig("data")
+    write, read = step("write|it", arguments=[out]), step("read", arguments=[out.as_input()])
+    read.run_after(write)
+
+    rows = table(Pipeline("ws", [read]).spec).splitlines()
+
+    assert rows[2:] == [
+        "| write\\|it | step.py |  |  | data |",
+        "| read | step.py | data of write\\|it | write\\|it |  |",
+    ]

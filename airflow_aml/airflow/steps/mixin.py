@@ -66,6 +66,7 @@ class AmlStepMixin(_Native):
     ) -> None:
         """Resolves the step's command line, so that Airflow shows what really runs."""
         self.command = ""  # made below, from arguments in which braces are only braces
+        self.command = ""  # v1's arguments are plain text, whatever signs of Jinja's they hold
         super().render_template_fields(context, jinja_env)
         try:
             self.step_run = self.assemble(context)
@@ -142,9 +143,10 @@ class AmlStepMixin(_Native):
         plan = read_plan(home, pipeline_run_id)
         if plan is None or self.node.id not in plan.steps:
             raise AirflowFailException(
-                f"step {self.node.name!r}: the run has no plan for it in {home.url}. Clear the "
-                "run's first task; if workers do not share this folder, set [aml] workspace to one "
-                "that they do share."
+                f"step {self.node.name!r}: the run has no plan for it in {home.url}. If the "
+                "pipeline file was changed since the run began, clear the run's first task, so "
+                "that it plans anew; if workers do not share this folder, set [aml] workspace to "
+                "one that they do share."
             )
         return plan
 
