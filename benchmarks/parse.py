@@ -24,7 +24,8 @@ from airflow_aml import OutputFileDatasetConfig, Pipeline, PythonScriptStep
 steps, before = [], None
 for number in range({steps}):
     out = OutputFileDatasetConfig("out")
-    arguments = ["--out", out] if before is None else ["--in", before.as_input("data"), "--out", out]
+    given = [] if before is None else ["--in", before.as_input("data")]
+    arguments = [*given, "--out", out]
     steps.append(PythonScriptStep(
         "step.py", name=f"step {{number}}", arguments=arguments, source_directory="src"))
     before = out
@@ -58,7 +59,8 @@ def main(sizes: list[int]) -> None:
     print("|---|---|---|---|---|")
     # Before anything imports Airflow, whose many objects make every garbage collection dear.
     specs = {
-        steps: [clocked(lambda: define(steps, folder)) for _ in range(PAIRS)] for steps in sizes
+        steps: [clocked(lambda: define(steps, folder)) for _ in range(PAIRS)]  # noqa: B023
+        for steps in sizes
     }
     for steps in sizes:
         pipeline, bash = folder / "pipeline.py", folder / "bash.py"

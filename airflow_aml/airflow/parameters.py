@@ -28,7 +28,9 @@ def params(specs: Iterable[ParameterSpec], defaults: Mapping[str, Any]) -> dict[
 def _param(spec: ParameterSpec, default: Any) -> Param:
     # Airflow's form refuses an empty text unless null is allowed too.
     kind: Any = ["string", "null"] if spec.type == "string" and spec.default == "" else spec.type
-    bounds = {"minimum": -_INT64, "maximum": _INT64 - 1} if spec.type == "integer" else {}
+    bounds: dict[str, Any] = {}
+    if spec.type == "integer":
+        bounds = {"minimum": -_INT64, "maximum": _INT64 - 1}
     return Param(default, type=kind, title=spec.name, **bounds)
 
 
