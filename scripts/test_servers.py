@@ -60,8 +60,16 @@ class Server:
         self.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    def options_at(self, port: int) -> dict[str, Any]:
+        """The options of a client that reaches it at another port."""
+        changed: dict[str, Any] = {
+            name: value.replace(f":{self.port}", f":{port}") if isinstance(value, str) else value
+            for name, value in self.options.items()
+        }
+        return changed
+
     def start(self) -> None:
-        """Starts it (again, after :meth:`kill`) and waits until it answers."""
+        """Starts it and waits until it answers."""
         command = [each.replace("{folder}", str(self._folder)) for each in self._command]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(

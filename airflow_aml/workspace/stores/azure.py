@@ -52,13 +52,15 @@ class AzureBackend:
 
     def diagnose(self, error: BaseException) -> Trouble:
         """See :class:`~airflow_aml.workspace.stores.backend.Backend`."""
-        from azure.core.exceptions import AzureError, HttpResponseError
+        from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 
         if isinstance(error, HttpResponseError) and error.status_code is not None:
             code = getattr(error, "error_code", None)
             name = str(getattr(code, "value", code) or error.reason or "")
             return Trouble(_kind(error.status_code, name), f"{error.status_code} {name}")
         said = f"{type(error).__name__}: {error}"
+        if isinstance(error, ClientAuthenticationError):  # before anything was sent
+            return Trouble(Kind.DENIED, said)
         broken = isinstance(error, (AzureError, ConnectionError, asyncio.TimeoutError))
         transient = broken or type(error).__module__.startswith("aiohttp")
         return Trouble(Kind.TRANSIENT if transient else Kind.OTHER, said)

@@ -59,10 +59,13 @@ class MemoryStore:
     def find(self, prefix: str = "") -> Iterator[StoredFile]:
         """See :class:`~airflow_aml.workspace.stores.base.Store`."""
         key = self._root + checked_prefix(prefix, self.url)
+        start = len(self._root)
+        found = []
         for name, file in sorted(self._files.copy().items(), key=lambda each: each[0]):
             if name.startswith(key):
                 md5 = hashlib.md5(file.getvalue()).hexdigest()  # noqa: S324 - as object stores do
-                yield StoredFile(name[len(self._root) :], file.size, md5, md5)
+                found.append(StoredFile(name[start:], file.size, md5, md5))
+        return iter(found)
 
     def children(self, prefix: str = "") -> List[str]:
         """See :class:`~airflow_aml.workspace.stores.base.Store`."""

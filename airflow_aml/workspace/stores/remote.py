@@ -28,7 +28,6 @@ from airflow_aml.workspace.stores.transfer import Meter, run_all, wait_for
 from airflow_aml.workspace.stores.trouble import Kind, Secrets, Trouble
 
 _T = TypeVar("_T")
-_DELAYS = (0.2, 0.6, 1.8, 5.4)
 _LARGE_AT_ONCE = 4
 
 
@@ -44,7 +43,10 @@ class FsspecStore:
     """A folder of a container or bucket.
 
     A request that fails for a reason that may pass (no answer, throttling, an error inside the
-    service) is sent again, four times in about eight seconds.
+    service) is sent again, five times in about twenty seconds.
+
+    Attributes:
+        delays: seconds to wait before each further try, about.
 
     Args:
         url: without a slash at its end.
@@ -54,6 +56,7 @@ class FsspecStore:
     """
 
     local_root: Optional[str] = None
+    delays: Tuple[float, ...] = (0.2, 0.6, 1.8, 5.4, 12.0)
 
     def __init__(
         self, url: str, prefix: str, connect: Callable[[], Backend], options: Mapping[str, Any]
@@ -227,7 +230,7 @@ class FsspecStore:
     ) -> _T:
         import asyncio
 
-        for delay in (*_DELAYS, None):
+        for delay in (*self.delays, None):
             try:
                 return await act(backend)
             except Exception as error:  # noqa: BLE001, PERF203 - the backend tells what it means
