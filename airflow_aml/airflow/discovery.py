@@ -92,6 +92,7 @@ def declared_dag(dag_id: str, declaration: Declaration) -> DAG:
         folder=pipeline.folder,
         defaults=declaration.parameters,
         settings=declaration.options,
+        setup=declaration.setup,
     )
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG
 
 from airflow_aml.airflow import parameters
+from airflow_aml.airflow.assets import read, written
 from airflow_aml.airflow.plan import PlanOperator
 from airflow_aml.airflow.steps import operator_class
 from airflow_aml.compute import place
 from airflow_aml.definition.compile import HEAD_TASK
 from airflow_aml.definition.render import mermaid, table
+from airflow_aml.definition.setup import SetupAction
 from airflow_aml.definition.spec import NodeSpec, PipelineSpec
 
 TAG = "azureml-v1"
@@ -34,6 +36,7 @@ def build_dag(
     folder: str,
     defaults: Mapping[str, Any] | None = None,
     settings: Mapping[str, Any] | None = None,
+    setup: Sequence[SetupAction] = (),
     **dag_options: Any,
 ) -> DAG:
     """The DAG of a pipeline.
@@ -42,6 +45,7 @@ def build_dag(
         folder: absolute path that the spec's relative paths start at.
         defaults: parameter values that replace the parameters' own defaults.
         settings: what ``submit`` was given beside the parameters.
+        setup: what the file does before its runs.
         dag_options: more of ``airflow.sdk.DAG``; they win over what is set here.
 
     Nothing in the DAG changes between two parses of the same file.
@@ -62,6 +66,7 @@ def build_dag(
         spec=spec,
         folder=folder,
         settings=settings,
+        setup=setup,
         dag=dag,
         retries=RETRIES,
         retry_delay=RETRY_DELAY,
@@ -79,6 +84,11 @@ def _task(node: NodeSpec, spec: PipelineSpec, folder: str, dag: DAG) -> Any:
     options: dict[str, Any] = dict(placement.options)
     if node.settings.max_run_seconds:
         options["execution_timeout"] = timedelta(seconds=node.settings.max_run_seconds)
+    outlets, inlets = written(node, spec.workspace), read(node, spec.workspace)
+    if outlets:
+        options["outlets"] = outlets
+    if inlets:
+        options["inlets"] = inlets
     if node.name != node.id:
         options["task_display_name"] = node.name
     return operator_class(placement.operator)(

@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_aml.definition.setup import SetupAction
 from airflow_aml.definition.spec import PipelineSpec
 from airflow_aml.errors import AirflowAmlError
 from airflow_aml.workspace import layout
@@ -121,6 +122,7 @@ def run_pipeline(
     folder: str,
     parameters: Mapping[str, Any],
     settings: Mapping[str, Any],
+    setup: Sequence[SetupAction] = (),
     on_step: Callable[[str, str], None],
     run_after: datetime | None = None,
 ) -> RunOutcome:
@@ -136,7 +138,7 @@ def run_pipeline(
     from airflow_aml.airflow.factory import build_dag
     from airflow_aml.airflow.settings import open_workspace
 
-    dag = build_dag(spec, dag_id=dag_id, folder=folder, settings=settings)
+    dag = build_dag(spec, dag_id=dag_id, folder=folder, settings=settings, setup=setup)
     DagBundlesManager().sync_bundles_to_db()  # type: ignore[no-untyped-call]
     bag = DagBag(collect_dags=False, bundle_name="dags-folder")
     bag.bag_dag(dag)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +11,14 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_aml.airflow import parameters
 from airflow_aml.airflow.settings import open_workspace
+from airflow_aml.definition.applying import apply_setup
+from airflow_aml.definition.registered import save_definitions
+from airflow_aml.definition.setup import SetupAction
 from airflow_aml.definition.spec import NodeSpec, PipelineSpec
 from airflow_aml.errors import SnapshotException, UserErrorException
 from airflow_aml.workspace import layout, snapshots
 from airflow_aml.workspace.home import Home
-from airflow_aml.workspace.plans import PlannedStep, RunPlan, write_plan
+from airflow_aml.workspace.plans import PlannedInput, PlannedStep, RunPlan, write_plan
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -31,6 +34,7 @@ class PlanOperator(BaseOperator):
         spec: the pipeline.
         folder: absolute path that the spec's relative paths start at.
         settings: what ``submit`` was given: ``experiment_name``, ``tags``...
+        setup: what the file does before its runs: uploads, registrations.
     """
 
     ui_color = "#e8f0fe"
@@ -41,9 +45,11 @@ class PlanOperator(BaseOperator):
         spec: PipelineSpec,
         folder: str,
         settings: Mapping[str, Any] | None = None,
+        setup: Sequence[SetupAction] = (),
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        self.setup = setup
         self.spec = spec
         self.folder = folder
         self.settings = dict(settings or {})
@@ -67,7 +73,8 @@ class PlanOperator(BaseOperator):
             self.log.warning("the run was given %r, which is no parameter of this pipeline", name)
         try:
             values = parameters.resolve(self.spec.parameters, context["params"])
-            steps = self._snapshots(home)
+            apply_setup(self.setup, self.folder, home, self.log.info)
+            steps = self._steps(home)
         except (UserErrorException, SnapshotException) as error:
             raise AirflowFailException(str(error)) from error
         return RunPlan(
@@ -85,8 +92,9 @@ class PlanOperator(BaseOperator):
             tags={str(key): str(value) for key, value in dict(settings.get("tags") or {}).items()},
         )
 
-    def _snapshots(self, home: Home) -> dict[str, PlannedStep]:
+    def _steps(self, home: Home) -> dict[str, PlannedStep]:
         taken: dict[str, str] = {}
+        pinned = planned_inputs(self.spec, home, self.folder)
         steps = {}
         self._say_what_is_not_served()
         for node in self.spec.nodes:
@@ -96,6 +104,7 @@ class PlanOperator(BaseOperator):
                 taken[node.source_directory],
                 "run",
                 "reuse of earlier results is not in this release",
+                pinned.get(node.id, {}),
             )
         return steps
 
@@ -127,6 +136,19 @@ class PlanOperator(BaseOperator):
                     node.name,
                     asked,
                 )
+
+
+def planned_inputs(
+    spec: PipelineSpec, home: Home, folder: str
+) -> dict[str, dict[str, PlannedInput]]:
+    """What every dataset input means in this run: node id -> input name -> dataset."""
+    return {
+        node_id: {
+            name: PlannedInput(each.id, each.definition, each.name, each.version)
+            for name, each in inputs.items()
+        }
+        for node_id, inputs in save_definitions(spec, home, folder).items()
+    }
 
 
 def _settings(conf: Mapping[str, Any]) -> dict[str, Any]:

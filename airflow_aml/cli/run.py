@@ -73,6 +73,7 @@ def _run_declared(
         folder=declaration.pipeline.folder,
         parameters=parameters,
         settings=settings,
+        setup=declaration.setup,
         on_step=lambda name, status: print(f"{status:>9}  {name}", file=sys.stderr),
     )
 

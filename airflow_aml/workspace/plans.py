@@ -16,6 +16,22 @@ PLAN_VERSION = 1
 
 
 @dataclass(frozen=True)
+class PlannedInput:
+    """What a dataset input means for the whole run.
+
+    Attributes:
+        id: of the dataset's definition; stands in argv in direct mode.
+        definition: the dataset as a document, with nothing left open.
+        name, version: where it is registered, if it is.
+    """
+
+    id: str
+    definition: Dict[str, Any] = field(default_factory=dict)
+    name: Optional[str] = None
+    version: Optional[int] = None
+
+
+@dataclass(frozen=True)
 class PlannedStep:
     """What the plan says of one step.
 
@@ -23,11 +39,13 @@ class PlannedStep:
         snapshot: content digest of its source folder at the start of the run.
         decision: ``run``.
         reason: one sentence that says why.
+        inputs: by port name, those that no other step writes.
     """
 
     snapshot: str
     decision: str = "run"
     reason: str = ""
+    inputs: Dict[str, PlannedInput] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

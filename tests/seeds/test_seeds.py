@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from airflow_aml.workspace import datasets
+
 SEEDS = Path(__file__).parent
 
 
@@ -51,6 +53,7 @@ def test_seed_002_prepares_trains_and_compares(seed, capfd, workspace):
     results = (ran.output("train", "training_results") / "results.txt").read_text()
     assert results == "one.txt.prepared,two.txt.prepared"
     assert "compared one.txt.prepared,two.txt.prepared with chosen" in "".join(capfd.readouterr())
+    assert datasets.versions(workspace, "prepared_output_data") == [1]
     place = ran.output("prepare", "output_1")
     assert place.parent == workspace.root / "datastores" / "workspaceblobstore" / "outputdataset"
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from airflow_aml.definition.data.model import DataPlace, definition_of
+from airflow_aml.definition.registered import link_variables, output_dataset
 from airflow_aml.definition.spec import (
-    Files,
     InputSpec,
     LocalPath,
     NodeSpec,
@@ -19,12 +20,14 @@ from airflow_aml.definition.spec import (
     StepOutput,
     StoredPath,
     Text,
+    WorkspacePath,
 )
-from airflow_aml.errors import UserErrorException
+from airflow_aml.errors import NotServedError, UserErrorException
 from airflow_aml.runtime.job import JobArgument, JobInput, JobOutput, StepJob
 from airflow_aml.workspace import layout
+from airflow_aml.workspace.datastores import default_datastore, open_datastore
 from airflow_aml.workspace.home import Home, path_of_uri
-from airflow_aml.workspace.plans import RunPlan
+from airflow_aml.workspace.plans import PlannedInput, RunPlan
 
 Reference = Mapping[str, Any]
 """The XCom value of an output: ``{"uri", "digest", "files", "bytes"}``."""
@@ -79,7 +82,10 @@ class StepRun:
             inputs=tuple(self._input(port) for port in node.inputs),
             outputs=self._outputs(attempt),
             parameters=self._parameters(),
-            environment_variables=dict(node.settings.environment_variables),
+            environment_variables={
+                **link_variables(node),
+                **node.settings.environment_variables,
+            },
             workspace_name=self.plan.workspace,
             workspace_url=home.url,
             workspace_id=home.uuid,
@@ -111,51 +117,69 @@ class StepRun:
         return values
 
     def _input(self, port: InputSpec) -> JobInput:
+        where = f"step {self.node.name!r}, input {port.name!r}"
         if isinstance(port.source, StepOutput):
-            reference = self.fetch(port.source.node, port.source.output)
-            if reference is None:
-                raise UserErrorException(
-                    f"task {port.source.node!r} has no output {port.source.output!r} in this run.",
-                    where=f"step {self.node.name!r}, input {port.name!r}",
-                    hint="Clear that task, so that it runs again.",
-                )
-            return committed_input(
-                port.name, reference, port.mode, port.style, port.path_on_compute
-            )
-        if not isinstance(port.source, Files):
-            raise self._not_staged(port)
-        return self._files(port, port.source)
-
-    def _not_staged(self, port: InputSpec) -> UserErrorException:
-        return UserErrorException(
-            "such a dataset cannot be staged yet.",
-            where=f"step {self.node.name!r}, input {port.name!r}",
-        )
-
-    def _files(self, port: InputSpec, files: Files) -> JobInput:
-        if port.mode == "direct":
+            return self._step_output(port, port.source, where)
+        planned = self.plan.steps[self.node.id].inputs.get(port.name)
+        if planned is None:
             raise UserErrorException(
-                "a dataset in direct mode comes with the data release.",
-                where=f"step {self.node.name!r}, input {port.name!r}",
-                hint="Call as_mount() or as_download() on it.",
+                "the run's plan does not know this input.",
+                where=where,
+                hint="The definition changed since the run started: clear the whole run.",
             )
+        if port.mode == "direct":
+            return direct_input(port, planned.id)
+        return self._files(port, planned, where)
+
+    def _step_output(self, port: InputSpec, source: StepOutput, where: str) -> JobInput:
+        reference = self.fetch(source.node, source.output)
+        if reference is None:
+            raise UserErrorException(
+                f"task {source.node!r} has no output {source.output!r} in this run.",
+                where=where,
+                hint="Clear that task, so that it runs again.",
+            )
+        if port.mode == "direct":
+            return direct_input(port, output_dataset(source, reference, self.home).id)
+        return committed_input(port.name, reference, port.mode, port.style, port.path_on_compute)
+
+    def _files(self, port: InputSpec, planned: PlannedInput, where: str) -> JobInput:
+        """A file dataset as paths of this machine."""
         paths: list[str] = []
         roots: set[str | None] = set()
-        for item in files.paths:
-            if isinstance(item, LocalPath):
-                paths.append(str(Path(self.folder, item.path)))
-                roots.add(None)
-            elif not isinstance(item, StoredPath):
-                raise self._not_staged(port)
-            else:
-                root = self.home.path(layout.datastore(item.datastore or "workspaceblobstore"))
-                paths.append(str(root / item.path))
-                roots.add(str(root))
+        for place in getattr(definition_of(planned.definition), "paths", ()):
+            root, path = self._local(place, where)
+            paths.append(path)
+            roots.add(root)
         exact = len(paths) == 1 and not any(sign in paths[0] for sign in "*?[")
         root_path = roots.pop() if len(roots) == 1 else None
         return JobInput(
             port.name, tuple(paths), root_path, exact, port.mode, port.style, port.path_on_compute
         )
+
+    def _local(self, place: DataPlace, where: str) -> tuple[str | None, str]:
+        """(root that relative names start at, local path) of one of a dataset's places."""
+        if isinstance(place, LocalPath):
+            return None, str(Path(self.folder, place.path))
+        if isinstance(place, WorkspacePath):
+            return str(self.home.root), str(self.home.path(place.path))
+        if isinstance(place, StoredPath):
+            root = self._datastore_root(place.datastore, where)
+            return str(root), str(root / place.path)
+        raise NotServedError(
+            f"{place.path} is not on this machine; staging it comes with the data release.",
+            where=where,
+        )
+
+    def _datastore_root(self, name: str | None, where: str) -> Path:
+        root = open_datastore(self.home, name or default_datastore(self.home)).local_root
+        if root is None:
+            raise NotServedError(
+                f"datastore {name!r} is not on this machine; steps that read or write such stores "
+                "come with the data release.",
+                where=where,
+            )
+        return Path(root)
 
     def _outputs(self, attempt: str) -> tuple[JobOutput, ...]:
         places = [_place(output, self.id) for output in self.node.outputs]
@@ -171,7 +195,8 @@ class StepRun:
         place = _place(output, self.id)
         target = None
         if place is not None:
-            target = self.home.path(layout.datastore(place[0])) / place[1]
+            where = f"step {self.node.name!r}, output {output.name!r}"
+            target = self._datastore_root(place[0], where) / place[1]
         keeps = immutable and "{run-id}" in (output.path or "")
         return JobOutput(
             name=output.name,
@@ -186,12 +211,17 @@ class StepRun:
         )
 
 
-def _place(output: OutputSpec, run_id: str) -> tuple[str, str] | None:
+def _place(output: OutputSpec, run_id: str) -> tuple[str | None, str] | None:
     """(datastore, path) that the author chose for an output; None for a place of our own."""
     if output.path is None:
         return None
     path = output.path.replace("{run-id}", run_id).replace("{output-name}", output.name)
-    return output.datastore or "workspaceblobstore", path
+    return output.datastore, path
+
+
+def direct_input(port: InputSpec, identity: str) -> JobInput:
+    """An input that the script gets as a dataset's id."""
+    return JobInput(port.name, (), None, False, "direct", port.style, None, identity)
 
 
 def committed_input(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -104,6 +105,20 @@ class AmlStepMixin(_Native):
             shutil.rmtree(work, ignore_errors=True)
             self.job = self.step_run = None
 
+    def _register(
+        self, context: Context, run: StepRun, references: Mapping[str, Mapping[str, Any]]
+    ) -> None:
+        """Registers the outputs that are to be registered: only now, as the step has succeeded."""
+        if not any(output.registrations for output in run.node.outputs):
+            return
+        from airflow_aml.airflow.assets import tell
+        from airflow_aml.definition.registered import register_outputs
+
+        done = register_outputs(run.node, references, run.home, _origin(run))
+        for each in done:
+            self.log.info("dataset %r is registered, version %d", each.name, each.version)
+        tell(context, run.plan.workspace, done, references)
+
     def _raise_time_limit(self, run: StepRun) -> NoReturn:
         seconds = self.execution_timeout.total_seconds() if self.execution_timeout else 0
         limit = self.node.settings.max_run_seconds  # v1's: the step is over, not to be repeated
@@ -171,11 +186,16 @@ class AmlStepMixin(_Native):
         if report.outcome != "finished":
             raise_halt(run, f"step {name!r}: {report.message}", fatal=report.fatal)
         ti = context["ti"]
-        for key, output in report.outputs.items():
-            reference = output.reference
+        references = {key: output.reference for key, output in report.outputs.items()}
+        for key, reference in references.items():
             ti.xcom_push(key=key, value=reference)
             self.log.info("output %s: %s (%s files)", key, reference["uri"], reference["files"])
+        self._register(context, run, references)
         ti.xcom_push(key="return_value", value=_result(report))
+
+
+def _origin(run: StepRun) -> dict[str, str]:
+    return {"run": run.pipeline_run_id, "step_run": run.id, "dag_id": run.plan.dag_id}
 
 
 def failure_text(name: str, report: StepReport) -> str:

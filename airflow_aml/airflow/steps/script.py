@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_aml.airflow import parameters
 from airflow_aml.airflow.discovery import parsing_engine
+from airflow_aml.airflow.plan import planned_inputs
 from airflow_aml.airflow.steps.local import LocalStepOperator
 from airflow_aml.airflow.steps.mixin import shown_command
 from airflow_aml.definition.compile import compile_pipeline
@@ -131,13 +132,14 @@ class PythonScriptStepOperator(LocalStepOperator):
         snapshot = snapshots.take(folder, home, declared=self.node.declared_source)
         for warning in snapshot.warnings:
             self.log.warning("%s", warning)
+        inputs = planned_inputs(self.spec, home, self.folder)
         return RunPlan(
             dag_id=self.dag_id,
             run_id=context["ti"].run_id,
             experiment=self.dag_id,
             workspace=self.workspace,
             parameters=parameters.resolve(self.spec.parameters, context["params"]),
-            steps={self.node.id: PlannedStep(snapshot.digest)},
+            steps={self.node.id: PlannedStep(snapshot.digest, inputs=inputs.get(self.node.id, {}))},
             continue_on_step_failure=True,
         )
 

@@ -26,6 +26,7 @@ def_file_store = Datastore(ws, "workspacefilestore")
 
 my_dataset = Dataset.File.from_files('train-images/')
 output_data1 = OutputFileDatasetConfig(destination = (def_data_store, 'outputdataset/{run-id}'))
+output_data_dataset = output_data1.register_on_complete(name = 'prepared_output_data')
 
 compute_target = "aml-compute"
 aml_run_config = RunConfiguration()
