@@ -43,7 +43,7 @@ def project(write):
 
 
 def test_a_registered_output_is_a_dataset_and_an_asset(write, one_dag, run_dag, workspace):
-    """register_on_complete: version 1 after the first run, 2 after the second, as an asset event."""
+    """register_on_complete makes version 1 in the first run and 2 in the second."""
     write(
         "p.py",
         HEADER
