@@ -87,7 +87,8 @@ class AbstractDataset:
         """The number of the registered version; None when it is not registered."""
         if self._registered is not None:
             return self._registered.number
-        return self.source.version if isinstance(self.source, Registered) else None
+        source = self.source
+        return source.version if isinstance(source, Registered) and self.name else None
 
     @property
     def description(self) -> Optional[str]:
