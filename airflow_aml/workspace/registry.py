@@ -83,7 +83,7 @@ class Registry:
         except FileNotFoundError:
             known = ", ".join(str(each) for each in self.versions(kind, name))
             raise UserErrorException(
-                f"{kind} {name!r} has no version {number}.", hint=f"Its versions: {known}."
+                f"{_one(kind)} {name!r} has no version {number}.", hint=f"Its versions: {known}."
             ) from None
 
     def update(self, kind: str, name: str, version: int, document: Document) -> None:
@@ -132,7 +132,7 @@ class Registry:
             document = self._read(f"{_place(kind, name)}/{number}{_SUFFIX}")
             if document.get("id") == identifier:
                 return name, number, document
-        raise UserErrorException(f"there is no {kind} with the id {identifier!r}.")
+        raise UserErrorException(f"there is no {_one(kind)} with the id {identifier!r}.")
 
     def put(self, kind: str, name: str, document: Document, overwrite: bool = False) -> None:
         """Stores the document of a kind without versions.
@@ -146,7 +146,7 @@ class Registry:
             self._store.write(path, data)
         elif not self._store.create(path, data):
             raise UserErrorException(
-                f"there is a {kind} named {name!r} already.",
+                f"there is already a {_one(kind)} named {name!r}.",
                 hint="Use another name, or replace it with overwrite=True.",
             )
 
@@ -204,7 +204,14 @@ class Registry:
 
     def _unknown(self, kind: str, name: str) -> UserErrorException:
         known = self.names(kind)
-        return UserErrorException(f"there is no {kind} named {name!r}.", hint=_near(name, known))
+        return UserErrorException(
+            f"there is no {_one(kind)} named {name!r}.", hint=_near(name, known)
+        )
+
+
+def _one(kind: str) -> str:
+    """What a thing of that kind is called: ``dataset`` of ``datasets``."""
+    return kind[:-1] if kind.endswith("s") else kind
 
 
 def _near(name: str, known: Iterable[str]) -> str:

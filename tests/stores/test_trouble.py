@@ -61,7 +61,7 @@ def test_credentials_of_no_form(azurite: Server) -> None:
     """What is no connection string or key at all is refused without being shown."""
     good = azurite.options["connection_string"]
     for connection in ("nonsense", good.replace(AZURE_KEY, "no-key")):
-        with pytest.raises(WorkspaceException, match="cannot be opened|refuses") as caught:
+        with pytest.raises(WorkspaceException, match=r"cannot be opened|refuses") as caught:
             open_store("abfs://tests", {"connection_string": connection}).read("x")
         assert connection not in _everything(caught.value)
         assert "no-key" not in _everything(caught.value)

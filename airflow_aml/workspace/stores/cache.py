@@ -3,7 +3,8 @@
 ::
 
     <root>/entries/<name[:2]>/<name>    a file; <name> is made from its digest
-    <root>/parts/<name>                 a download under way; held by a lock (flock)
+    <root>/parts/<name>/                a download under way
+    <root>/parts/<name>.lock            held (flock) by the process that it belongs to
     <root>/evict.lock                   held by the one process that makes room
 
 Staged files are hard links to the entries: a step keeps the files that it was given when they are
@@ -36,7 +37,6 @@ StagedFile = Tuple[str, str, int]
 _WRITTEN = 1_000_000_000_000_000_000
 _READ_ONLY = 0o444
 _AT_ONCE = 200
-_OLD = 24 * 3600
 _NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOSYS, errno.EOPNOTSUPP)
 _HASHES = ("sha256", "md5", "blake3")
 
@@ -157,15 +157,12 @@ class Cache:
         for group, (_, part) in zip(absent, pairs):
             _keep(store, group[0], part)
         for group in groups:
-            for each in group:
-                if not _place(each):
-                    raise WorkspaceException(
-                        f"{each.entry} vanished as soon as it was made.",
-                        hint="Something else removes files from the cache's folder.",
-                    )
+            # From the first, not from the entry: that may be evicted already.
+            for each in group[1:]:
+                _link(group[0].target, each.target)
 
     def _part(self, wanted: _Wanted) -> str:
-        return os.path.join(self._root, "parts", os.path.basename(wanted.entry))
+        return os.path.join(self._root, "parts", os.path.basename(wanted.entry), "file")
 
     @contextmanager
     def _locked(
@@ -177,18 +174,17 @@ class Cache:
         held: List[Tuple[int, str]] = []
         try:
             for group in groups:
-                path = f"{self._part(group[0])}.lock"
-                lock = _lock(path, wait)
+                folder = os.path.dirname(self._part(group[0]))
+                lock = _lock(f"{folder}.lock", wait)
                 if lock is None:
                     busy.append(group)
                 else:
-                    held.append((lock, path))
+                    held.append((lock, folder))
                     ours.append(group)
             yield ours, busy
         finally:
-            for lock, path in held:
-                _remove(path)
-                os.close(lock)
+            for lock, folder in held:
+                _clear(lock, folder)
 
     def _make_room(self, coming: int) -> None:
         """Removes what was not used for longest until so many bytes may come."""
@@ -219,22 +215,20 @@ class Cache:
                     yield _Entry(status.st_atime_ns, status.st_size, each.path)
 
     def _sweep(self) -> None:
-        """Removes what killed processes left of downloads long ago."""
-        with os.scandir(os.path.join(self._root, "parts")) as found:
-            old = [each.path for each in found if _age(each) > _OLD]
-        for path in old:
-            lock = _lock(path, wait=False) if path.endswith(".lock") else None
-            if lock is not None or not path.endswith(".lock"):
-                _remove(path)
+        """Removes what killed processes left of downloads: what nobody holds the lock of."""
+        root = os.path.join(self._root, "parts")
+        for name in {os.path.splitext(each)[0] for each in os.listdir(root)}:
+            folder = os.path.join(root, name)
+            lock = _lock(f"{folder}.lock", wait=False)
             if lock is not None:
-                os.close(lock)
+                _clear(lock, folder)
 
 
-def _age(entry: os.DirEntry[str]) -> float:
-    try:
-        return time.time() - entry.stat().st_mtime
-    except FileNotFoundError:  # finished meanwhile
-        return 0
+def _clear(lock: int, folder: str) -> None:
+    """Gives back a lock; nothing is left of the download that it was for."""
+    shutil.rmtree(folder, ignore_errors=True)
+    _remove(f"{folder}.lock")
+    os.close(lock)
 
 
 def _lock(path: str, wait: bool) -> Optional[int]:
@@ -281,7 +275,7 @@ def _link(entry: str, target: str) -> None:
 
 
 def _keep(store: Store, wanted: _Wanted, part: str) -> None:
-    """Makes an entry of a download, if it is what it should be."""
+    """Lets a download appear and makes an entry of it, if it is what it should be."""
     size = os.stat(part).st_size
     if size != wanted.size or not _is_content(part, wanted.digest):
         os.unlink(part)
@@ -292,6 +286,7 @@ def _keep(store: Store, wanted: _Wanted, part: str) -> None:
         )
     os.chmod(part, _READ_ONLY)
     os.utime(part, ns=(time.time_ns(), _WRITTEN))
+    _link(part, wanted.target)
     os.makedirs(os.path.dirname(wanted.entry), exist_ok=True)
     os.replace(part, wanted.entry)
 
