@@ -1,8 +1,12 @@
-"""A wire between a client and a server of this machine, which can be long, and be cut."""
+"""A wire between a client and a server of this machine, which can be long, and be cut.
+
+``python -m scripts.wire PORT SECONDS`` is one in a process of its own, which says its port first.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Coroutine
 from typing import Any
@@ -102,3 +106,9 @@ class Wire:
                 await writer.drain()
         finally:
             receiving.cancel()
+
+
+if __name__ == "__main__":
+    with Wire(int(sys.argv[1]), float(sys.argv[2])) as wire:
+        print(wire.port, flush=True)
+        sys.stdin.read()
