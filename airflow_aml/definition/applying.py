@@ -17,7 +17,7 @@ from airflow_aml.definition.data.model import (
     with_operations,
 )
 from airflow_aml.definition.data.places import anchored_in
-from airflow_aml.definition.data.transfers import Progress, file_pairs, folder_pairs
+from airflow_aml.definition.data.transfers import existing, file_pairs, folder_pairs
 from airflow_aml.definition.data.writing import matching_pairs
 from airflow_aml.definition.setup import (
     REGISTER_DATASET,
@@ -77,8 +77,9 @@ def _register_datastore(action: SetupAction, folder: str, home: Home) -> str:
         known = None
     if known == record and secret_of(home, record) == action.secret:
         return f"datastore {record.name!r} is registered already"
-    # The same file registered it, in an earlier run: a changed definition replaces it.
-    save_datastore(home, record, action.secret, overwrite=True)
+    # A key that was changed is brought up to date; another place needs the author's overwrite=True.
+    overwrite = action.arguments["overwrite"] or known == record
+    save_datastore(home, record, action.secret, overwrite=overwrite)
     return f"datastore {record.name!r} registered ({record.type})"
 
 
@@ -109,10 +110,9 @@ def _upload(arguments: Mapping[str, Any], pairs: List[Tuple[str, str]], home: Ho
     name = load_datastore(home, arguments["datastore"]).name
     wanted = pairs
     if not arguments["overwrite"]:
-        there = {path for path in (pair[1] for pair in pairs) if store.exists(path)}
+        there = existing(store, [path for _, path in pairs])
         wanted = [pair for pair in pairs if pair[1] not in there]
-    progress = Progress("Upload", shown=False)
-    store.upload(wanted, progress, skip_same=True)
+    store.upload(wanted, skip_same=True)
     target = arguments["target"] or "/"
     return f"{len(pairs)} files are in datastore {name!r} at {target}"
 

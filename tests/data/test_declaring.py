@@ -199,6 +199,27 @@ def test_a_declared_key_is_kept_when_a_run_starts(ws, workspace, declared, proje
     assert secret_of(workspace, record) == {"account_key": SECRET}
 
 
+def test_a_changed_key_is_kept_and_another_place_needs_overwrite(ws, workspace, project):
+    """v1's conflict holds at a run's start too; a rotated key needs no overwrite=True."""
+    from airflow_aml.definition.declarations import Declarations
+    from airflow_aml.definition.engine import using
+
+    def apply(box, key, **options):
+        declarations = Declarations(str(project / "pipeline.py"), str(project))
+        with using(declarations):
+            Datastore.register_azure_blob_container(
+                ws, "b", box, account_name="a", account_key=key, **options
+            )
+        apply_setup(declarations.setup, str(project), workspace)
+        return Datastore(ws, "b")
+
+    apply("one", "k1")
+    assert apply("one", "k2").account_key == "k2"
+    with pytest.raises(UserErrorException, match="Another datastore with the same name"):
+        apply("two", "k2")
+    assert apply("two", "k2", overwrite=True).container_name == "two"
+
+
 def test_an_action_that_cannot_be_done_is_named(ws, workspace, declared, project):
     """A missing file, an unknown datastore."""
     ws.get_default_datastore().upload_files(["gone.csv"])

@@ -30,8 +30,13 @@ try:
     refused = ""
 except Exception as error:
     refused = str(error)
+try:
+    Dataset.File.from_files("https://localhost/x.csv").download()
+    refused_url = ""
+except Exception as error:
+    refused_url = str(error)
 heavy = [name for name in ("pandas", "fsspec", "airflow") if name in sys.modules]
-print(json.dumps([found.version, found.to_path(), names, refused, heavy]))
+print(json.dumps([found.version, found.to_path(), names, refused, refused_url, heavy]))
 """
 
 
@@ -77,6 +82,8 @@ def test_files_need_nothing_but_python(version, tmp_path):
     )
 
     assert done.stderr == ""
-    number, paths, names, refused, heavy = json.loads(done.stdout)
+    number, paths, names, refused, refused_url, heavy = json.loads(done.stdout)
     assert (number, paths, names, heavy) == (1, ["/a.txt"], ["a.txt"], [])
     assert "reading tables needs pandas" in refused
+    assert "https://localhost/x.csv cannot be read here" in refused_url
+    assert "pip install fsspec" in refused_url

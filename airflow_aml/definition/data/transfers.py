@@ -97,7 +97,7 @@ def download(
 def upload(store: Store, pairs: Pairs, overwrite: bool, progress: Progress) -> int:
     """Uploads (local, path) pairs; without ``overwrite`` what is there already is skipped."""
     if not overwrite:
-        there = _existing(store, [path for _, path in pairs])
+        there = existing(store, [path for _, path in pairs])
         for _, path in pairs:
             if path in there:
                 progress.say(f"Target already exists. Skipping upload for {path}")
@@ -108,7 +108,8 @@ def upload(store: Store, pairs: Pairs, overwrite: bool, progress: Progress) -> i
     return len(pairs)
 
 
-def _existing(store: Store, paths: Sequence[str]) -> Set[str]:
+def existing(store: Store, paths: Sequence[str]) -> Set[str]:
+    """Which of these paths are there already (and others of their folder), by one listing."""
     if not paths:
         return set()
     if len(paths) <= 3:
