@@ -1,7 +1,5 @@
 """Parsing and serialising: a v1 pipeline file against the same chain of BashOperators.
 
-Usage: python benchmarks/parse.py [STEPS ...]
-
 Each pair is measured in this process, interleaved, after all imports; the ratio that counts is the
 median of five pairs. CPU seconds, so that other work on the machine matters little.
 """
@@ -9,13 +7,15 @@ median of five pairs. CPU seconds, so that other work on the machine matters lit
 from __future__ import annotations
 
 import os
-import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 
+from benchmarks.report import Claim, Report
+
+SIZES = (100, 500, 2000)
 PAIRS = 5
 
 PIPELINE = """
@@ -46,38 +46,63 @@ with DAG("bash", schedule=None) as dag:
 """
 
 
-def main(sizes: list[int]) -> None:
-    """Prints a Markdown table of the ratios."""
-    home = tempfile.mkdtemp(prefix="airflow-aml-bench-")
-    os.environ["AIRFLOW_HOME"] = home
-    os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
-    os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
-    folder = Path(home, "dags")
-    (folder / "src").mkdir(parents=True)
-    (folder / "src" / "step.py").touch()
-    print("| steps | pipeline, CPU-s | BashOperators, CPU-s | ratio | spec alone, us a step |")
-    print("|---|---|---|---|---|")
-    # Before anything imports Airflow, whose many objects make every garbage collection dear.
-    specs = {
-        steps: [clocked(lambda: define(steps, folder)) for _ in range(PAIRS)]  # noqa: B023
-        for steps in sizes
-    }
-    for steps in sizes:
-        pipeline, bash = folder / "pipeline.py", folder / "bash.py"
-        pipeline.write_text(PIPELINE.format(steps=steps))
-        bash.write_text(BASH.format(steps=steps))
-        parse(pipeline, folder), parse(bash, folder)  # warm up: imports, caches
-        pairs = [
-            (clocked(lambda: parse(pipeline, folder)), clocked(lambda: parse(bash, folder)))  # noqa: B023
-            for _ in range(PAIRS)
-        ]
-        ratio = statistics.median(ours / theirs for ours, theirs in pairs)
-        ours = statistics.median(pair[0] for pair in pairs)
-        theirs = statistics.median(pair[1] for pair in pairs)
-        spec = statistics.median(specs[steps])
-        print(
-            f"| {steps} | {ours:.3f} | {theirs:.3f} | **{ratio:.2f}** | {spec / steps * 1e6:.0f} |"
+def run() -> Report:
+    """Measures every size. This process must not have imported Airflow before."""
+    with tempfile.TemporaryDirectory(prefix="airflow-aml-bench-") as home:
+        os.environ["AIRFLOW_HOME"] = home
+        os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+        os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
+        folder = Path(home, "dags")
+        (folder / "src").mkdir(parents=True)
+        (folder / "src" / "step.py").touch()
+        # Before anything imports Airflow, whose many objects make every garbage collection dear.
+        specs = {steps: measure_spec(steps, folder) for steps in SIZES}
+        pairs = {steps: measure_pairs(steps, folder) for steps in SIZES}
+    rows = [
+        (
+            f"{steps:,}",
+            f"{median(ours for ours, _ in pairs[steps]):.3f}",
+            f"{median(theirs for _, theirs in pairs[steps]):.3f}",
+            f"**{ratio(pairs[steps]):.2f}**",
+            f"{specs[steps] * 1e3:.3f}",
         )
+        for steps in SIZES
+    ]
+    return Report(
+        ("steps", "pipeline, CPU-s", "BashOperators, CPU-s", "ratio", "spec alone, ms a step"),
+        rows,
+        [
+            Claim(
+                "parsing and serialising, to BashOperators, at the worst of these sizes",
+                1.25,
+                max(map(ratio, pairs.values())),
+            ),
+            Claim("the spec, at the worst of these sizes", 0.1, max(specs.values()) * 1e3, " ms"),
+        ],
+    )
+
+
+def measure_spec(steps: int, folder: Path) -> float:
+    """Seconds a step, of compiling a definition to its spec."""
+    return median(clocked(lambda: define(steps, folder)) for _ in range(PAIRS)) / steps
+
+
+def measure_pairs(steps: int, folder: Path) -> list[tuple[float, float]]:
+    """Seconds of the pipeline and of the BashOperators, in turns after a warm-up."""
+    pipeline, bash = folder / "pipeline.py", folder / "bash.py"
+    pipeline.write_text(PIPELINE.format(steps=steps))
+    bash.write_text(BASH.format(steps=steps))
+    parse(pipeline, folder)
+    parse(bash, folder)
+    return [
+        (clocked(lambda: parse(pipeline, folder)), clocked(lambda: parse(bash, folder)))
+        for _ in range(PAIRS)
+    ]
+
+
+def ratio(pairs: list[tuple[float, float]]) -> float:
+    """The median of the pairs' own ratios."""
+    return median(ours / theirs for ours, theirs in pairs)
 
 
 def clocked(action: Callable[[], None]) -> float:
@@ -115,7 +140,3 @@ def define(steps: int, folder: Path) -> None:
             )
             before = out
         assert len(Pipeline("ws", made).spec.nodes) == steps
-
-
-if __name__ == "__main__":
-    main([int(text) for text in sys.argv[1:]] or [100, 500, 2000])

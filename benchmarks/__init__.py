@@ -1,0 +1,1 @@
+"""Measurements against hand-written Airflow DAGs; see docs/performance.md."""

@@ -1,0 +1,173 @@
+"""A chain of steps on a real scheduler, against BashOperators that run the same script.
+
+Three DAGs in one Airflow: a pipeline whose steps follow each other, one whose steps also hand a
+file on, and a hand-written chain of BashOperators. They run in turns, one at a time; a chain's time
+goes from the start of its first step to the end of its last, so a run's head task does not count.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import sys
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from benchmarks.report import Claim, Report
+from scripts import templates
+from scripts.local_airflow import LocalAirflow
+
+HOME = templates.PROJECT / ".airflow" / "bench"
+STEPS = 20
+ROUNDS = 5
+BUSY = 1.5
+"""The load of a machine that does something else."""
+
+STEPS_DAG = """
+# airflow dag
+from airflow_aml import Pipeline, PythonScriptStep
+steps = []
+for number in range({steps}):
+    step = PythonScriptStep("step.py", name=f"step {{number:02}}", source_directory="src")
+    if steps:
+        step.run_after(steps[-1])
+    steps.append(step)
+Pipeline("bench", steps)
+"""
+
+FILES_DAG = """
+# airflow dag
+from airflow_aml import OutputFileDatasetConfig, Pipeline, PythonScriptStep
+steps, data = [], None
+for number in range({steps}):
+    read = [] if data is None else ["--read", data.as_input("data")]
+    data = OutputFileDatasetConfig("data")
+    steps.append(PythonScriptStep(
+        "hand_on.py", name=f"step {{number:02}}", source_directory="src",
+        arguments=[*read, "--write", data]))
+Pipeline("bench", steps)
+"""
+
+BASH_DAG = """
+from pathlib import Path
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.sdk import DAG, chain
+with DAG("bash", schedule=None):
+    chain(*[
+        BashOperator(
+            task_id=f"step_{{number:02}}",
+            bash_command="{python} src/step.py",
+            cwd=str(Path(__file__).parent))
+        for number in range({steps})
+    ])
+"""
+
+SCRIPT = "pass\n"
+
+HAND_ON = """
+import argparse, os, shutil
+parser = argparse.ArgumentParser()
+parser.add_argument("--read")
+parser.add_argument("--write", required=True)
+args = parser.parse_args()
+target = os.path.join(args.write, "data.txt")
+if args.read:
+    shutil.copyfile(os.path.join(args.read, "data.txt"), target)
+else:
+    with open(target, "w") as stream:
+        stream.write("data\\n")
+"""
+
+HEAD = "plan"
+NAMES = {"steps": "pipeline", "files": "pipeline, a file handed on", "bash": "BashOperators"}
+
+
+@dataclass(frozen=True)
+class Chain:
+    """One run: the whole chain's seconds, and the median of a single task's."""
+
+    seconds: float
+    task_seconds: float
+
+
+def run() -> Report:
+    """Starts an Airflow of its own, measures, and stops it."""
+    if HOME.exists():
+        shutil.rmtree(HOME)
+    settings = {**templates.AML_SETTINGS, "core.dagbag_import_timeout": "60"}
+    airflow = LocalAirflow(HOME, extra_settings=settings)
+    write_dags(airflow.dags_folder)
+    with airflow:
+        for name in NAMES:
+            airflow.rest.wait_for_dag(name)
+            run_chain(airflow, name)  # warm up
+        rounds = []
+        for number in range(ROUNDS):
+            wait_for_quiet()
+            rounds.append({name: run_chain(airflow, name) for name in NAMES})
+            shown = ", ".join(f"{name} {each.seconds:.2f} s" for name, each in rounds[-1].items())
+            print(f"  round {number + 1} of {ROUNDS}: {shown}", file=sys.stderr, flush=True)
+    return report(rounds)
+
+
+def write_dags(folder: Path) -> None:
+    """The three files and the scripts beside them."""
+    (folder / "src").mkdir(parents=True)
+    (folder / "src" / "step.py").write_text(SCRIPT)
+    (folder / "src" / "hand_on.py").write_text(HAND_ON)
+    (folder / "steps.py").write_text(STEPS_DAG.format(steps=STEPS))
+    (folder / "files.py").write_text(FILES_DAG.format(steps=STEPS))
+    (folder / "bash.py").write_text(BASH_DAG.format(steps=STEPS, python=sys.executable))
+
+
+def run_chain(airflow: LocalAirflow, dag_id: str) -> Chain:
+    """Runs a DAG to its end."""
+    run_id = airflow.rest.trigger(dag_id)
+    state = None
+    while state not in ("success", "failed"):
+        time.sleep(1)  # asking costs the API server time, too
+        airflow.check()
+        state = airflow.rest.dag_run(dag_id, run_id)["state"]
+    tasks = [
+        task for task in airflow.rest.task_instances(dag_id, run_id) if task["task_id"] != HEAD
+    ]
+    assert state == "success", (dag_id, state)
+    assert len(tasks) == STEPS, tasks
+    starts = [datetime.fromisoformat(task["start_date"]) for task in tasks]
+    ends = [datetime.fromisoformat(task["end_date"]) for task in tasks]
+    alone = [(end - start).total_seconds() for start, end in zip(starts, ends, strict=True)]
+    return Chain((max(ends) - min(starts)).total_seconds(), statistics.median(alone))
+
+
+def wait_for_quiet(patience: float = 300) -> None:
+    """Waits until the machine's other work has ended; after all of the patience, goes on."""
+    deadline = time.monotonic() + patience
+    while os.getloadavg()[0] > BUSY and time.monotonic() < deadline:
+        time.sleep(2)
+
+
+def report(rounds: list[dict[str, Chain]]) -> Report:
+    """Medians; a ratio is the median of the rounds' ratios."""
+
+    def ratio(name: str) -> float:
+        return statistics.median(each[name].seconds / each["bash"].seconds for each in rounds)
+
+    def row(name: str, title: str) -> list[str]:
+        chains = [each[name] for each in rounds]
+        seconds = sorted(chain.seconds for chain in chains)
+        return [
+            title,
+            f"{statistics.median(seconds):.2f}",
+            f"{seconds[0]:.2f} to {seconds[-1]:.2f}",
+            f"{statistics.median(chain.task_seconds for chain in chains):.3f}",
+            "1" if name == "bash" else f"**{ratio(name):.3f}**",
+        ]
+
+    return Report(
+        (f"chain of {STEPS}", "wall, s", "from, to", "one task, s", "ratio"),
+        [row(name, title) for name, title in NAMES.items()],
+        [Claim("chain of steps to chain of BashOperators", 1.05, ratio("steps"))],
+    )
