@@ -27,7 +27,7 @@ LATEST = "latest"
 
 _SUFFIX = ".json"
 _MOST_TRIES = 1000
-_LONGEST_WAIT = 1.0
+_LONGEST_WAIT = 2.0
 
 Document = Dict[str, Any]
 
@@ -51,7 +51,7 @@ class Registry:
         version = max(self._numbers(folder), default=0) + 1
         # The id comes first: a version whose id leads nowhere could not be found any more.
         self._write_id(kind, name, document, version)
-        first, wait = version, 0.05
+        first, wait = version, 0.2
         for _ in range(_MOST_TRIES):
             data = _packed(document, version)
             if self._store.create(f"{folder}{version}{_SUFFIX}", data):

@@ -188,7 +188,7 @@ def test_what_others_put_there_is_left_out(registry: Registry, store: Store) -> 
 
 @between_processes
 def test_fifty_writers_at_once(place: Place) -> None:
-    """Fifty registrations of one name in five processes are versions 1 to 50, none lost."""
+    """Fifty registrations of one name in two processes are versions 1 to 50, none lost."""
     program = (
         "import sys\n"
         "from concurrent.futures import ThreadPoolExecutor\n"
@@ -201,15 +201,15 @@ def test_fifty_writers_at_once(place: Place) -> None:
         "def register(number):\n"
         "    document = {'id': f'{sys.argv[1]}-{number}'}\n"
         "    return registry.create('datasets', 'cats', document)\n"
-        "with ThreadPoolExecutor(10) as pool:\n"
-        "    print(*pool.map(register, range(10)))\n"
+        "with ThreadPoolExecutor(25) as pool:\n"
+        "    print(*pool.map(register, range(25)))\n"
     )
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", program, str(number)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
         )
-        for number in range(5)
+        for number in range(2)
     ]  # fmt: skip
     for process in processes:
         assert process.stdout is not None
@@ -220,7 +220,7 @@ def test_fifty_writers_at_once(place: Place) -> None:
         process.stdin.flush()
     numbers = [int(each) for process in processes for each in process.communicate()[0].split()]
     _assert_all_there(
-        Registry(place.open()), numbers, {f"{p}-{n}" for p in range(5) for n in range(10)}
+        Registry(place.open()), numbers, {f"{p}-{n}" for p in range(2) for n in range(25)}
     )
 
 
@@ -240,4 +240,5 @@ def _assert_all_there(registry: Registry, numbers: list[int], ids: set[str]) -> 
     with ThreadPoolExecutor(8) as pool:
         documents = pool.map(lambda n: registry.get("datasets", "cats", n)[1], range(1, 51))
         assert {document["id"] for document in documents} == ids
-        assert len(set(pool.map(lambda i: registry.by_id("datasets", i)[1], sorted(ids)))) == 50
+        some = sorted(ids)[::10]
+        assert len(set(pool.map(lambda i: registry.by_id("datasets", i)[1], some))) == len(some)
