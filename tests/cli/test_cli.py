@@ -93,7 +93,7 @@ def test_list_tells_broken_files_and_goes_on(cli, write):
     done = cli("list", ".", code=1)
 
     assert "team_count" in done.stdout
-    assert "broken.py: Can not add object of type" in done.stderr
+    assert "broken.py:2: Can not add object of type" in done.stderr
     assert "dead.py: ZeroDivisionError: division by zero (dead.py:2)" in done.stderr
 
 
