@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from airflow_aml.runtime.forked import ForkedRuntime
 
     Process = Union[subprocess.Popen[bytes], ForkedRuntime]
-    Starter = Callable[[Optional[str], Mapping[str, str]], Optional[Process]]
+    Starter = Callable[[Optional[str], Mapping[str, str]], Process]
 
 LINE_LIMIT = 1 << 16
 """Longer lines are cut, so that a progress bar never becomes one endless line."""
@@ -50,20 +50,20 @@ def run_job(
     return report_of(job, code, stopped=child.stopping)
 
 
-def child_of(job: StepJob, *, python: str = sys.executable, fork: bool = False) -> Child:
+def child_of(
+    job: StepJob, *, python: str = sys.executable, forked: Optional[ForkedRuntime] = None
+) -> Child:
     """Writes the job and returns the runtime that will do it, not yet started.
 
-    With ``fork`` it will be a fork of this process where that is safe, else a Python of its own.
+    It will be ``forked`` if that is given, else a Python of its own.
     """
     path = os.fspath(job.write())
-    argv = [python, "-m", "airflow_aml.runtime", "--watch-stdin", path]
-    starter = None
-    if fork:
-        from airflow_aml.runtime.forked import fork_runtime
-
-        starter = partial(fork_runtime, path)
     return Child(
-        argv, attempt=job.attempt, kill_after=job.kill_after, cwd=job.work, starter=starter
+        [python, "-m", "airflow_aml.runtime", "--watch-stdin", path],
+        attempt=job.attempt,
+        kill_after=job.kill_after,
+        cwd=job.work,
+        starter=partial(forked.go, path) if forked else None,
     )
 
 
@@ -101,8 +101,7 @@ class Child:
         kill_after: seconds that the script has between SIGTERM and SIGKILL.
         cwd: where it starts.
         environ: its variables; by default this process's own without Airflow's secrets.
-        starter: starts something instead of the command, given ``cwd`` and the variables, or
-            returns None, and the command is started.
+        starter: starts something else than the command, given ``cwd`` and the variables.
     """
 
     def __init__(
@@ -122,7 +121,7 @@ class Child:
         self._cwd = cwd
         self._environ = dict(inherited(os.environ) if environ is None else environ)
         self._environ[COOKIE] = attempt
-        self._starter = starter
+        self._starter = starter or self._open
         self._parent = 0
         self._process: Optional[Process] = None
         self._pending = bytearray()
@@ -163,19 +162,20 @@ class Child:
         """Whether its end was asked for."""
         return self._deadline is not None
 
+    def _open(self, cwd: Optional[str], environ: Mapping[str, str]) -> Process:
+        return subprocess.Popen(
+            self._argv,
+            cwd=cwd,
+            env=environ,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            bufsize=0,
+        )
+
     def _start(self) -> Process:
-        process = self._starter(self._cwd, self._environ) if self._starter else None
-        if process is None:
-            process = subprocess.Popen(
-                self._argv,
-                cwd=self._cwd,
-                env=self._environ,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                bufsize=0,
-            )
+        process = self._starter(self._cwd, self._environ)
         assert process.stdout is not None
         os.set_blocking(process.stdout.fileno(), False)
         self._process = process

@@ -19,16 +19,17 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="fo
 PARENT = """
 import os, signal, sys, threading
 from airflow_aml.runtime.child import child_of, report_of
+from airflow_aml.runtime.forked import fork_runtime
 from airflow_aml.runtime.job import StepJob
 
 print("of the parent", end=" ")  # not flushed
 kept = open(sys.argv[2], "w")
 job = StepJob.read(sys.argv[1])
-child = child_of(job, fork=True)
-signal.signal(signal.SIGTERM, lambda *_: child.stop())
-signal.signal(signal.SIGUSR1, lambda *_: print("the parent's handler"))
 if "thread" in sys.argv:
     threading.Thread(target=threading.Event().wait, daemon=True).start()
+signal.signal(signal.SIGTERM, lambda *_: child.stop())
+signal.signal(signal.SIGUSR1, lambda *_: print("the parent's handler"))
+child = child_of(job, forked=fork_runtime())
 code = child.run(lambda line: print(line, flush=True))
 report = report_of(job, code, stopped=child.stopping)
 print(code, report.outcome)
@@ -47,6 +48,18 @@ print(json.dumps({
     "sessions": len({os.getsid(pid) for pid in (0, above, PARENT)}),
     "secret": "AIRFLOW__API__SECRET" in os.environ,
 }))
+"""
+
+UNUSED = """
+import os, time
+from airflow_aml.runtime.forked import fork_runtime
+numbers = []
+for _ in range(3):
+    forked = fork_runtime()
+    numbers.append(forked.pid)
+    del forked
+    os.waitid(os.P_PID, numbers[-1], os.WEXITED | os.WNOWAIT)
+print(*[os.path.exists(f"/proc/{pid}") for pid in numbers])
 """
 
 SLEEPER = """
@@ -111,7 +124,7 @@ def test_stopped_by_the_parents_handler(lab: Lab, tmp_path: Path) -> None:
     parent.terminate()
     printed = parent.communicate(timeout=15)[0]
     assert printed.split()[-2:] == [str(128 + signal.SIGTERM), "stopped"]
-    assert not any(map(is_alive, pids))
+    wait_for(lambda: not any(map(is_alive, pids)))
     assert StepReport.read(job.report_path).exit_code == -signal.SIGTERM
 
 
@@ -123,3 +136,11 @@ def test_killed_outright(lab: Lab, tmp_path: Path) -> None:
     printed = parent.communicate(timeout=15)[0]
     assert printed.split()[-2:] == ["-9", "error"]
     assert not is_alive(script)
+
+
+def test_never_used() -> None:
+    """A fork that gets no job ends when nobody refers to it; the next one clears its remains."""
+    command = [sys.executable, "-c", UNUSED]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    assert done.stdout.split() == ["False", "False", "True"]
+    assert done.stderr == ""

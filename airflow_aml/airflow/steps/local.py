@@ -14,8 +14,10 @@ from airflow_aml.runtime.job import StepJob
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from jinja2 import Environment
 
     from airflow_aml.runtime.child import Child
+    from airflow_aml.runtime.forked import ForkedRuntime
 
 
 class RuntimeProcessOperator(BaseOperator):
@@ -53,6 +55,7 @@ class LocalStepOperator(AmlStepMixin, RuntimeProcessOperator):
     template_fields_renderers = {"command": "bash"}
     ui_color = "#d7e9ff"
     custom_operator_name = "PythonScriptStep"
+    forked: ForkedRuntime | None = None
 
     def __init__(self, *, node: NodeSpec, workspace: str = "", folder: str = ".", **kwargs: Any):
         super().__init__(**kwargs)
@@ -61,8 +64,18 @@ class LocalStepOperator(AmlStepMixin, RuntimeProcessOperator):
         self.folder = folder
         self.command = shown_command(node)
 
+    def render_template_fields(
+        self, context: Context, jinja_env: Environment | None = None
+    ) -> None:
+        """Resolves the step's command line, so that Airflow shows what really runs."""
+        from airflow_aml.runtime.forked import fork_runtime
+
+        # It gets ready while this process reads the plan and talks to the API server.
+        self.forked = fork_runtime()
+        super().render_template_fields(context, jinja_env)
+
     def configure(self, job: StepJob) -> None:
         """Makes the child process run the job."""
         from airflow_aml.runtime.child import child_of
 
-        self.child = child_of(job, fork=True)
+        self.child, self.forked = child_of(job, forked=self.forked), None
