@@ -75,8 +75,11 @@ def write_plan(home: Home, pipeline_run_id: str, plan: RunPlan) -> None:
     home.store.write(layout.plan(pipeline_run_id), json.dumps(encode(plan)).encode())
 
 
-def read_plan(home: Home, pipeline_run_id: str) -> Optional[RunPlan]:
+def read_plan(home: Home, pipeline_run_id: str, step: Optional[str] = None) -> Optional[RunPlan]:
     """The plan of a run; None when the run has none (a step in a hand-written DAG).
+
+    Args:
+        step: leave all other steps out, which in a long pipeline's plan take a while to read.
 
     Raises:
         WorkspaceException: it is of a later release, or damaged.
@@ -91,4 +94,6 @@ def read_plan(home: Home, pipeline_run_id: str) -> Optional[RunPlan]:
         raise WorkspaceException(
             f"it was written by a later release (version {version}).", where=store.uri(path)
         )
+    if step is not None and isinstance(document, dict):
+        document["steps"] = {k: v for k, v in document.get("steps", {}).items() if k == step}
     return decode(RunPlan, document)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
 from airflow_aml.errors import WorkspaceException
 from airflow_aml.workspace.home import open_home
-from airflow_aml.workspace.plans import RunPlan, read_plan, write_plan
+from airflow_aml.workspace.plans import PlannedStep, RunPlan, read_plan, write_plan
 from airflow_aml.workspace.stores.base import Store
 from tests.stores.places import Place, remote_only
 
@@ -34,10 +35,12 @@ def test_files_of_a_workspace(place: Place) -> None:
 def test_plans_are_kept_everywhere(place: Place) -> None:
     """A run's plan comes back as it was, from every kind of store."""
     home = open_home(place.url, options=place.options)
-    plan = RunPlan("dag", "run", "experiment", "team", {"a": 1})
+    steps = {name: PlannedStep(f"sha256:{name}") for name in ("x", "y")}
+    plan = RunPlan("dag", "run", "experiment", "team", {"a": 1}, steps)
     assert read_plan(home, "id") is None
     write_plan(home, "id", plan)
     assert read_plan(home, "id") == plan
+    assert read_plan(home, "id", "y") == replace(plan, steps={"y": steps["y"]})
 
 
 @pytest.mark.parametrize("place", ["memory", "azure", "s3"], indirect=True)

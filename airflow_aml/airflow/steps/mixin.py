@@ -155,7 +155,7 @@ class AmlStepMixin(_Native):
 
     def plan(self, home: Home, pipeline_run_id: str, context: Context) -> RunPlan:
         """The plan that this step obeys."""
-        plan = read_plan(home, pipeline_run_id)
+        plan = read_plan(home, pipeline_run_id, self.node.id)
         if plan is None or self.node.id not in plan.steps:
             raise AirflowFailException(
                 f"step {self.node.name!r}: the run has no plan for it in {home.url}. If the "
