@@ -61,6 +61,12 @@ def decode(cls: Type[T], document: Any) -> T:
     return result
 
 
+def prepare(*classes: type) -> None:
+    """Works out how to read these classes, so that processes forked from this one need not."""
+    for cls in classes:
+        _reader(cls)
+
+
 def _same(value: Any, default: Any) -> bool:
     # 1, 1.0 and True are equal in Python and different in a spec.
     return type(value) is type(default) and bool(value == default)
@@ -102,42 +108,44 @@ def _reader(annotation: Hashable) -> Reader:
 
 def _dataclass_reader(cls: Any) -> Reader:
     hints = get_type_hints(cls)
-    names = {item.name for item in dataclasses.fields(cls)}
+    readers = {item.name: _reader(hints[item.name]) for item in dataclasses.fields(cls)}
     required = {name for name, default in _defaults(cls) if default is dataclasses.MISSING}
 
     def read(value: Any, where: str) -> Any:
         if not isinstance(value, Mapping):
             raise UserErrorException(f"{where} is not an object.")
-        unknown = sorted(set(value) - names)
+        unknown = sorted(set(value) - set(readers))
         missing = sorted(required - set(value))
         if unknown or missing:
             said = [f"unknown {name!r}" for name in unknown] + [f"no {name!r}" for name in missing]
             raise UserErrorException(f"{where} has {', '.join(said)}.")
-        return cls(**{k: _reader(hints[k])(v, f"{where}.{k}") for k, v in value.items()})
+        return cls(**{k: readers[k](v, f"{where}.{k}") for k, v in value.items()})
 
     return read
 
 
 def _union_reader(annotation: Any) -> Reader:
     choices: Any = annotation.__args__
-    classes: Dict[Any, Any] = {}
+    classes: Dict[Any, Reader] = {}
     for choice in choices:
         if dataclasses.is_dataclass(choice):
-            classes[dict(_defaults(cast(Hashable, choice)))["kind"]] = choice
+            kind = dict(_defaults(cast(Hashable, choice)))["kind"]
+            classes[kind] = _reader(cast(Hashable, choice))
     scalars = tuple(choice for choice in choices if choice in _SCALARS)
+    others = [c for c in choices if c not in scalars and not dataclasses.is_dataclass(c)]
+    other = _reader(others[0]) if others else None
 
     def read(value: Any, where: str) -> Any:
         if isinstance(value, Mapping) and classes:
             kind = value.get("kind")
             if kind in classes:
-                return _reader(classes[kind])(value, where)
+                return classes[kind](value, where)
             # Optional[dataclass] without a kind of its own
             raise UserErrorException(f"{where} has the unknown kind {kind!r}.")
         if type(value) in scalars:
             return value
-        others = [c for c in choices if c not in scalars and not dataclasses.is_dataclass(c)]
-        if others:
-            return _reader(others[0])(value, where)
+        if other is not None:
+            return other(value, where)
         raise UserErrorException(f"{where} cannot be {value!r}.")
 
     return read

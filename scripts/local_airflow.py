@@ -132,6 +132,8 @@ class LocalAirflow:
             self._credentials = self.home.credentials(self._wanted_port)
             self._environment = self.home.environment(self._credentials)
             self._environment[processes.MARKER] = str(self.home.path)
+            # Without it every task would compile anew what this process may not keep compiled.
+            self._environment.pop("PYTHONDONTWRITEBYTECODE", None)
             url = f"http://{ADDRESS}:{self._credentials.port}"
             self._rest = AirflowRest(url, USER, self._credentials.password, self.check)
             progress = Progress("Airflow")

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from airflow.sdk import DAG, conf
+from airflow.sdk import DAG, conf, get_parsing_context
 from airflow.sdk.definitions._internal.contextmanager import DagContext
 
 from airflow_aml.airflow.factory import build_dag
@@ -76,15 +76,26 @@ class ParsedFile(Declarations):
             if wanted.get(dag_id) is not declaration:
                 DagContext.autoregistered_dags.discard((dag, self.module))
                 del self._dags[dag_id]
+        only_dag, only_task = _wanted()
         for dag_id, declaration in wanted.items():
-            if dag_id not in self._dags:
-                dag = declared_dag(dag_id, declaration)
+            if dag_id not in self._dags and only_dag in (None, dag_id):
+                dag = declared_dag(dag_id, declaration, only=only_task)
                 self._dags[dag_id] = (declaration, dag)
                 DagContext.autoregistered_dags.add((dag, self.module))
 
 
-def declared_dag(dag_id: str, declaration: Declaration) -> DAG:
-    """The DAG of a pipeline that a file declares."""
+def _wanted() -> tuple[str | None, str | None]:
+    """The one DAG and task that a task's process parses the file for; None: all of them."""
+    runner = sys.modules.get("airflow.sdk.execution_time.task_runner")
+    # What a task starts inherits its variables, and may be another `airflow` command.
+    if getattr(runner, "SUPERVISOR_COMMS", None) is None:
+        return None, None
+    context = get_parsing_context()
+    return context.dag_id, context.task_id
+
+
+def declared_dag(dag_id: str, declaration: Declaration, only: str | None = None) -> DAG:
+    """The DAG of a pipeline that a file declares; of its tasks ``only`` one, if that is named."""
     pipeline = declaration.pipeline
     return build_dag(
         pipeline.spec,
@@ -93,6 +104,7 @@ def declared_dag(dag_id: str, declaration: Declaration) -> DAG:
         defaults=declaration.parameters,
         settings=declaration.options,
         setup=declaration.setup,
+        only=only,
     )
 
 

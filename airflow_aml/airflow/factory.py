@@ -37,6 +37,7 @@ def build_dag(
     defaults: Mapping[str, Any] | None = None,
     settings: Mapping[str, Any] | None = None,
     setup: Sequence[SetupAction] = (),
+    only: str | None = None,
     **dag_options: Any,
 ) -> DAG:
     """The DAG of a pipeline.
@@ -46,21 +47,26 @@ def build_dag(
         defaults: parameter values that replace the parameters' own defaults.
         settings: what ``submit`` was given beside the parameters.
         setup: what the file does before its runs.
+        only: the one task that is wanted: a process that runs a task reads the whole file for it.
         dag_options: more of ``airflow.sdk.DAG``; they win over what is set here.
 
     Nothing in the DAG changes between two parses of the same file.
     """
     settings = settings or {}
+    lone = next((node for node in spec.nodes if node.id == only), None)
     options: dict[str, Any] = {
         "schedule": None,
         "catchup": False,
         "description": spec.description.partition("\n")[0] or None,
-        "doc_md": _documentation(spec),
+        "doc_md": _documentation(spec) if lone is None else None,
         "tags": sorted({TAG, *_experiment_tag(settings)}),
         "params": parameters.params(spec.parameters, defaults or {}),
     }
     options.update(dag_options)
     dag = DAG(dag_id, **options)
+    if lone is not None:
+        _task(lone, spec, folder, dag)
+        return dag
     head = PlanOperator(
         task_id=HEAD_TASK,
         spec=spec,

@@ -29,3 +29,8 @@ def on_starting(component: object) -> None:
         return
     for name in _NEEDED_BY_STEPS:
         import_module(name)
+    from airflow_aml.codec import prepare
+    from airflow_aml.runtime.report import StepReport
+    from airflow_aml.workspace.plans import RunPlan
+
+    prepare(RunPlan, StepReport)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from airflow.sdk.execution_time import task_runner
 
 STEP = """
     # airflow dag
@@ -325,3 +326,26 @@ def test_a_function_that_returns_a_pipeline_is_seen_through(write, parse):
     )
 
     assert sorted(parse().dags) == ["made.first", "made.second"]
+
+
+def test_a_tasks_process_builds_the_task_that_it_runs_and_nothing_else(write, parse, monkeypatch):
+    write("src/train.py", "pass\n")
+    write(
+        "two.py",
+        """
+        # airflow dag
+        from airflow_aml import Pipeline, PythonScriptStep
+        def step(name): return PythonScriptStep("train.py", name=name, source_directory="src")
+        first = Pipeline("w", [step("a"), step("b")])
+        second = Pipeline("w", [step("a"), step("c")])
+        """,
+    )
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "two.second")
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_TASK_ID", "c")
+    assert sorted(parse().dags) == ["two.first", "two.second"], "another command, in its shell"
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", object(), raising=False)
+    dags = parse().dags
+    assert list(dags) == ["two.second"]
+    assert dags["two.second"].task_ids == ["c"]
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_TASK_ID", "plan")
+    assert sorted(parse().dags["two.second"].task_ids) == ["a", "c", "plan"]
