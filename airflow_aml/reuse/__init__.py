@@ -1,0 +1,4 @@
+"""Has this already been done? Keys of steps, records of results, and the walk that compares them.
+
+Nothing here imports Airflow; a local workspace is read without fsspec too.
+"""

@@ -1,0 +1,36 @@
+"""Questions that a script put to the workspace, and what the answer is now.
+
+A question is ``{"kind", "name", "version"}``: the registry's word for what was asked
+(``dataset``, ``model``), its name, and the version that was asked for: a number, or None for the
+latest. The answer is ``{"version", "id"}``, or None where there is no such thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_aml.errors import UserErrorException
+
+if TYPE_CHECKING:
+    from airflow_aml.workspace.home import Home
+
+
+def answer(home: Home, asked: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What the workspace's registry answers now; to be recorded, and to be compared.
+
+    Raises:
+        WorkspaceException: the registry cannot be read.
+    """
+    from airflow_aml.workspace.registry import LATEST, Registry
+
+    version = asked.get("version")
+    try:
+        number, document = Registry(home.store).get(
+            str(asked.get("kind", "")),
+            str(asked.get("name", "")),
+            LATEST if version is None else version,
+        )
+    except UserErrorException:
+        return None
+    return {"version": number, "id": document.get("id")}

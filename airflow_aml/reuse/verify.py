@@ -1,0 +1,147 @@
+"""Is a recorded result still there, and still what it was?
+
+Whatever is wrong is a reason to run the step, never an error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_aml.errors import AirflowAmlError
+from airflow_aml.reuse.places import Listed, Places
+from airflow_aml.reuse.records import OutputRecord, StepRecord, stamp_of
+
+if TYPE_CHECKING:
+    from airflow_aml.workspace.home import Home
+
+Ask = Callable[[Mapping[str, Any]], Any]
+"""Puts a question that a script has put to the workspace again; the answer, plain JSON."""
+
+STAMP = "stamp"
+CONTENT = "content"
+
+
+class Verifier:
+    """Checks records of one workspace.
+
+    Args:
+        home: the workspace.
+        how: ``stamp`` compares size and version of every file; ``content`` reads them all again.
+        ask: answers hidden reads; by default the workspace's registry does
+            (:func:`~airflow_aml.reuse.hidden.answer`).
+    """
+
+    def __init__(self, home: Home, how: str = STAMP, ask: Ask | None = None) -> None:
+        self.places = Places(home)
+        self._home = home
+        self._content = how == CONTENT
+        self._ask = ask
+
+    def wrong_with(self, record: StepRecord) -> str | None:
+        """Why that result cannot be used, as one sentence without a full stop; None if it can."""
+        for name in record.key.get("outputs", ()):
+            if name not in record.outputs:
+                return f"the earlier result has no output {name!r}"
+        for name, output in record.outputs.items():
+            wrong = self._wrong_with_output(name, output)
+            if wrong:
+                return wrong
+        for read in record.hidden_reads:
+            wrong = self._wrong_with_read(read)
+            if wrong:
+                return wrong
+        return None
+
+    def _wrong_with_output(self, name: str, output: OutputRecord) -> str | None:
+        shown = f"output {name!r} of the earlier result"
+        found: list[Listed] = []
+        try:
+            found = self.places.files(output.uri)
+        except FileNotFoundError:
+            if output.files or output.uri.startswith("file:"):
+                return f"{shown} was deleted"
+            # An object store has no empty folders.
+        except PermissionError as error:
+            return f"{shown} cannot be read{_at(error)}"
+        except (OSError, AirflowAmlError) as error:
+            return f"{shown} cannot be checked ({error})"
+        if stamp_of(found) != output.stamp:
+            return self._changed(shown, output, found)
+        return self._wrong_with_content(shown, output, found) if self._content else None
+
+    def _changed(self, shown: str, output: OutputRecord, found: list[Listed]) -> str:
+        """Names the file, where the manifest beside the output tells."""
+        now = {each.path: each for each in found}
+        for path, size, _, version in manifest_files(output.uri, output.digest, self.places) or ():
+            each = now.pop(path, None)
+            if each is None:
+                return f"file {path!r} of {shown} was deleted" if path else f"{shown} changed"
+            if each.size != size or (version and each.version != version):
+                return f"file {path!r} of {shown} changed" if path else f"{shown} changed"
+        if now and len(now) < len(found):
+            return f"file {min(now)!r} was added to {shown}"
+        if len(found) < output.files:
+            missing = output.files - len(found)
+            return f"{missing} of {output.files} files of {shown} were deleted"
+        return f"{shown} changed"
+
+    def _wrong_with_content(
+        self, shown: str, output: OutputRecord, found: list[Listed]
+    ) -> str | None:
+        from airflow_aml.reuse.content import other_content
+
+        try:
+            path = other_content(output, found, self.places)
+        except (OSError, AirflowAmlError, ImportError, ValueError) as error:
+            return f"the content of {shown} cannot be checked ({error})"
+        if path is None:
+            return None
+        return f"the content of file {path!r} of {shown} changed" if path else f"{shown} changed"
+
+    def _wrong_with_read(self, read: Mapping[str, Any]) -> str | None:
+        asked = read.get("asked")
+        try:
+            if self._ask is not None:
+                answer = self._ask(asked or {})
+            else:
+                from airflow_aml.reuse.hidden import answer as answered
+
+                answer = answered(self._home, asked or {})
+        except (AirflowAmlError, OSError) as error:
+            return f"what the script asked for ({_shown(asked)}) is not there any more ({error})"
+        if answer == read.get("resolved"):
+            return None
+        return f"what the script asks for ({_shown(asked)}) has another answer now"
+
+
+def manifest_files(uri: str, digest: str, places: Places) -> list[tuple[str, int, str, str]] | None:
+    """(path, size, digest, version) of each file, from the manifest that lies beside an output.
+
+    None if there is none, it cannot be read, or it is another output's.
+    """
+    try:
+        document = json.loads(places.read(f"{uri}.manifest.json"))
+        if document["version"] != 1 or document["digest"] != digest:
+            return None
+        return [
+            (str(row[0]), int(row[1]), str(row[2]), str(row[3]) if len(row) > 3 else "")
+            for row in document["files"]
+        ]
+    except (OSError, ValueError, LookupError, TypeError, AirflowAmlError):
+        return None
+
+
+def _shown(asked: Any) -> str:
+    if not isinstance(asked, Mapping):
+        return repr(asked)
+    version = asked.get("version")
+    kind, name = asked.get("kind", "something"), asked.get("name", "?")
+    return f"{kind} {name!r}{f', version {version}' if version not in (None, 'latest') else ''}"
+
+
+def _at(error: OSError) -> str:
+    name = error.filename
+    return f" ({os.fsdecode(name)})" if isinstance(name, (str, bytes)) and name else ""
