@@ -12,6 +12,7 @@ another checkout, on another machine.
 from __future__ import annotations
 
 import hashlib
+import json
 import posixpath
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -157,7 +158,7 @@ def complete(template: Mapping[str, Any], outputs: Outputs) -> Fingerprint:
     }
     try:
         return Fingerprint(record, digest_of(record))
-    except TypeError as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise NoKey(f"its key cannot be written down: {error}.") from error
 
 
@@ -186,50 +187,18 @@ def unknowable(spec: PipelineSpec) -> dict[str, dict[str, str]]:
 
 
 def digest_of(value: Any) -> str:
-    """``sha256:<hex>`` over a canonical encoding of a JSON value.
+    """``sha256:<hex>`` over the canonical text of a JSON value: sorted names, no spaces, ASCII.
 
-    Every part says its type and length, so that no two values share a text: 1, 1.0, "1" and True
-    all differ, and so do ["a", "b"] and ["ab"]. The order of a dict's keys does not count. NaN
-    equals itself; 0.0 and -0.0 differ, as their texts in argv do.
+    That text says every part's type and where it ends: 1, 1.0, "1" and True all differ, and so do
+    ["a", "b"] and ["ab"]. The order of a dict's names does not count. Floats are written as the
+    shortest text that gives the same float again; NaN equals itself; 0.0 and -0.0 differ, as their
+    texts in argv do.
 
     Raises:
         TypeError: it holds what JSON does not.
     """
-    parts = [_HEADER]
-    _encode(value, parts)
-    return f"sha256:{hashlib.sha256(b''.join(parts)).hexdigest()}"
-
-
-def _encode(value: Any, parts: list[bytes]) -> None:
-    if isinstance(value, str):
-        data = value.encode("utf-8", "surrogatepass")
-        parts.append(b"s%d:%b" % (len(data), data))
-    elif value is None:
-        parts.append(b"n")
-    elif isinstance(value, bool):
-        parts.append(b"t" if value else b"f")
-    elif isinstance(value, int):
-        parts.append(b"i%d;" % value)
-    elif isinstance(value, float):
-        parts.append(b"d%b;" % value.hex().encode())
-    elif isinstance(value, Mapping):
-        _encode_mapping(value, parts)
-    elif isinstance(value, (list, tuple)):
-        parts.append(b"l%d:" % len(value))
-        for each in value:
-            _encode(each, parts)
-    else:
-        raise TypeError(f"a key cannot hold a {type(value).__name__}")
-
-
-def _encode_mapping(value: Mapping[Any, Any], parts: list[bytes]) -> None:
-    parts.append(b"m%d:" % len(value))
-    for name in value:
-        if not isinstance(name, str):
-            raise TypeError(f"a key cannot hold a {type(name).__name__} as a name")
-    for name in sorted(value):
-        _encode(name, parts)
-        _encode(value[name], parts)
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return f"sha256:{hashlib.sha256(_HEADER + text.encode()).hexdigest()}"
 
 
 def _content(name: str, content: Any, outputs: Outputs) -> str:

@@ -106,7 +106,7 @@ DAMAGE = {
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_record_is_passed_over_and_named(home: Home, damage: str) -> None:
-    """A truncated, foreign or later document is passed over with a warning; the one before is used."""
+    """A truncated, foreign or later document is named in a warning; an older one is used."""
     index, said = Index(home), list[str]()
     index.add(record(1))
     path = layout.record(KEY.digest, "2026-01-02T00:00:00.000000+00:00", "s-2")
