@@ -29,6 +29,7 @@ os.makedirs(os.path.join(_HOME, "dags"))
 os.environ.update(
     {
         "AIRFLOW_HOME": _HOME,
+        "AIRFLOW_AML_CACHE": os.path.join(_HOME, "cache"),
         "AIRFLOW__CORE__DAGS_FOLDER": os.path.join(_HOME, "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__UNIT_TEST_MODE": "False",

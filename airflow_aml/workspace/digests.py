@@ -8,7 +8,7 @@ says its type and length, so no two records share a text.
 from __future__ import annotations
 
 import os
-from typing import Any, Optional, Sequence, Tuple, Union
+from typing import Any, Iterable, Optional, Sequence, Tuple, Union
 
 BUFFER_SIZE = 1 << 20
 
@@ -57,6 +57,30 @@ def digest_record(parts: Sequence[Part]) -> str:
     hasher = sha256(_RECORD_HEADER + b"l%d:" % len(parts))
     for part in parts:
         hasher.update(_encoded(part))
+    return f"sha256:{hasher.hexdigest()}"
+
+
+def digest_table(head: Sequence[Part], algorithm: str, rows: Iterable[Tuple[bytes, bytes]]) -> str:
+    """The digest of a long record: its first parts, then (name, ``<algorithm>:<digest>``) pairs.
+
+    The same as :func:`digest_record` gives, sooner.
+
+    Args:
+        head: the record's first parts.
+        algorithm: of all the digests.
+        rows: UTF-8 names, and digests in hexadecimal.
+    """
+    from hashlib import sha256
+
+    name = algorithm.encode()
+    encoded = [
+        b"l2:s%d:%bs%d:%b:%b" % (len(path), path, len(name) + 1 + len(digest), name, digest)
+        for path, digest in rows
+    ]
+    hasher = sha256(_RECORD_HEADER + b"l%d:" % (len(head) + len(encoded)))
+    for part in head:
+        hasher.update(_encoded(part))
+    hasher.update(b"".join(encoded))
     return f"sha256:{hasher.hexdigest()}"
 
 

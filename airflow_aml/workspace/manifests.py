@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from dataclasses import dataclass
 from typing import Tuple, Union
 
@@ -37,39 +36,27 @@ class Manifest:
 
 
 def build(place: Union[str, os.PathLike[str]]) -> Manifest:
-    """The manifest of a folder or of a single file. Empty folders do not count.
+    """The manifest of a folder or of a single file, all of it read. Empty folders do not count.
 
     Raises:
         UserErrorException: it holds what cannot be kept: a link that leads nowhere or round in a
             circle, a pipe or socket, a name that is not UTF-8.
         OSError: something in it cannot be read.
     """
-    from airflow_aml.errors import UserErrorException
-    from airflow_aml.workspace.digests import BUFFER_SIZE, measure_file
-    from airflow_aml.workspace.tree import walk
+    from airflow_aml.workspace.content import manifest_of
+    from airflow_aml.workspace.statcache import StatCache
 
-    buffer = bytearray(BUFFER_SIZE)
-    if not os.path.isdir(place):
-        if not stat.S_ISREG(os.stat(place).st_mode):  # opening a pipe would wait for its writer
-            raise UserErrorException("it is neither a file nor a folder.", where=os.fspath(place))
-        digest, size = measure_file(place, buffer=buffer)
-        return of_files((FileEntry("", size, digest),))
-
-    def problem(relative: str, wrong: str) -> None:
-        raise UserErrorException(f"{relative!r} {wrong}.", where=os.fspath(place))
-
-    entries = []
-    for found in walk(place, problem):
-        digest, size = measure_file(found.path, buffer=buffer)
-        entries.append(FileEntry(found.relative, size, digest))
-    return of_files(tuple(entries))
+    return manifest_of(place, StatCache(None))
 
 
 def of_files(files: Tuple[FileEntry, ...]) -> Manifest:
     """The manifest of these entries, which are sorted by path."""
     from airflow_aml.workspace.digests import digest_record
 
-    digest = digest_record(
-        ["manifest", MANIFEST_VERSION, *((each.path, each.digest) for each in files)]
-    )
+    digest = digest_record([*record_head(), *((each.path, each.digest) for each in files)])
     return Manifest(digest, sum(each.size for each in files), files)
+
+
+def record_head() -> Tuple[str, int]:
+    """The first parts of the record that a manifest's digest is of."""
+    return "manifest", MANIFEST_VERSION

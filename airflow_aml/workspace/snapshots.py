@@ -8,6 +8,7 @@ alone, so the same sources have the same digest in every checkout, on every mach
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import FrozenSet, Iterable, List, Tuple, Union
@@ -15,15 +16,20 @@ from typing import FrozenSet, Iterable, List, Tuple, Union
 from airflow_aml.errors import SnapshotException
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.archive import Row, intact, store, unreadable
-from airflow_aml.workspace.digests import BUFFER_SIZE, digest_record, measure_file
 from airflow_aml.workspace.home import Home
 from airflow_aml.workspace.ignore import IgnoreRules
-from airflow_aml.workspace.tree import Found, walk
+from airflow_aml.workspace.measure import facts, packed
+from airflow_aml.workspace.statcache import StatCache, long_ago, worker_cache
+from airflow_aml.workspace.survey import Survey, survey
 from airflow_aml.workspace.unpack import EXECUTABLE, extract
 
-__all__ = ["Snapshot", "extract", "take"]
+__all__ = ["Snapshot", "digest_of", "extract", "take"]
 
 SNAPSHOT_VERSION = 1
+_RECORD = ("snapshot", SNAPSHOT_VERSION)
+
+AnyPath = Union[str, "os.PathLike[str]"]
+
 MANY_BYTES = 300 * 1024 * 1024
 MANY_FILES = 2000
 """Sizes that v1 refused; here they are a warning."""
@@ -44,7 +50,7 @@ class Snapshot:
     warnings: Tuple[str, ...] = ()
 
 
-def take(folder: Union[str, os.PathLike[str]], home: Home, declared: bool = True) -> Snapshot:
+def take(folder: AnyPath, home: Home, declared: bool = True) -> Snapshot:
     """Stores the folder's content in the workspace, unless it is there already.
 
     Args:
@@ -58,22 +64,52 @@ def take(folder: Union[str, os.PathLike[str]], home: Home, declared: bool = True
     """
     source = os.path.abspath(folder)
     _check_folder(source, home)
+    cache = worker_cache()
     for _ in range(_TRIES):
         warnings: List[str] = []
-        rows = _read(source, home, warnings)
-        digest = digest_record(
-            ["snapshot", SNAPSHOT_VERSION, *((row.relative, row.digest) for row in rows)]
-        )
-        path = home.path(layout.snapshot(digest))
-        if intact(path, rows) or store(path, rows, source):
-            total = sum(row.size for row in rows)
-            warnings.extend(_size_warnings(source, len(rows), total, declared))
-            return Snapshot(digest, len(rows), total, path, tuple(warnings))
+        found = _survey(source, home, warnings, cache)
+        path = home.path(layout.snapshot(found.digest))
+        if _is_kept(path, found, source, cache):
+            warnings.extend(_size_warnings(source, found.files, found.size, declared))
+            return Snapshot(found.digest, found.files, found.size, path, tuple(warnings))
+        cache = StatCache(None)  # a disk whose clock misled it, if nobody is writing
     raise SnapshotException(
         "the folder keeps changing while it is read.",
         where=source,
         hint="Let programs write elsewhere, or list what they write in .amlignore.",
     )
+
+
+def digest_of(folder: AnyPath, home: Home) -> Tuple[str, List[Row]]:
+    """The digest that :func:`take` would give, and the files that it is over; nothing is stored.
+
+    Raises:
+        SnapshotException: the folder is missing or no folder, or a file of it cannot be read.
+    """
+    source = os.path.abspath(folder)
+    _check_folder(source, home)
+    found = _survey(source, home, [], worker_cache())
+    return found.digest, _rows(found, source)
+
+
+def _is_kept(path: Path, found: Survey, source: str, cache: StatCache) -> bool:
+    """Whether the zip of these files is there now; False if one of them changed meanwhile."""
+    key = ("snapshot", os.fspath(path), found.stamp.hex() if found.stamp else "")
+    if found.stamp is not None:
+        try:
+            if cache.file(key, packed(facts(os.stat(path)))) is not None:
+                return True
+        except OSError:  # never stored, or removed since
+            pass
+    rows = _rows(found, source)
+    started = time.time_ns()
+    if not intact(path, rows):
+        return store(path, rows, source)
+    if found.stamp is not None:
+        stats = packed(facts(os.stat(path)))
+        if long_ago(stats, started):
+            cache.keep_file(key, stats, b"whole")
+    return True
 
 
 def _check_folder(source: str, home: Home) -> None:
@@ -89,25 +125,31 @@ def _check_folder(source: str, home: Home) -> None:
         raise SnapshotException("the source folder is the workspace itself.", where=source)
 
 
-def _read(source: str, home: Home, warnings: List[str]) -> List[Row]:
+def _survey(source: str, home: Home, warnings: List[str], cache: StatCache) -> Survey:
     rules = _Rules(source, [home.root, *_airflow_files()])
-    buffer = bytearray(BUFFER_SIZE)
 
     def problem(relative: str, wrong: str) -> None:
         warnings.append(f"{relative!r} in {source} {wrong}; the snapshot goes without it.")
 
     try:
-        found = walk(source, problem, rules.skip)
-        return [_row(each, buffer) for each in found]
+        # Always SHA-256: a snapshot's identity must not depend on which packages a machine has.
+        return survey(source, _RECORD, "sha256", problem, cache, rules.skip)
     except OSError as error:
         raise unreadable(source, error) from error
 
 
-def _row(found: Found, buffer: bytearray) -> Row:
-    # Always SHA-256: a snapshot's identity must not depend on which packages a machine has.
-    digest, size = measure_file(found.path, "sha256", buffer)
-    executable = bool(found.status.st_mode & EXECUTABLE)
-    return Row(found.relative, digest, size, executable, found.path)
+def _rows(found: Survey, source: str) -> List[Row]:
+    above = os.path.join(os.fsencode(source), b"")
+    return [
+        Row(
+            each.relative,
+            each.digest,
+            each.size,
+            bool(each.mode & EXECUTABLE),
+            above + each.relative.encode(),
+        )
+        for each in found.rows()
+    ]
 
 
 class _Rules:

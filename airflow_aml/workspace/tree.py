@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import Callable, Iterator, List, NamedTuple, Optional, Tuple, Union
+from array import array
+from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional, Tuple, Union
+
+from airflow_aml.workspace.measure import facts, packed
 
 
 class Found(NamedTuple):
@@ -18,6 +21,19 @@ class Found(NamedTuple):
     path: bytes
     status: os.stat_result
     linked: bool
+
+
+class Part(NamedTuple):
+    """The files of one folder, in the order that the system lists them in.
+
+    ``prefix`` is the folder's path below the root, POSIX, empty or with a slash at its end;
+    ``stats`` has :data:`~airflow_aml.workspace.measure.FIELDS` numbers a file, if they were asked
+    for. Names are UTF-8.
+    """
+
+    prefix: bytes
+    names: List[bytes]
+    stats: array[int]
 
 
 class _Folder(NamedTuple):
@@ -50,20 +66,45 @@ def walk(
     pending = [_Folder("", os.fsencode(root), None, False)]
     while pending:
         folder = pending.pop()
-        for relative, entry in _entries(folder, problem):
-            is_folder = _leads_to_folder(entry)
-            if skip is not None and skip(relative, is_folder, entry):
-                continue
-            linked = entry.is_symlink()
-            wrong = _wrong(entry, folder, is_folder, linked)
-            if wrong:
-                problem(relative, wrong)
-            elif is_folder:
-                pending.append(_Folder(relative, entry.path, folder, folder.linked or linked))
-            else:
-                found.append(Found(relative, entry.path, entry.stat(), folder.linked or linked))
+        with os.scandir(folder.path) as entries:
+            for relative, entry, below in _told_apart(folder, entries, problem, skip):
+                if below is not None:
+                    pending.append(below)
+                    continue
+                linked = folder.linked or entry.is_symlink()
+                found.append(Found(relative, entry.path, entry.stat(), linked))
     found.sort(key=lambda each: each.relative)
     return found
+
+
+def parts(
+    root: Union[str, bytes, os.PathLike[str]],
+    problem: Problem,
+    skip: Optional[Skip] = None,
+    *,
+    stats: bool = True,
+) -> Iterator[Part]:
+    """The files that :func:`walk` finds, folder by folder, in a form that is made faster.
+
+    Raises:
+        OSError: a folder cannot be read.
+    """
+    pending = [_Folder("", os.fsencode(root), None, False)]
+    while pending:
+        folder = pending.pop()
+        names: List[bytes] = []
+        numbers: List[int] = []
+        others = _plain_files(folder.path, names, numbers, skip is None, stats)
+        for _, entry, below in _told_apart(folder, others, problem, skip):
+            if below is not None:
+                pending.append(below)
+                continue
+            names.append(entry.name)
+            if stats:
+                numbers.extend(facts(entry.stat()))
+        if names:
+            prefix = folder.relative.encode()
+            yield Part(prefix + b"/" if prefix else b"", names, packed(numbers))
 
 
 def shown(name: bytes) -> str:
@@ -71,16 +112,59 @@ def shown(name: bytes) -> str:
     return name.decode("utf-8", "backslashreplace")
 
 
-def _entries(folder: _Folder, problem: Problem) -> Iterator[Tuple[str, os.DirEntry[bytes]]]:
-    prefix = f"{folder.relative}/" if folder.relative else ""
-    with os.scandir(folder.path) as entries:
+def _plain_files(
+    folder: bytes, names: List[bytes], numbers: List[int], wanted: bool, stats: bool
+) -> List[os.DirEntry[bytes]]:
+    """Adds the files that nothing is special about, if wanted; returns all other entries."""
+    with os.scandir(folder) as entries:
+        if not wanted:
+            return list(entries)
+        others = []
+        add, extend = names.append, numbers.extend
         for entry in entries:
             try:
-                name = entry.name.decode("utf-8")
-            except UnicodeDecodeError:
-                problem(prefix + shown(entry.name), "has a name that is not UTF-8")
-                continue
-            yield prefix + name, entry
+                if entry.is_file():
+                    if stats:
+                        extend(facts(entry.stat()))
+                    add(entry.name)
+                else:
+                    others.append(entry)
+            except OSError:  # noqa: PERF203 - removed meanwhile, or a link that goes round
+                others.append(entry)
+    try:
+        b"/".join(names).decode()
+    except UnicodeDecodeError:
+        names.clear()
+        numbers.clear()
+        return _plain_files(folder, names, numbers, False, stats)
+    return others
+
+
+def _told_apart(
+    folder: _Folder,
+    entries: Iterable[os.DirEntry[bytes]],
+    problem: Problem,
+    skip: Optional[Skip],
+) -> Iterator[Tuple[str, os.DirEntry[bytes], Optional[_Folder]]]:
+    """Relative path and entry of what a folder holds, and, of a folder in it, what it is."""
+    prefix = f"{folder.relative}/" if folder.relative else ""
+    for entry in entries:
+        try:
+            relative = prefix + entry.name.decode("utf-8")
+        except UnicodeDecodeError:
+            problem(prefix + shown(entry.name), "has a name that is not UTF-8")
+            continue
+        is_folder = _leads_to_folder(entry)
+        if skip is not None and skip(relative, is_folder, entry):
+            continue
+        linked = entry.is_symlink()
+        wrong = _wrong(entry, folder, is_folder, linked)
+        if wrong:
+            problem(relative, wrong)
+        elif is_folder:
+            yield relative, entry, _Folder(relative, entry.path, folder, folder.linked or linked)
+        else:
+            yield relative, entry, None
 
 
 def _leads_to_folder(entry: os.DirEntry[bytes]) -> bool:

@@ -1,0 +1,286 @@
+"""One look at a folder: what it holds, read only as far as the worker's cache does not know it."""
+
+from __future__ import annotations
+
+import os
+import time
+from array import array
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+
+from airflow_aml.workspace.digests import digest_table
+from airflow_aml.workspace.measure import DIGEST_BYTES, FIELDS, Measured, facts, packed
+from airflow_aml.workspace.statcache import (
+    COARSE_NS,
+    Known,
+    StatCache,
+    by_folder,
+    long_ago,
+    margin_of,
+    names_of,
+    reused,
+)
+from airflow_aml.workspace.tree import Part, Problem, Skip, parts
+
+_BYTES_A_SECOND = 1 << 30
+"""Faster than files are read: if waiting takes less, a file is waited for and then known."""
+
+
+class FileRow(NamedTuple):
+    """One file: its POSIX path, the digest of its bytes, how many these are, and its mode."""
+
+    relative: str
+    digest: str
+    size: int
+    mode: int
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a folder holds.
+
+    Attributes:
+        digest: of the record: its head, then path and content digest of every file.
+        files: how many.
+        size: what they hold, in bytes.
+        stamp: the same as long as the cache finds nothing changed; None while it is not sure.
+    """
+
+    digest: str
+    files: int
+    size: int
+    stamp: Optional[bytes]
+    _algorithm: str
+    _found: Sequence[Part]
+    _stats: Sequence[int]
+    _digests: bytes
+
+    def rows(self) -> List[FileRow]:
+        """Every file, sorted by path."""
+        texts = self._digests.hex()
+        width = 2 * DIGEST_BYTES
+        rows = [
+            FileRow(path, f"{self._algorithm}:{texts[at : at + width]}", size, mode)
+            for path, at, size, mode in zip(
+                [path.decode() for path in _paths(self._found)],
+                range(0, len(texts), width),
+                self._stats[3::FIELDS],
+                self._stats[0::FIELDS],
+            )
+        ]
+        rows.sort()
+        return rows
+
+
+@lru_cache(maxsize=None)
+def algorithm_here() -> str:
+    """What content is hashed with in this interpreter."""
+    from importlib import import_module
+
+    try:
+        import_module("blake3")
+    except ImportError:
+        return "sha256"
+    return "blake3"
+
+
+def survey(
+    root: str,
+    head: Tuple[Any, ...],
+    algorithm: str,
+    problem: Problem,
+    cache: StatCache,
+    skip: Optional[Skip] = None,
+) -> Survey:
+    """Looks at a folder.
+
+    Args:
+        root: its absolute path.
+        head: the first parts of the record that the digest is of.
+        algorithm: what files are hashed with.
+        problem: told what cannot be kept; see :func:`~airflow_aml.workspace.tree.walk`.
+        cache: what was known before, and is then.
+        skip: what does not count.
+
+    Raises:
+        OSError: something cannot be read.
+        WorkspaceException: a process that helped reading was killed.
+    """
+    key = (root, *map(str, head), algorithm)
+    known = cache.tree(key)
+    if known is None:
+        return _first(root, head, algorithm, problem, cache, skip)
+    found = list(parts(root, problem, skip))
+    names = names_of(found)
+    stats = array("q")
+    same = known.names == names and known.stats == b"".join([part.stats for part in found])
+    if not (same and known.settled):
+        known = _updated(root, head, algorithm, known, found, names)
+        cache.keep_tree(key, known)
+    stats.frombytes(known.stats)
+    return _of_known(known, algorithm, found, stats)
+
+
+def measure_one(path: str, algorithm: str, cache: StatCache) -> Tuple[str, int]:
+    """Digest and size of a single file, read unless it is known.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    from airflow_aml.workspace.hashing import measure_all
+
+    key = (path, algorithm)
+    stats = packed(facts(os.stat(path)))
+    digest = cache.file(key, stats)
+    if digest is None or len(digest) != DIGEST_BYTES:
+        _let_it_settle([stats])
+        started = time.time_ns()
+        digest, stats = measure_all([[os.fsencode(path)]], algorithm)
+        if long_ago(stats, started):
+            cache.keep_file(key, stats, digest)
+    return f"{algorithm}:{digest.hex()}", stats[3]
+
+
+def _first(
+    root: str,
+    head: Tuple[Any, ...],
+    algorithm: str,
+    problem: Problem,
+    cache: StatCache,
+    skip: Optional[Skip],
+) -> Survey:
+    """Of a folder that is not known: it is read while it is still being listed."""
+    from airflow_aml.workspace.hashing import measure_all
+
+    found: List[Part] = []
+    base = os.path.join(os.fsencode(root), b"")
+
+    def listed() -> Iterator[List[bytes]]:
+        for part in parts(root, problem, skip, stats=False):
+            found.append(part)
+            above = base + part.prefix
+            yield [above + name for name in part.names]
+
+    started = time.time_ns()
+    measured = measure_all(listed(), algorithm)
+    known = _known(head, algorithm, found, names_of(found), measured, _counts(measured, started))
+    cache.keep_tree((root, *map(str, head), algorithm), known)
+    return _of_known(known, algorithm, found, measured.stats)
+
+
+def _updated(
+    root: str,
+    head: Tuple[Any, ...],
+    algorithm: str,
+    known: Known,
+    found: List[Part],
+    names: bytes,
+) -> Known:
+    """What is known now: files that are unchanged are taken over, the others read."""
+    from airflow_aml.workspace.hashing import measure_all
+
+    before = by_folder(known)
+    digests: List[Optional[bytes]] = []
+    for part in found:
+        digests.extend(reused(part, before.get(part.prefix)))
+    stats = array("q")
+    for part in found:
+        stats.extend(part.stats)
+    counts = bytearray(b"\1") * len(digests)
+    unknown = [at for at, digest in enumerate(digests) if digest is None]
+    if unknown:
+        paths = _paths(found)
+        base = os.path.join(os.fsencode(root), b"")
+        _let_it_settle([stats[at * FIELDS : at * FIELDS + FIELDS] for at in unknown])
+        started = time.time_ns()
+        read = measure_all([[base + paths[at] for at in unknown]], algorithm)
+        read_counts = _counts(read, started)
+        for number, at in enumerate(unknown):
+            digests[at] = read.digests[number * DIGEST_BYTES : (number + 1) * DIGEST_BYTES]
+            stats[at * FIELDS : at * FIELDS + FIELDS] = read.stats[
+                number * FIELDS : (number + 1) * FIELDS
+            ]
+            counts[at] = read_counts[number]
+    measured = Measured(b"".join([digest for digest in digests if digest]), stats)
+    if names == known.names and measured.digests == known.digests:
+        return _known_again(known, measured, bytes(counts))
+    return _known(head, algorithm, found, names, measured, bytes(counts))
+
+
+def _known(
+    head: Tuple[Any, ...],
+    algorithm: str,
+    found: Sequence[Part],
+    names: bytes,
+    measured: Measured,
+    counts: bytes,
+) -> Known:
+    paths = _paths(found)
+    texts = measured.digests.hex().encode()
+    width = 2 * DIGEST_BYTES
+    rows = sorted(zip(paths, range(0, len(texts), width)))
+    digest = digest_table(head, algorithm, [(path, texts[at : at + width]) for path, at in rows])
+    return Known(
+        0 not in counts,
+        os.urandom(16),
+        bytes.fromhex(digest.partition(":")[2]),
+        len(paths),
+        sum(measured.stats[3::FIELDS]),
+        names,
+        measured.stats.tobytes(),
+        measured.digests,
+        counts,
+    )
+
+
+def _known_again(known: Known, measured: Measured, counts: bytes) -> Known:
+    """After a touch: other stats, and nothing else."""
+    return known._replace(
+        settled=0 not in counts,
+        stamp=os.urandom(16),
+        size=sum(measured.stats[3::FIELDS]),
+        stats=measured.stats.tobytes(),
+        counts=counts,
+    )
+
+
+def _of_known(known: Known, algorithm: str, found: Sequence[Part], stats: Sequence[int]) -> Survey:
+    return Survey(
+        f"sha256:{known.digest.hex()}",
+        known.files,
+        known.size,
+        known.stamp if known.settled else None,
+        algorithm,
+        found,
+        stats,
+        known.digests,
+    )
+
+
+def _counts(measured: Measured, started: int) -> bytes:
+    """A byte a file: whether it had been at rest long enough when reading started."""
+    stats = measured.stats
+    files = len(stats) // FIELDS
+    if (
+        max(max(stats[4::FIELDS], default=0), max(stats[5::FIELDS], default=0))
+        < started - COARSE_NS
+    ):
+        return b"\1" * files
+    return bytes(long_ago(stats[at : at + FIELDS], started) for at in range(0, len(stats), FIELDS))
+
+
+def _let_it_settle(files: Sequence[Sequence[int]]) -> None:
+    """Waits until large files that were changed just now can be known once they are read."""
+    now = time.time_ns()
+    waits = []
+    for stats in files:
+        wait = (max(stats[4], stats[5]) + margin_of(stats) - now) / 1e9
+        if 0 < wait < min(stats[3] / _BYTES_A_SECOND, 2 * COARSE_NS / 1e9):
+            waits.append(wait)
+    if waits:
+        time.sleep(max(waits))
+
+
+def _paths(found: Sequence[Part]) -> List[bytes]:
+    return [part.prefix + name for part in found for name in part.names]
