@@ -10,11 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from airflow.sdk import Connection
 
 from airflow_aml.errors import NotServedError, WorkspaceException
+from airflow_aml.workspace.credentials import split_connection
+from airflow_aml.workspace.stores.trouble import Secrets
+
+__all__ = ["as_text", "connection_fields", "split_connection", "storage_options"]
 
 _AZURE = ("wasb", "adls", "azure_data_lake", "azure")
 _AZURE_EXTRA = (
@@ -29,15 +32,6 @@ _AZURE_EXTRA = (
 )
 
 
-def split_connection(url: str) -> tuple[str, str | None]:
-    """A URL without its connection, and the connection's id if it names one."""
-    parts = urlsplit(url)
-    if parts.scheme in ("", "file") or "@" not in parts.netloc:
-        return url, None
-    connection_id, _, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=host)), connection_id
-
-
 def storage_options(connection_id: str) -> dict[str, Any]:
     """What fsspec needs to open a store with that Airflow connection.
 
@@ -45,14 +39,7 @@ def storage_options(connection_id: str) -> dict[str, Any]:
         WorkspaceException: there is no such connection.
         NotServedError: it is of a type that no store here uses.
     """
-    try:
-        connection = Connection.get(connection_id)
-    except Exception as error:  # noqa: BLE001 - secrets backends raise what they like
-        raise WorkspaceException(
-            f"there is no Airflow connection {connection_id!r} ({type(error).__name__}).",
-            hint="Add it in Airflow (Admin, Connections) or as AIRFLOW_CONN_"
-            f"{connection_id.upper()}.",
-        ) from None
+    connection = _connection(connection_id)
     extra = connection.extra_dejson
     if connection.conn_type in _AZURE:
         return _azure(connection, extra)
@@ -64,6 +51,36 @@ def storage_options(connection_id: str) -> dict[str, Any]:
         f"the connection {connection_id!r} is of type {connection.conn_type!r}; stores are opened "
         "with connections of type wasb, adls, aws or generic."
     )
+
+
+def connection_fields(connection_id: str) -> dict[str, Any]:
+    """What a database is logged into with: login, password, host, port, schema.
+
+    Raises:
+        WorkspaceException: there is no such connection.
+    """
+    connection = _connection(connection_id)
+    return {
+        "conn_type": connection.conn_type,
+        "login": connection.login,
+        "password": connection.password,
+        "host": connection.host,
+        "port": connection.port,
+        "schema": connection.schema,
+        "extra": dict(connection.extra_dejson),
+    }
+
+
+def _connection(connection_id: str) -> Connection:
+    try:
+        found: Connection = Connection.get(connection_id)
+    except Exception as error:  # noqa: BLE001 - secrets backends raise what they like
+        raise WorkspaceException(
+            f"there is no Airflow connection {connection_id!r} ({type(error).__name__}).",
+            hint="Add it in Airflow (Admin, Connections) or as AIRFLOW_CONN_"
+            f"{connection_id.upper()}.",
+        ) from None
+    return found
 
 
 def _azure(connection: Connection, extra: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,5 +108,12 @@ def _aws(connection: Connection, extra: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_text(stores: Mapping[str, Mapping[str, Any]]) -> str:
-    """Stores and their options as the one variable that a step's process gets."""
+    """Stores and their options as the one variable that a step's process gets.
+
+    Airflow masks every secret of it in what the task logs from now on.
+    """
+    from airflow.sdk.log import mask_secret
+
+    for secret in Secrets(stores).values:
+        mask_secret(secret)
     return json.dumps(stores, sort_keys=True)

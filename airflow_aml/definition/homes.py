@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from airflow_aml.errors import WorkspaceException
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
     from airflow_aml.workspace.home import Home
 
 DEFAULT_WORKSPACE = "default"
+_SETTINGS = "airflow_aml.airflow.settings"
+_STEP_VARIABLE = "AIRFLOW_AML_ATTEMPT"
 _WORKSPACES_VARIABLE = "AIRFLOW__AML__WORKSPACES"
 
 
@@ -21,17 +25,24 @@ def workspace_name(workspace: Any) -> str:
 
 
 def home_of(workspace: Any) -> Home:
-    """Opens the workspace that a program means, as this process' environment says where it is.
+    """Opens the workspace that a program means: as Airflow's settings say inside an Airflow, and
+    as this process' environment says anywhere else.
 
     Raises:
         WorkspaceException: it cannot be opened, or the setting is not a JSON object.
     """
-    from airflow_aml.workspace import credentials
     from airflow_aml.workspace.home import default_url, open_home
 
     name = workspace_name(workspace)
-    url = _mapped(name) or default_url(os.environ)
-    return open_home(url, name, credentials.handed(url))
+    if _inside_airflow():
+        home: Home = import_module(_SETTINGS).open_workspace(name)
+        return home
+    return open_home(_mapped(name) or default_url(os.environ), name)
+
+
+def _inside_airflow() -> bool:
+    # A step's own process goes by what it was handed, even where its script imports Airflow.
+    return "airflow.sdk.configuration" in sys.modules and _STEP_VARIABLE not in os.environ
 
 
 def _mapped(name: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple
 
 from airflow_aml.errors import UserErrorException, WorkspaceException
 from airflow_aml.workspace.documents import parse_json, temporary_name
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 STORES_VARIABLE = "AIRFLOW_AML_STORES"
 """A step's variable: a JSON object, workspace URL or connection id -> what opens it."""
 
+_AZURE_SCHEMES = ("abfs", "abfss", "az")
 _STEP_VARIABLE = "AIRFLOW_AML_ATTEMPT"
 _AIRFLOW = "airflow_aml.airflow.connections"
 
@@ -30,12 +31,47 @@ Fields = Dict[str, Any]
 
 
 def handed(key: str, environ: Optional[Mapping[str, str]] = None) -> Optional[Dict[str, Any]]:
-    """What this step's process was handed for a workspace URL or connection id, if anything."""
+    """What this step's process was handed for a store's URL or connection id, if anything."""
+    return all_handed(environ).get(key)
+
+
+def all_handed(environ: Optional[Mapping[str, str]] = None) -> Dict[str, Dict[str, Any]]:
+    """All that this step's process was handed: URL or connection id -> what opens it."""
     text = (os.environ if environ is None else environ).get(STORES_VARIABLE)
-    if not text:
-        return None
-    found: Optional[Dict[str, Any]] = json.loads(text).get(key)
+    found: Dict[str, Dict[str, Any]] = json.loads(text) if text else {}
     return found
+
+
+def split_connection(url: str) -> Tuple[str, Optional[str]]:
+    """A URL without its connection, and the connection's id if it names one.
+
+    ``abfss://container@account.dfs.core.windows.net/path`` is Azure's own way to name an account,
+    not a connection: no container has a dot in its name, and every such address has.
+    """
+    scheme, separator, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    first, at, others = host.partition("@")
+    is_account = scheme.lower() in _AZURE_SCHEMES and "." in others and "@" not in others
+    if not separator or not at or is_account or scheme.lower() == "file":
+        return url, None
+    return f"{scheme}://{others}{slash}{path}", first
+
+
+def located(
+    url: str, options: Optional[Mapping[str, Any]] = None
+) -> Tuple[str, Optional[Mapping[str, Any]]]:
+    """A store's URL without its connection, and what opens it, if anybody here knows.
+
+    Raises:
+        UserErrorException: the URL names a connection that nobody here knows.
+    """
+    plain, connection_id = split_connection(url)
+    if options is None:
+        options = handed(plain.rstrip("/"))
+    if options is None and connection_id is not None:
+        is_azure = url.partition("://")[0].lower() in _AZURE_SCHEMES
+        options = storage_options(connection_id, "AzureBlob" if is_azure else "S3")
+    return plain, options
 
 
 def storage_options(connection_id: str, type_name: str) -> Dict[str, Any]:

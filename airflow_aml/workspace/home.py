@@ -33,11 +33,17 @@ class Home:
     uuid: str
     name: str
     _remote: Optional[Store] = field(default=None, repr=False, compare=False)
+    _options: Optional[Mapping[str, Any]] = field(default=None, repr=False, compare=False)
 
     @property
     def is_local(self) -> bool:
         """Whether the workspace is a folder of this machine."""
         return self._remote is None
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """What opens the workspace's store, secrets and all; empty for a local one."""
+        return self._options or {}
 
     @property
     def store(self) -> Store:
@@ -86,9 +92,11 @@ def open_home(
     """Opens the workspace at that URL or absolute path; its first caller ever creates it.
 
     Args:
-        url: where it is; see :func:`~airflow_aml.workspace.stores.open_store`.
+        url: where it is; see :func:`~airflow_aml.workspace.stores.open_store`. One that is not
+            local may name an Airflow connection: ``abfs://connection@container/path``.
         name: what it is called; by default like its folder.
-        options: credentials and the like for a workspace that is not local.
+        options: credentials and the like for a workspace that is not local; by default what this
+            process was handed for it, or its connection says.
 
     Raises:
         NotServedError: the URL has a scheme that this release does not serve.
@@ -139,9 +147,11 @@ def _root(url: str) -> str:
 def _open_remote(url: str, name: Optional[str], options: Optional[Mapping[str, Any]]) -> Home:
     import json
 
+    from airflow_aml.workspace import credentials
     from airflow_aml.workspace.stores import open_store
 
-    store = open_store(url, options)
+    plain, options = credentials.located(url, options)
+    store = open_store(plain, options)
     try:
         data = store.read(WORKSPACE_DOCUMENT)
     except FileNotFoundError:
@@ -150,7 +160,7 @@ def _open_remote(url: str, name: Optional[str], options: Optional[Mapping[str, A
         data = store.read(WORKSPACE_DOCUMENT)
     where = store.uri(WORKSPACE_DOCUMENT)
     uuid = _checked_uuid(parse_json(data, where), where)
-    return Home(store.url, uuid, name or store.url.rpartition("/")[2] or "aml", store)
+    return Home(store.url, uuid, name or store.url.rpartition("/")[2] or "aml", store, options)
 
 
 def _new_uuid() -> str:

@@ -7,6 +7,9 @@
     snapshots/<digest[:2]>/<digest>.zip        source folders, once per content
     staging/<attempt>/<output>/...             outputs while a script writes them
     data/<step-run-id>/<output>/...            committed outputs, read-only
+    data/<step-run-id>/<output>.manifest.json  what a committed output holds; where its files lie
+                                               in an object store it is also what commits them
+    data/<step-run-id>/<output>.claim.json     the attempt that uploads an output just now
     registry/<kind>/<name>/<version>.json      datasets, models, ...: one document per version
     registry/<kind>/<name>.json                datastores, computes, ...: one document each
     runs/<pipeline-run-id>/run.json            which DAG, Airflow run, parameters
@@ -49,6 +52,20 @@ def staging(attempt: str) -> str:
 def data(step_run_id: str, output: str) -> str:
     """Where an output is committed when the author names no place of their own."""
     return f"data/{step_run_id}/{output}"
+
+
+def manifest(step_run_id: str, output: str) -> str:
+    """The document that says what an output holds.
+
+    ``output`` is the last part of the place that it was committed to under
+    :func:`data`: its name, with ``~2`` where another content had that already.
+    """
+    return f"data/{step_run_id}/{output}.manifest.json"
+
+
+def claim(step_run_id: str, output: str) -> str:
+    """The document of the attempt that uploads an output to its place in an object store."""
+    return f"data/{step_run_id}/{output}.claim.json"
 
 
 def run(pipeline_run_id: str) -> str:

@@ -103,6 +103,29 @@ class Cache:
                 f"the cache cannot be used: {error.strerror or error}.", where=self._root
             ) from error
 
+    def add(self, files: Sequence[Tuple[str, str]]) -> None:
+        """Takes in local files, each with its digest, that are in some store by now.
+
+        They become read-only entries by a hard link; where that cannot be they are left out, as it
+        would cost a copy what may never be asked for. No file may be written to afterwards.
+        """
+        size = 0
+        with suppress(OSError):
+            for path, digest in files:
+                status = os.stat(path)
+                if status.st_size > self._max_bytes:
+                    continue
+                entry = self._entry(digest)
+                os.makedirs(os.path.dirname(entry), exist_ok=True)
+                os.chmod(path, _READ_ONLY)
+                os.utime(path, ns=(time.time_ns(), _WRITTEN))
+                with suppress(FileExistsError):
+                    os.link(path, entry)
+                    size += status.st_size
+            if size:
+                os.makedirs(os.path.join(self._root, "parts"), exist_ok=True)
+                self._make_room(0)
+
     def bytes(self) -> int:
         """How many bytes the entries have."""
         return sum(entry.size for entry in self._entries())
@@ -125,9 +148,11 @@ class Cache:
         path, digest, size = file
         relative = path[len(prefix) :].lstrip("/") if path.startswith(prefix) else path
         checked(relative or "/", store.url)
+        return _Wanted(path, digest, size, self._entry(digest), os.path.join(target, relative))
+
+    def _entry(self, digest: str) -> str:
         name = hashlib.sha256(digest.encode()).hexdigest()
-        entry = os.path.join(self._root, "entries", name[:2], name)
-        return _Wanted(path, digest, size, entry, os.path.join(target, relative))
+        return os.path.join(self._root, "entries", name[:2], name)
 
     def _fetch_all(
         self, store: Store, missing: List[_Wanted], progress: Optional[Progress]

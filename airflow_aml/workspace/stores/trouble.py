@@ -32,17 +32,17 @@ class Trouble(NamedTuple):
 
 
 class Secrets:
-    """The secrets in a store's options; takes them out of a text."""
+    """The secrets in a store's options, or in several stores'; takes them out of a text."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        self._values: FrozenSet[str] = frozenset(_secrets(options))
+        self.values: FrozenSet[str] = frozenset(_secrets(options))
 
     def __repr__(self) -> str:
-        return f"Secrets({len(self._values)} of them)"
+        return f"Secrets({len(self.values)} of them)"
 
     def masked(self, text: str) -> str:
         """The text with ``***`` in place of every secret."""
-        for secret in sorted(self._values, key=len, reverse=True):
+        for secret in sorted(self.values, key=len, reverse=True):
             text = text.replace(secret, "***").replace(quote(secret, safe=""), "***")
         return _SIGNATURE.sub(r"\1***", text)
 
