@@ -16,9 +16,8 @@ _NEEDED_BY_STEPS = (
     "airflow_aml.airflow.steps.local",
     "airflow_aml.definition.pipeline",
     "airflow_aml.definition.workspace",
-    "airflow_aml.runtime.child",
     "airflow_aml.runtime.commit",
-    "airflow_aml.runtime.forked",
+    "airflow_aml.runtime.inline",
 )
 
 

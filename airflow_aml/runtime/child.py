@@ -9,23 +9,14 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from functools import partial
-from typing import TYPE_CHECKING, Callable, Iterator, Mapping, Optional, Sequence, Union
+from typing import Callable, Mapping, Optional, Sequence
 
 from airflow_aml.runtime import COOKIE
 from airflow_aml.runtime.environment import inherited
 from airflow_aml.runtime.job import StepJob
+from airflow_aml.runtime.lines import Lines
 from airflow_aml.runtime.report import StepReport
 from airflow_aml.runtime.sweep import end_attempt
-
-if TYPE_CHECKING:
-    from airflow_aml.runtime.forked import ForkedRuntime
-
-    Process = Union[subprocess.Popen[bytes], ForkedRuntime]
-    Starter = Callable[[Optional[str], Mapping[str, str]], Process]
-
-LINE_LIMIT = 1 << 16
-"""Longer lines are cut, so that a progress bar never becomes one endless line."""
 
 _CHUNK = 1 << 16
 _TICK = 0.5
@@ -50,20 +41,14 @@ def run_job(
     return report_of(job, code, stopped=child.stopping)
 
 
-def child_of(
-    job: StepJob, *, python: str = sys.executable, forked: Optional[ForkedRuntime] = None
-) -> Child:
-    """Writes the job and returns the runtime that will do it, not yet started.
-
-    It will be ``forked`` if that is given, else a Python of its own.
-    """
+def child_of(job: StepJob, *, python: str = sys.executable) -> Child:
+    """Writes the job and returns the runtime that will do it, not yet started."""
     path = os.fspath(job.write())
     return Child(
         [python, "-m", "airflow_aml.runtime", "--watch-stdin", path],
         attempt=job.attempt,
         kill_after=job.kill_after,
         cwd=job.work,
-        starter=partial(forked.go, path) if forked else None,
     )
 
 
@@ -101,7 +86,6 @@ class Child:
         kill_after: seconds that the script has between SIGTERM and SIGKILL.
         cwd: where it starts.
         environ: its variables; by default this process's own without Airflow's secrets.
-        starter: starts something else than the command, given ``cwd`` and the variables.
     """
 
     def __init__(
@@ -112,7 +96,6 @@ class Child:
         kill_after: float = 10.0,
         cwd: Optional[str] = None,
         environ: Optional[Mapping[str, str]] = None,
-        starter: Optional[Starter] = None,
     ) -> None:
         self._argv = list(argv)
         self._attempt = attempt
@@ -121,9 +104,8 @@ class Child:
         self._cwd = cwd
         self._environ = dict(inherited(os.environ) if environ is None else environ)
         self._environ[COOKIE] = attempt
-        self._starter = starter or self._open
         self._parent = 0
-        self._process: Optional[Process] = None
+        self._process: Optional[subprocess.Popen[bytes]] = None
         self._pending = bytearray()
         self._deadline: Optional[float] = None
 
@@ -162,20 +144,17 @@ class Child:
         """Whether its end was asked for."""
         return self._deadline is not None
 
-    def _open(self, cwd: Optional[str], environ: Mapping[str, str]) -> Process:
-        return subprocess.Popen(
+    def _start(self) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
             self._argv,
-            cwd=cwd,
-            env=environ,
+            cwd=self._cwd,
+            env=self._environ,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
             bufsize=0,
         )
-
-    def _start(self) -> Process:
-        process = self._starter(self._cwd, self._environ)
         assert process.stdout is not None
         os.set_blocking(process.stdout.fileno(), False)
         self._process = process
@@ -186,7 +165,7 @@ class Child:
 
     def _follow(
         self,
-        process: Process,
+        process: subprocess.Popen[bytes],
         lines: Lines,
         on_line: Callable[[str], None],
         stop: Callable[[], bool],
@@ -207,7 +186,7 @@ class Child:
                     self._ask(process)
                 self._kill_if_due(process)
 
-    def _read(self, process: Process) -> bool:
+    def _read(self, process: subprocess.Popen[bytes]) -> bool:
         """Moves what the pipe holds to ``_pending``; False at its end."""
         assert process.stdout is not None
         try:
@@ -220,7 +199,7 @@ class Child:
             self._pending += chunk
         return bool(chunk)
 
-    def _collect(self, process: Process) -> None:
+    def _collect(self, process: subprocess.Popen[bytes]) -> None:
         # While stopping, lines only pile up: a handler must not call into a logger it interrupted.
         before = -1
         while before != len(self._pending) < _KEPT_WHILE_STOPPING:
@@ -232,18 +211,18 @@ class Child:
         taken, self._pending = self._pending, bytearray()
         return bytes(taken)
 
-    def _ask(self, process: Optional[Process]) -> None:
+    def _ask(self, process: Optional[subprocess.Popen[bytes]]) -> None:
         if self._deadline is None:
             self._deadline = time.monotonic() + self._patience
             if process is not None:
                 process.terminate()
 
-    def _kill_if_due(self, process: Process) -> None:
+    def _kill_if_due(self, process: subprocess.Popen[bytes]) -> None:
         if self._deadline is not None and time.monotonic() > self._deadline:
             process.kill()
             end_attempt(self._attempt, 0.0)
 
-    def _end(self, process: Process) -> None:
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
         if process.poll() is None:
             self.stop()
         if process.poll() != 0:
@@ -254,46 +233,3 @@ class Child:
             if stream is not None:
                 with suppress(OSError):
                     stream.close()
-
-
-class Lines:
-    """Cuts a stream of bytes into lines of text."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def feed(self, data: bytes) -> Iterator[str]:
-        """The lines that are complete now."""
-        *whole, self._rest = (self._rest + data).split(b"\n")
-        for line in whole:
-            yield from _texts(line)
-        while len(self._rest) > LINE_LIMIT:
-            end = _character_end(self._rest)
-            piece, self._rest = self._rest[:end], self._rest[end:]
-            yield _text(piece)
-
-    def finish(self) -> Iterator[str]:
-        """The last line, if it was never ended."""
-        if self._rest:
-            yield from _texts(self._rest)
-            self._rest = b""
-
-
-def _texts(line: bytes) -> Iterator[str]:
-    while len(line) > LINE_LIMIT:
-        end = _character_end(line)
-        yield _text(line[:end])
-        line = line[end:]
-    yield _text(line)
-
-
-def _text(line: bytes) -> str:
-    return line.rstrip(b"\r").decode("utf-8", "backslashreplace")
-
-
-def _character_end(line: bytes) -> int:
-    """Where to cut a long line, so that no character of several bytes is cut in two."""
-    end = LINE_LIMIT
-    while end > LINE_LIMIT - 4 and line[end] & 0xC0 == 0x80:
-        end -= 1
-    return end

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 from airflow_aml.errors import AirflowAmlError, UserErrorException
 from airflow_aml.runtime import RUNTIME_ERROR, argv, environment
 from airflow_aml.runtime.keep import close_staging, discard_staging, keep_files
-from airflow_aml.runtime.process import Ended, run_script
+from airflow_aml.runtime.process import STANDARD, Ended, Sink, run_script
 from airflow_aml.runtime.reading import read_job
 from airflow_aml.runtime.stage import Staged, prepare, remove
 from airflow_aml.runtime.stopping import Stop, StopRequested
@@ -62,9 +62,9 @@ def main(arguments: Sequence[str]) -> int:
     return exit_code(report)
 
 
-def run(job: StepJob, stop: Stop) -> Report:
-    """Stages, runs and commits; every failure becomes a report."""
-    attempt = _Attempt(job, stop)
+def run(job: StepJob, stop: Stop, sinks: Tuple[Sink, Sink] = STANDARD) -> Report:
+    """Stages, runs and commits; every failure becomes a report. The script's lines go to sinks."""
+    attempt = _Attempt(job, stop, sinks)
     try:
         return attempt.go()
     except StopRequested:
@@ -97,9 +97,10 @@ def exit_code(report: Report) -> int:
 class _Attempt:
     """What is known so far, so that a report can be made at any time."""
 
-    def __init__(self, job: StepJob, stop: Stop) -> None:
+    def __init__(self, job: StepJob, stop: Stop, sinks: Tuple[Sink, Sink]) -> None:
         self._job = job
         self._stop = stop
+        self._sinks = sinks
         self._warnings: List[str] = []
         self._staged: Optional[Staged] = None
         self._ended: Optional[Ended] = None
@@ -133,6 +134,7 @@ class _Attempt:
             stop=self._stop,
             kill_after=job.kill_after,
             meanwhile=self._load_the_rest,
+            sinks=self._sinks,
         )
         self._warnings.extend(ended.warnings)
         return self._after(staged, ended)

@@ -24,7 +24,25 @@ _LEFTOVER_PATIENCE = 0.3
 """Helpers of well-behaved programs (multiprocessing's tracker) end a moment after their parent."""
 
 _DRAIN = 0.5
-_HEARTBEAT = 5.0
+_HEARTBEAT = 0.5
+"""How often somebody looks whether this process's own parent is still there, in seconds."""
+
+
+Sink = Callable[[bytes], None]
+"""Takes whole lines of the script's output; OSError says that nobody reads them any more."""
+
+
+def descriptor(number: int) -> Sink:
+    """A sink that writes to one of this process's own descriptors."""
+
+    def write(data: bytes) -> None:
+        _write_all(number, data)
+
+    return write
+
+
+STANDARD = (descriptor(1), descriptor(2))
+"""This process's own stdout and stderr."""
 
 
 class Ended(NamedTuple):
@@ -45,10 +63,11 @@ def run_script(
     stop: Stop,
     kill_after: float,
     meanwhile: Callable[[], object] = lambda: None,
+    sinks: Tuple[Sink, Sink] = STANDARD,
 ) -> Ended:
     """Runs the command in a session of its own until it and all of its processes have ended.
 
-    Its output goes to this process's own stdout and stderr, in whole lines, as raw bytes. When
+    Its stdout and stderr go to the two ``sinks``, in whole lines, as raw bytes. When
     ``stop`` is requested its group gets SIGTERM, and SIGKILL ``kill_after`` seconds later. What
     is still alive after the script itself ended is ended too, with a warning. ``meanwhile`` is
     called once while the script starts.
@@ -73,7 +92,7 @@ def run_script(
             f"the script cannot be started with {command[0]}: {error}.",
             hint="Check the interpreter of the step's environment and the length of its arguments.",
         ) from error
-    script = _Script(process, attempt, stop, kill_after, started)
+    script = _Script(process, attempt, stop, kill_after, started, sinks)
     meanwhile()
     return script.follow()
 
@@ -81,10 +100,10 @@ def run_script(
 class _Stream:
     """One of the script's streams. It passes on whole lines, so that two streams do not mix."""
 
-    def __init__(self, source: int, sink: int, stop: Stop) -> None:
+    def __init__(self, source: int, sink: Sink, stop: Stop) -> None:
         self.source = source
         self.tail = b""
-        self._sink = sink
+        self._sink: Optional[Sink] = sink
         self._stop = stop
         self._rest = b""
         os.set_blocking(source, False)
@@ -116,12 +135,12 @@ class _Stream:
             self._rest = b""
 
     def _write(self, data: bytes) -> None:
-        if self._sink < 0:
+        if self._sink is None:
             return
         try:
-            _write_all(self._sink, data)
+            self._sink(data)
         except OSError:
-            self._sink = -1
+            self._sink = None
             self._stop.request("nobody reads the output of the step any more")
 
 
@@ -135,6 +154,7 @@ class _Script:
         stop: Stop,
         kill_after: float,
         started: float,
+        sinks: Tuple[Sink, Sink],
     ) -> None:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -145,12 +165,15 @@ class _Script:
         self._started = started
         self._kill_at: Optional[float] = None
         self._warnings: List[str] = []
-        self._stderr = _Stream(process.stderr.fileno(), 2, stop)
-        streams = [_Stream(process.stdout.fileno(), 1, stop), self._stderr]
+        self._stderr = _Stream(process.stderr.fileno(), sinks[1], stop)
+        streams = [_Stream(process.stdout.fileno(), sinks[0], stop), self._stderr]
         self._open: Dict[int, _Stream] = {each.source: each for each in streams}
         self._selector = selectors.DefaultSelector()
+        self._end: Optional[int] = _readable_at_end(process.pid)
         for source in [*self._open, stop.wakeup]:
             self._selector.register(source, selectors.EVENT_READ)
+        if self._end is not None:
+            self._selector.register(self._end, selectors.EVENT_READ)
         if stop.watched is not None:
             self._watch_stdin(stop.watched)
 
@@ -162,6 +185,7 @@ class _Script:
                 while not self._exited():
                     self._wait(_HEARTBEAT)
                     self._stop_if_asked()
+                self._stop_watching_its_end()
                 seconds = time.monotonic() - self._started
                 self._end_leftovers()
             finally:
@@ -181,6 +205,13 @@ class _Script:
         except OSError:  # a plain file cannot be watched, and never ends
             self._stop.watched = None
 
+    def _stop_watching_its_end(self) -> None:
+        # Ready from now on, it would end every wait at once.
+        if self._end is not None:
+            self._selector.unregister(self._end)
+            os.close(self._end)
+            self._end = None
+
     def _exited(self) -> bool:
         if hasattr(os, "waitid"):
             options = os.WEXITED | os.WNOHANG | os.WNOWAIT
@@ -194,10 +225,11 @@ class _Script:
         for key, _ in self._selector.select(timeout):
             stream = self._open.get(key.fd)
             if stream is None:
-                self._stop.look()
-            elif not stream.pump():
+                continue
+            if not stream.pump():
                 self._selector.unregister(key.fd)
                 del self._open[key.fd]
+        self._stop.look()
         if watched is not None and self._stop.watched is None:
             self._selector.unregister(watched)
 
@@ -246,6 +278,14 @@ class _Script:
                 "A process that could not be found still holds the script's output open; "
                 "what it writes from now on is lost."
             )
+
+
+def _readable_at_end(pid: int) -> Optional[int]:
+    """A descriptor that becomes readable when that child ends, where the system has such."""
+    try:
+        return os.pidfd_open(pid)  # type: ignore[attr-defined,unused-ignore]
+    except (AttributeError, OSError):  # before Python 3.9, or not on Linux: SIGCHLD wakes
+        return None
 
 
 def _write_all(sink: int, data: bytes) -> None:

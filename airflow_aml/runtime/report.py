@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass, field
-from typing import Dict, Optional, Tuple, Union
+from typing import Any, Dict, Mapping, Optional, Tuple, Union
 
 from airflow_aml.codec import decode, encode
 from airflow_aml.runtime.job import JOB_VERSION
@@ -74,3 +74,11 @@ class StepReport:
         """
         with open(path, encoding="utf-8") as stream:
             return decode(StepReport, json.load(stream))
+
+
+def report_from(document: Mapping[str, Any]) -> StepReport:
+    """The report that the runtime in this process made: as it would be written, not yet JSON."""
+    known = dict(document)
+    known["outputs"] = {k: decode(CommittedOutput, v) for k, v in document["outputs"].items()}
+    known["warnings"] = tuple(document["warnings"])
+    return StepReport(**known)

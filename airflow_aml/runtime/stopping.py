@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+from contextlib import suppress
 from types import FrameType
 from typing import Optional
 
@@ -23,7 +24,8 @@ class Stop:
     (readable at its end), and calls :meth:`look` when either is ready.
     """
 
-    def __init__(self, watch_stdin: bool = False) -> None:
+    def __init__(self, watch_stdin: bool = False, watch_parent: bool = False) -> None:
+        self._parent = os.getppid() if watch_parent else None
         self.reason: Optional[str] = None
         self.abandoned = False
         self.wakeup, self._wakeup_end = os.pipe()
@@ -37,9 +39,16 @@ class Stop:
         return self.reason is not None
 
     def request(self, reason: str) -> None:
-        """Asks for the end; the first reason counts."""
+        """Asks for the end; the first reason counts. May be called from a signal handler."""
         if self.reason is None:
             self.reason = reason
+        with suppress(BlockingIOError):
+            os.write(self._wakeup_end, b"!")
+
+    def close(self) -> None:
+        """Gives its descriptors back; nothing of it may be used any more."""
+        os.close(self.wakeup)
+        os.close(self._wakeup_end)
 
     def install(self) -> None:
         """Takes over SIGTERM, SIGINT and SIGHUP, and lets ended children wake a ``select``."""
@@ -64,6 +73,8 @@ class Stop:
                 self.watched = None
                 self.abandoned = True
                 self.request("the process that started the step is gone")
+        if self._parent is not None and os.getppid() != self._parent:
+            self.request("the process that started this one is gone")
 
     def check(self) -> None:
         """Returns if the step may go on.

@@ -3,15 +3,19 @@
 Each process of an attempt inherits the :data:`~airflow_aml.runtime.COOKIE` variable, so even
 one that left its session, its group and its parent is found in ``/proc``. Where there is no
 ``/proc`` (macOS) nothing is found, and the script's process group is all that is ended.
+
+``python -m airflow_aml.runtime.sweep <attempt> <kill after> <folder>...`` ends an attempt and
+removes its folders: what is left to do when the process that ran it was killed outright.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from contextlib import suppress
-from typing import Callable, List, Optional
+from typing import Callable, List, Optional, Sequence
 
 from airflow_aml.runtime import COOKIE
 
@@ -94,3 +98,17 @@ def _has(pid: int, marker: bytes) -> bool:
 def _signal(pid: int, number: int) -> None:
     with suppress(OSError):  # it ended meanwhile, or became another user's
         os.kill(pid, number)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Ends an attempt and removes its folders."""
+    from shutil import rmtree
+
+    attempt, kill_after, *folders = arguments
+    end_attempt(attempt, float(kill_after))
+    for folder in folders:
+        rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -13,7 +13,7 @@ from airflow_aml.airflow.plugin import AmlPlugin
 (listener,) = AmlPlugin.listeners
 class {component}: pass
 listener.on_starting({component}())
-print("airflow_aml.airflow.steps.local" in sys.modules, "airflow_aml.runtime.forked" in sys.modules)
+print("airflow_aml.airflow.steps.local" in sys.modules, "airflow_aml.runtime.inline" in sys.modules)
 """
 
 

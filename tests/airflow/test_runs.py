@@ -284,20 +284,21 @@ def test_a_script_that_fails_is_not_retried(write, one_dag, run_dag, capfd):
     assert "useful line" in said
 
 
-def test_a_lost_runtime_is_tried_again(write, one_dag, run_dag, tmp_path):
-    """When the runtime itself is killed, that is no fault of the script: Airflow tries again."""
-    write(
-        "src/flaky.py",
-        f"""
-        import os, signal, time
-        flag = {str(tmp_path / "flag")!r}
-        if not os.path.exists(flag):
-            open(flag, "w").close()
-            os.kill(os.getppid(), signal.SIGKILL)
-            time.sleep(60)
-    """,
-    )
-    write("p.py", HEADER + "    p = Pipeline('ws', [step('flaky')])")
+BREAK_THE_STORE = """
+    import os, sys
+    from urllib.parse import urlsplit
+    place = urlsplit(os.environ["AIRFLOW__AML__WORKSPACE"]).path + "/data"
+    if os.path.exists(place):
+        os.unlink(place)
+    else:
+        open(place, "w").close()  # a file where the folder of all outputs must go
+"""
+
+
+def test_a_broken_store_is_tried_again(write, one_dag, run_dag):
+    """When an output cannot be stored, that is no fault of the script: Airflow tries again."""
+    write("src/flaky.py", BREAK_THE_STORE)
+    write("p.py", HEADER + "    p = Pipeline('ws', [step('flaky', arguments=[OutputFileDatasetConfig('out')])])")
 
     ran = run_dag(one_dag())
 
@@ -309,22 +310,21 @@ def test_what_a_lost_attempt_left_is_swept(write, one_dag, run_dag, tmp_path):
     """Before the next try, processes and folders of earlier ones are ended and removed."""
     write(
         "src/flaky.py",
-        f"""
-        import os, signal, subprocess, time
-        notes = {str(tmp_path)!r}
-        if not os.path.exists(notes + "/earlier"):
-            earlier = os.path.join(os.path.dirname(os.path.dirname(os.getcwd())),
-                                   os.environ["AZUREML_RUN_ID"] + "-0-earlier")
-            os.makedirs(os.path.join(earlier, "src"))
-            variables = dict(os.environ, {COOKIE}=os.path.basename(earlier))
-            left = subprocess.Popen(["sleep", "60"], env=variables, start_new_session=True)
-            with open(notes + "/earlier", "w") as stream:
-                stream.write(f"{{left.pid}} {{earlier}}")
-            os.kill(os.getppid(), signal.SIGKILL)
-            time.sleep(60)
+        BREAK_THE_STORE
+        + f"""
+    import subprocess
+    notes = {str(tmp_path)!r}
+    if not os.path.exists(notes + "/earlier"):
+        earlier = os.path.join(os.path.dirname(os.path.dirname(os.getcwd())),
+                               os.environ["AZUREML_RUN_ID"] + "-0-earlier")
+        os.makedirs(os.path.join(earlier, "src"))
+        variables = dict(os.environ, {COOKIE}=os.path.basename(earlier))
+        left = subprocess.Popen(["sleep", "60"], env=variables, start_new_session=True)
+        with open(notes + "/earlier", "w") as stream:
+            stream.write(f"{{left.pid}} {{earlier}}")
     """,
     )
-    write("p.py", HEADER + "    p = Pipeline('ws', [step('flaky')])")
+    write("p.py", HEADER + "    p = Pipeline('ws', [step('flaky', arguments=[OutputFileDatasetConfig('out')])])")
 
     ran = run_dag(one_dag())
 

@@ -67,11 +67,11 @@ class FaultRun:
         return [psutil.Process(int(self.note(f"{role}.pid"))) for role in FAMILY]
 
     def above(self) -> list[psutil.Process]:
-        """The runtime, Airflow's task process and its supervisor: the script's ancestors."""
-        runtime, task, supervisor = psutil.Process(int(self.note("script.pid"))).parents()[:3]
-        assert "airflow_aml.runtime" in " ".join(runtime.cmdline())
+        """Airflow's task process and its supervisor, and the shell that watches the former."""
+        task, supervisor = psutil.Process(int(self.note("script.pid"))).parents()[:2]
+        (watcher,) = [each for each in task.children() if "watcher" in " ".join(each.cmdline())]
         assert " ".join(supervisor.cmdline()).startswith("airflow worker -- LocalExecutor")
-        return [runtime, task, supervisor]
+        return [watcher, task, supervisor]
 
     def nothing_is_left(self) -> bool:
         """Whether the folders that the hanging attempt used are gone."""
@@ -108,7 +108,7 @@ STARTED = {
     "task lost": "recover",
     "supervisor lost": "recover",
     "supervisor and task lost": "recover",
-    "runtime and task lost": "recover",
+    "watcher and task lost": "recover",
     "limited": "hang_limited",
     "shoot": "shoot",
     "print_bytes": "print_bytes",
@@ -122,7 +122,7 @@ STRIKES = {
     "task lost": ("kill", "task"),
     "supervisor lost": ("kill", "supervisor"),
     "supervisor and task lost": ("kill", "supervisor and task"),
-    "runtime and task lost": ("kill", "runtime and task"),
+    "watcher and task lost": ("kill", "watcher and task"),
 }
 
 
@@ -160,7 +160,7 @@ def strikes(runs: dict[str, FaultRun]) -> Iterator[dict[str, Future[float]]]:
 def strike(run: FaultRun, deed: str, target: str) -> float:
     """Marks the run or kills processes around its script, and waits until nothing of it is left."""
     family = run.family()
-    above = dict(zip(("runtime", "task", "supervisor"), run.above(), strict=True))
+    above = dict(zip(("watcher", "task", "supervisor"), run.above(), strict=True))
     if deed == "kill":
         for name in target.split(" and "):
             above[name].kill()
@@ -169,9 +169,9 @@ def strike(run: FaultRun, deed: str, target: str) -> float:
             run.airflow.rest.mark_task(run.dag_id, run.run_id, "act", "failed")
         run.airflow.rest.mark_run(run.dag_id, run.run_id, "failed")
     started = time.monotonic()
-    processes = [*family, above["runtime"], above["task"]]
+    processes = [*family, above["watcher"], above["task"]]
     # Where nobody is left who could end the script, the next try does it.
-    patience = PATIENCE if target == "runtime and task" else END_SECONDS
+    patience = PATIENCE if target == "watcher and task" else END_SECONDS
     run.airflow.rest.wait_until(
         f"the end of {processes}", lambda: not any(map(is_alive, processes)), patience
     )
@@ -196,7 +196,7 @@ def test_marking_failed_ends_everything(
     assert run.committed() == []
 
 
-@pytest.mark.parametrize("what", ["task", "supervisor", "supervisor and task", "runtime and task"])
+@pytest.mark.parametrize("what", ["task", "supervisor", "supervisor and task", "watcher and task"])
 def test_lost_step_is_tried_again(
     runs: dict[str, FaultRun], strikes: dict[str, Future[float]], what: str
 ) -> None:

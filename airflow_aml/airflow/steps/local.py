@@ -1,4 +1,4 @@
-"""Steps as child processes of the Airflow worker."""
+"""Steps on the Airflow worker itself."""
 
 from __future__ import annotations
 
@@ -10,39 +10,52 @@ from airflow.sdk.exceptions import AirflowException
 
 from airflow_aml.airflow.steps.mixin import AmlStepMixin, shown_command
 from airflow_aml.definition.spec import NodeSpec
-from airflow_aml.runtime.job import StepJob
+from airflow_aml.runtime.job import StepJob, StepReport
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-    from jinja2 import Environment
 
     from airflow_aml.runtime.child import Child
-    from airflow_aml.runtime.forked import ForkedRuntime
+    from airflow_aml.runtime.inline import InlineRuntime
 
 
-class RuntimeProcessOperator(BaseOperator):
-    """Runs the step runtime as a child process; its lines appear in the task's log as they come."""
+class RuntimeOperator(BaseOperator):
+    """Runs the step runtime on the worker; its lines appear in the task's log as they come.
 
+    It runs in the task's own process where the system allows that, else in one of its own.
+    """
+
+    inline: InlineRuntime | None = None
     child: Child | None = None
+    report: StepReport | None = None
 
     def execute(self, context: Context) -> None:
-        """Runs the child to its end.
+        """Runs the step to its end.
 
         Raises:
-            AirflowException: it ended with another code than 0.
+            AirflowException: a runtime in a process of its own was lost.
         """
+        if self.inline is not None:
+            self.report = self.inline.run()
+            return
         assert self.child is not None
-        code = self.child.run(lambda line: self.log.info("%s", line))
+        code = self.child.run(self.say)
         if code:
             raise AirflowException(f"the step's runtime ended with code {code}")
 
+    def say(self, line: str) -> None:
+        """One line of the script's."""
+        self.log.info("%s", line)
+
     def on_kill(self) -> None:
         """Ends the step's whole process tree."""
+        if self.inline is not None:
+            self.inline.stop("Airflow ended its task")
         if self.child is not None:
             self.child.stop()
 
 
-class LocalStepOperator(AmlStepMixin, RuntimeProcessOperator):
+class LocalStepOperator(AmlStepMixin, RuntimeOperator):
     """One step of a pipeline, run on the worker itself.
 
     Args:
@@ -55,7 +68,6 @@ class LocalStepOperator(AmlStepMixin, RuntimeProcessOperator):
     template_fields_renderers = {"command": "bash"}
     ui_color = "#d7e9ff"
     custom_operator_name = "PythonScriptStep"
-    forked: ForkedRuntime | None = None
 
     def __init__(self, *, node: NodeSpec, workspace: str = "", folder: str = ".", **kwargs: Any):
         super().__init__(**kwargs)
@@ -64,18 +76,17 @@ class LocalStepOperator(AmlStepMixin, RuntimeProcessOperator):
         self.folder = folder
         self.command = shown_command(node)
 
-    def render_template_fields(
-        self, context: Context, jinja_env: Environment | None = None
-    ) -> None:
-        """Resolves the step's command line, so that Airflow shows what really runs."""
-        from airflow_aml.runtime.forked import fork_runtime
-
-        # It gets ready while this process reads the plan and talks to the API server.
-        self.forked = fork_runtime()
-        super().render_template_fields(context, jinja_env)
-
     def configure(self, job: StepJob) -> None:
-        """Makes the child process run the job."""
-        from airflow_aml.runtime.child import child_of
+        """Gets the runtime ready for the job."""
+        from airflow_aml.runtime.inline import InlineRuntime, can_run_inline
 
-        self.child, self.forked = child_of(job, forked=self.forked), None
+        if can_run_inline():
+            self.inline = InlineRuntime(job, self.say)
+        else:
+            from airflow_aml.runtime.child import child_of
+
+            self.child = child_of(job)
+
+    def read_report(self, job: StepJob) -> StepReport | None:
+        """The report of the runtime, which here may have been in this process."""
+        return self.report or super().read_report(job)

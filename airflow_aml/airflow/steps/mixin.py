@@ -62,6 +62,13 @@ class AmlStepMixin(_Native):
         """Tells the native operator to run the runtime on that job."""
         raise NotImplementedError
 
+    def read_report(self, job: StepJob) -> StepReport | None:
+        """The report of the runtime that ran the job; None if it was lost without one."""
+        try:
+            return StepReport.read(job.report_path)
+        except (OSError, ValueError):
+            return None
+
     def render_template_fields(
         self, context: Context, jinja_env: Environment | None = None
     ) -> None:
@@ -100,7 +107,7 @@ class AmlStepMixin(_Native):
             except AirflowTaskTimeout:
                 self.on_kill()
                 self._raise_time_limit(run)
-            self.conclude(context, run, _read_report(job), lost)
+            self.conclude(context, run, self.read_report(job), lost)
         finally:
             shutil.rmtree(work, ignore_errors=True)
             self.job = self.step_run = None
@@ -233,13 +240,6 @@ def shown_command(node: NodeSpec, job: StepJob | None = None) -> str:
 def _placeholder(argument: Any) -> str:
     kind = "parameter" if isinstance(argument, ParameterRef) else argument.kind
     return f"<{kind} {argument.name}>"
-
-
-def _read_report(job: StepJob) -> StepReport | None:
-    try:
-        return StepReport.read(job.report_path)
-    except (OSError, ValueError):
-        return None
 
 
 def _result(report: StepReport) -> dict[str, Any]:
