@@ -60,6 +60,8 @@ class ChildProcessEngine:
         **options: Any,
     ) -> PipelineRun:
         """Starts the run and returns at once."""
+        from airflow_aml.airflow.inprocess import engine_root
+
         url = default_url(os.environ)
         home = open_home(url)
         submission = Submission(
@@ -72,7 +74,7 @@ class ChildProcessEngine:
         )
         airflow_run = f"manual__{submission.run_after}"
         run_id = layout.pipeline_run_id(home.uuid, submission.dag_id, airflow_run)
-        folder = home.path(f"submitted/{run_id}")
+        folder = engine_root(home) / "submitted" / run_id
         folder.mkdir(parents=True)
         write_json(folder / "submission.json", encode(submission))
         with (folder / "log.txt").open("wb") as log:
@@ -167,11 +169,11 @@ def child_process_engine() -> ChildProcessEngine:
 
 def run_submission(folder: Path) -> RunOutcome:
     """Runs what was submitted; the child process's part."""
-    from airflow_aml.airflow.inprocess import airflow_home, run_pipeline
+    from airflow_aml.airflow.inprocess import airflow_home, engine_root, run_pipeline
 
     submission = decode(Submission, read_json(folder / "submission.json"))
     home = open_home(default_url(os.environ))
-    with airflow_home(home.root):
+    with airflow_home(engine_root(home)):
         outcome = run_pipeline(
             PipelineSpec.from_dict(submission.spec),
             dag_id=submission.dag_id,

@@ -12,7 +12,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
@@ -23,6 +23,7 @@ from airflow_aml.definition.setup import SetupAction
 from airflow_aml.definition.spec import PipelineSpec
 from airflow_aml.errors import AirflowAmlError
 from airflow_aml.workspace import layout
+from airflow_aml.workspace.caches import cache_folder
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
@@ -55,6 +56,12 @@ class RunOutcome:
     seconds: float
     saved_seconds: float
     steps: list[StepOutcome]
+
+
+def engine_root(home: Home) -> Path:
+    """The local folder that the engine works in: the workspace's, or this machine's cache where
+    the workspace is in an object store."""
+    return home.root if home.is_local else Path(cache_folder(), "workspaces", home.uuid)
 
 
 @contextmanager
@@ -192,16 +199,15 @@ def _outcome(
 ) -> RunOutcome:
     run_id = layout.pipeline_run_id(home.uuid, dag_id, run.run_id)
     tasks = {ti.task_id: ti for ti in run.get_task_instances()}
-    markers = home.path(layout.run(run_id)) / "failed"
     steps = []
     for node in spec.nodes:
         ti = tasks.get(node.id)
         status = _STEP_STATUS.get(str(ti.state) if ti else "", "NotStarted")
         result = (ti.xcom_pull(task_ids=node.id) if ti and status == "Finished" else None) or {}
-        marker = markers / node.id
         reason = result.get("reason", "")
-        if status == "Failed" and marker.exists():
-            reason = marker.read_text(encoding="utf-8")
+        if status == "Failed":
+            with suppress(FileNotFoundError):
+                reason = home.store.read(layout.failed(run_id) + node.id).decode()
         outputs = {}
         for output in node.outputs:
             reference = ti.xcom_pull(task_ids=node.id, key=output.name) if ti else None

@@ -29,7 +29,11 @@ def get_provider_info() -> dict[str, Any]:
                 "description": "Azure ML SDK v1 pipelines (airflow-provider-aml).",
                 "options": {
                     "workspace": {
-                        "description": "URL of the folder that keeps everything the product keeps.",
+                        "description": (
+                            "URL of the folder that keeps everything the product keeps. In an"
+                            " object store it may name an Airflow connection:"
+                            " abfs://connection@container/path, s3://connection@bucket/path."
+                        ),
                         "version_added": "0.1.0",
                         "type": "string",
                         "example": "file:///srv/aml",
@@ -54,6 +58,17 @@ def get_provider_info() -> dict[str, Any]:
                         "type": "string",
                         "example": "/mnt/scratch",
                         "default": "",
+                    },
+                    "cache_bytes": {
+                        "description": (
+                            "How many bytes of files from object stores a worker keeps for steps"
+                            " to come. The cache is in AIRFLOW_AML_CACHE, best on the file system"
+                            " of scratch. 0: 20 GiB."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "integer",
+                        "example": "100000000000",
+                        "default": "0",
                     },
                 },
             }

@@ -16,6 +16,8 @@ from airflow_aml.workspace.home import Home, default_url, open_home
 def open_workspace(name: str) -> Home:
     """The workspace that a pipeline names; a name that no setting maps is the default one.
 
+    Its URL may name the Airflow connection that opens it: ``abfs://my_azure@container/path``.
+
     Raises:
         WorkspaceException: the setting is not a JSON object, or the workspace cannot be opened.
     """
@@ -49,3 +51,19 @@ def scratch() -> Path:
     """The folder that holds the working copies of running steps."""
     configured = conf.get("aml", "scratch", fallback="")
     return Path(configured or tempfile.gettempdir(), "airflow-aml")
+
+
+def cache_bytes() -> int:
+    """What this machine's cache of remote files may hold; 0 for the default.
+
+    Raises:
+        WorkspaceException: the setting is not a number of bytes.
+    """
+    text = conf.get("aml", "cache_bytes", fallback="") or "0"
+    try:
+        count = int(text)
+    except ValueError:
+        count = -1
+    if count < 0:
+        raise WorkspaceException(f"[aml] cache_bytes must be a number of bytes, not {text!r}.")
+    return count

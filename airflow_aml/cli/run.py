@@ -43,9 +43,9 @@ def _run(arguments: argparse.Namespace) -> int:
     url = default_url(os.environ)
     home = open_home(url)
     os.environ[WORKSPACE_VARIABLE] = url
-    from airflow_aml.airflow.inprocess import airflow_home
+    from airflow_aml.airflow.inprocess import airflow_home, engine_root
 
-    with _answer_stream() as answer, airflow_home(home.root):
+    with _answer_stream() as answer, airflow_home(engine_root(home)):
         dag_id, declaration = one_pipeline(load_file(arguments.file), arguments.name)
         spec = declaration.pipeline.spec
         parameters = {**declaration.parameters, **given_parameters(spec, arguments.parameter)}

@@ -33,6 +33,7 @@ from airflow_aml.workspace.datastores import (
     BUILT_IN,
     datastore_names,
     load_datastore,
+    open_datastore,
 )
 from airflow_aml.workspace.home import Home
 from airflow_aml.workspace.uris import path_of_uri
@@ -223,15 +224,20 @@ def link_dataset(dataset: Any, folder: str, workspace: Any) -> None:
 
 def linked_definition(reference: Mapping[str, Any], home: Home) -> Optional[Definition]:
     """The definition that a link output's folder points to; None for another output."""
-    uri = str(reference["uri"])
-    if not uri.startswith("file:"):
-        return None
     try:
-        with open(os.path.join(path_of_uri(uri), LINK_FILE), encoding="utf-8") as stream:
-            identifier = json.load(stream)["id"]
+        identifier = json.loads(_link_text(str(reference["uri"]), home))["id"]
     except (OSError, ValueError, KeyError):
         return None
     return definition_of(datasets.by_id(home, identifier).definition)
+
+
+def _link_text(uri: str, home: Home) -> bytes:
+    if uri.startswith("file:"):
+        with open(os.path.join(path_of_uri(uri), LINK_FILE), "rb") as stream:
+            return stream.read()
+    place = place_of_uri(uri, home)
+    store = open_datastore(home, place.datastore) if isinstance(place, StoredPath) else home.store
+    return store.read(f"{place.path}/{LINK_FILE}")
 
 
 def register_outputs(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import Any, List, Mapping, Optional, Sequence, Tuple
+from dataclasses import dataclass, replace
+from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple
 
 from airflow_aml.definition.data.files import (
     Places,
@@ -17,6 +17,7 @@ from airflow_aml.definition.data.model import DataPlace, Files, WebPath, definit
 from airflow_aml.definition.data.places import places_of, source_files
 from airflow_aml.errors import UserErrorException
 from airflow_aml.workspace.home import Home
+from airflow_aml.workspace.stores.base import Store
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,12 @@ class InputFiles:
     remote: Tuple[SourceFile, ...] = ()
 
 
-def input_files(document: Mapping[str, Any], home: Home, folder: str) -> InputFiles:
+def input_files(
+    document: Mapping[str, Any],
+    home: Home,
+    folder: str,
+    datastore: Optional[Callable[[str], Store]] = None,
+) -> InputFiles:
     """What a pinned file dataset means now (:class:`~.registered.PinnedDataset`).
 
     Nothing is listed where local paths serve as they are. A single path without glob signs is
@@ -48,6 +54,7 @@ def input_files(document: Mapping[str, Any], home: Home, folder: str) -> InputFi
 
     Args:
         folder: absolute; relative local paths start here.
+        datastore: opens a datastore by its name, where the caller has opened some already.
 
     Raises:
         UserErrorException: it is a table, or its files are not there.
@@ -56,6 +63,8 @@ def input_files(document: Mapping[str, Any], home: Home, folder: str) -> InputFi
     if not isinstance(definition, Files):
         raise UserErrorException("a tabular dataset has no files to stage: it arrives as its id.")
     places = places_of(lambda: home, folder)
+    if datastore is not None:
+        places = replace(places, datastore=datastore)
     if definition.operations:
         return _listed(source_files(definition, places), folder=True)
     local = _local_paths(definition.paths, places)

@@ -7,3 +7,11 @@ RUNTIME_ERROR = 121
 
 COOKIE = "AIRFLOW_AML_ATTEMPT"
 """Environment variable that marks every process of one attempt, so that all can be found."""
+
+STORES_VARIABLE = "AIRFLOW_AML_STORES"
+"""Environment variable with what opens remote stores; see ``workspace.credentials``."""
+
+
+def is_uri(place: str) -> bool:
+    """Whether a place in a job is a URI of a remote store; else it is an absolute local path."""
+    return place[:1] != "/" and "://" in place

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Callable, Mapping, Optional, Sequence
 
 from airflow_aml.runtime import COOKIE
-from airflow_aml.runtime.environment import inherited
+from airflow_aml.runtime.environment import inherited, with_stores
 from airflow_aml.runtime.job import StepJob
 from airflow_aml.runtime.lines import Lines
 from airflow_aml.runtime.report import StepReport
@@ -30,25 +30,30 @@ def run_job(
     *,
     stop: Callable[[], bool] = lambda: False,
     python: str = sys.executable,
+    stores: str = "",
 ) -> StepReport:
     """Runs one attempt at a step in a runtime process and returns its report, whatever happens.
 
     Who also needs to stop it from a signal handler makes a :func:`child_of` and calls its
     :meth:`Child.run` and :func:`report_of` instead.
     """
-    child = child_of(job, python=python)
+    child = child_of(job, python=python, stores=stores)
     code = child.run(on_line, stop)
     return report_of(job, code, stopped=child.stopping)
 
 
-def child_of(job: StepJob, *, python: str = sys.executable) -> Child:
-    """Writes the job and returns the runtime that will do it, not yet started."""
+def child_of(job: StepJob, *, python: str = sys.executable, stores: str = "") -> Child:
+    """Writes the job and returns the runtime that will do it, not yet started.
+
+    ``stores`` is what opens the job's remote stores: it goes into the environment, into no file.
+    """
     path = os.fspath(job.write())
     return Child(
         [python, "-m", "airflow_aml.runtime", "--watch-stdin", path],
         attempt=job.attempt,
         kill_after=job.kill_after,
         cwd=job.work,
+        environ=with_stores(os.environ, stores),
     )
 
 

@@ -1,8 +1,9 @@
 """After the script: its outputs become immutable, all of them or none.
 
 Everything that can fail for want of space or rights comes first: links are replaced by content,
-digests are computed, copies are made. Then each output is renamed to its destination, and the
-author's fixed destinations are filled.
+digests are computed, copies are made, what goes to a remote store is uploaded. Then each output is
+renamed to its destination or its manifest is written, and the author's fixed destinations are
+filled.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 import errno
 import os
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Optional
+from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Union
 
 from airflow_aml.errors import AirflowAmlError, UserErrorException, WorkspaceException
+from airflow_aml.runtime import is_uri
 from airflow_aml.runtime.contents import (
     close_folders,
     copy,
@@ -25,11 +27,18 @@ from airflow_aml.runtime.keep import move, partial_path
 from airflow_aml.runtime.report import CommittedOutput
 from airflow_aml.runtime.stage import Staged, remove
 from airflow_aml.runtime.views import View
+from airflow_aml.workspace.documents import write_bytes
 from airflow_aml.workspace.manifests import Manifest, build
 from airflow_aml.workspace.uris import uri_of_path
 
+if TYPE_CHECKING:
+    from airflow_aml.runtime.places import Places
+    from airflow_aml.runtime.remoteviews import RemoteView
+    from airflow_aml.runtime.send import Upload
+
 Check = Callable[[], None]
 Warn = Callable[[str], None]
+Remote = Callable[[], "Places"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
@@ -37,16 +46,23 @@ _TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
 
 @dataclass
 class _Prepared:
-    """An output on its way: ``path`` is where its content is now."""
+    """An output on its way.
+
+    ``path`` is where the attempt's own copy is; ``place`` the final name that it was given on disk,
+    of which ``number`` tells how many others were taken.
+    """
 
     output: JobOutput
     path: str
     manifest: Manifest
-    view: Optional[View] = None
+    view: Union[View, RemoteView, None] = None
+    upload: Optional[Upload] = None
+    place: str = ""
+    number: int = 1
 
 
 def commit_outputs(
-    job: StepJob, staged: Staged, check: Check, warn: Warn
+    job: StepJob, staged: Staged, check: Check, warn: Warn, remote: Remote
 ) -> Dict[str, CommittedOutput]:
     """Commits every output of a step whose script ended well.
 
@@ -56,17 +72,19 @@ def commit_outputs(
         check: called between the parts; it raises when the step must stop. Once the first output
             has its final name it is not called any more.
         warn: told what the author should know.
+        remote: the job's remote stores; not called where it has none.
 
     Raises:
         UserErrorException: an output holds what cannot be kept, or its view may not be overwritten.
-        WorkspaceException: the disk is full, or cannot be written. Nothing was committed.
+        WorkspaceException: a disk is full, or a store cannot be written. Nothing was committed, or
+            as much as the next try of the same step takes up.
     """
     _collect(staged)
     prepared: List[_Prepared] = []
     made: List[str] = []
     try:
-        _get_ready(job, prepared, check, warn)
-        return _finish(job, prepared, made)
+        _get_ready(job, prepared, check, warn, remote)
+        return _finish(job, prepared, made, remote)
     except BaseException:
         for place in [each.path for each in prepared] + made:
             remove(place)
@@ -77,7 +95,9 @@ def commit_outputs(
                 each.view.close()
 
 
-def _get_ready(job: StepJob, prepared: List[_Prepared], check: Check, warn: Warn) -> None:
+def _get_ready(
+    job: StepJob, prepared: List[_Prepared], check: Check, warn: Warn, remote: Remote
+) -> None:
     """All that can fail: afterwards only names have to change."""
     for output in job.outputs:
         with _Naming(output):
@@ -85,23 +105,32 @@ def _get_ready(job: StepJob, prepared: List[_Prepared], check: Check, warn: Warn
     for each in prepared:
         with _Naming(each.output):
             _bring_near(job, each, check)
+    for each in prepared:
+        with _Naming(each.output):
+            _send(job, each, check, remote)
     # In one order everywhere, so that two steps never wait for each other's leases.
     for each in sorted(prepared, key=lambda one: one.output.view or ""):
         with _Naming(each.output):
-            _fill_view(job, each, check)
+            _fill_view(job, each, check, remote)
     check()
 
 
-def _finish(job: StepJob, prepared: List[_Prepared], made: List[str]) -> Dict[str, CommittedOutput]:
+def _finish(
+    job: StepJob, prepared: List[_Prepared], made: List[str], remote: Remote
+) -> Dict[str, CommittedOutput]:
     committed: Dict[str, CommittedOutput] = {}
     for each in prepared:
+        if each.upload is None:
+            with _Naming(each.output):
+                each.place = _settle(job, each, made)
+    for each in prepared:
         with _Naming(each.output):
-            place = _settle(job, each, made)
-            committed[each.output.name] = CommittedOutput(uri_of_path(place), each.manifest)
+            uri = _declare(each, remote)
+            committed[each.output.name] = CommittedOutput(uri, each.manifest)
     for each in prepared:
         with _Naming(each.output):
             if each.view is not None:
-                each.view.publish()
+                each.view.publish(each.place or each.path)
     for place in made:
         close_folders(place)
     return committed
@@ -129,16 +158,62 @@ def _prepare(output: JobOutput, check: Check, warn: Warn) -> _Prepared:
 
 
 def _bring_near(job: StepJob, each: _Prepared, check: Check) -> None:
+    if is_uri(each.output.destination):
+        return
     parent = os.path.dirname(each.output.destination)
     os.makedirs(parent, exist_ok=True)
     if os.stat(each.path).st_dev != os.stat(parent).st_dev:
         each.path = _bring(job, each, check)
 
 
-def _fill_view(job: StepJob, each: _Prepared, check: Check) -> None:
-    if each.output.view is not None:
-        each.view = View(each.output.view, job.attempt, overwrite=each.output.overwrite)
-        each.view.prepare(each.path, each.manifest, check)
+def _send(job: StepJob, each: _Prepared, check: Check, remote: Remote) -> None:
+    if is_uri(each.output.destination):
+        from airflow_aml.runtime.send import Upload
+
+        each.upload = Upload(job, each.output, remote())
+        each.upload.send(each.path, each.manifest, check)
+
+
+def _fill_view(job: StepJob, each: _Prepared, check: Check, remote: Remote) -> None:
+    view = each.output.view
+    if view is None:
+        return
+    if is_uri(view):
+        from airflow_aml.runtime.remoteviews import RemoteView
+
+        each.view = RemoteView(view, job.attempt, remote(), overwrite=each.output.overwrite)
+    else:
+        each.view = View(view, job.attempt, overwrite=each.output.overwrite)
+    each.view.prepare(each.path, each.manifest, check)
+
+
+def _declare(each: _Prepared, remote: Remote) -> str:
+    """Writes the manifest, and returns the URI of what it stands for."""
+    if each.upload is not None:
+        each.upload.commit(each.path)
+        return each.upload.uri
+    uri = uri_of_path(each.place)
+    if each.output.manifest:
+        from airflow_aml.workspace.committed import numbered_document, written
+
+        document = numbered_document(each.output.manifest, each.number)
+        data = written(uri, each.manifest, _times(each))
+        if is_uri(document):
+            store, path = remote().locate(document)
+            store.write(path, data)
+        else:
+            os.makedirs(os.path.dirname(document), exist_ok=True)
+            write_bytes(document, data, durable=False)
+    return uri
+
+
+def _times(each: _Prepared) -> Dict[str, str]:
+    """When each file was changed last, in nanoseconds: what tells on disk that it has not been."""
+    place = each.place
+    return {
+        file.path: str(os.stat(os.path.join(place, file.path) if file.path else place).st_mtime_ns)
+        for file in each.manifest.files
+    }
 
 
 def _stand_in(output: JobOutput, warn: Warn) -> None:
@@ -174,9 +249,11 @@ def _settle(job: StepJob, each: _Prepared, made: List[str]) -> str:
             if not move(each.path, place):
                 each.path = _bring(job, each, lambda: None)
                 os.rename(each.path, place)
+            each.number = number
             return place
         if _holds(place, each):
             remove(each.path)
+            each.number = number
             return place
         number += 1
 

@@ -7,10 +7,10 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from airflow_aml.errors import AirflowAmlError, UserErrorException
-from airflow_aml.runtime import RUNTIME_ERROR, argv, environment
+from airflow_aml.runtime import RUNTIME_ERROR, argv, environment, is_uri
 from airflow_aml.runtime.keep import close_staging, discard_staging, keep_files
 from airflow_aml.runtime.process import STANDARD, Ended, Sink, run_script
 from airflow_aml.runtime.reading import read_job
@@ -20,6 +20,7 @@ from airflow_aml.workspace.documents import write_json
 
 if TYPE_CHECKING:
     from airflow_aml.runtime.job import StepJob
+    from airflow_aml.runtime.places import Places
 
 WATCH_STDIN = "--watch-stdin"
 
@@ -62,9 +63,19 @@ def main(arguments: Sequence[str]) -> int:
     return exit_code(report)
 
 
-def run(job: StepJob, stop: Stop, sinks: Tuple[Sink, Sink] = STANDARD) -> Report:
-    """Stages, runs and commits; every failure becomes a report. The script's lines go to sinks."""
-    attempt = _Attempt(job, stop, sinks)
+def run(
+    job: StepJob,
+    stop: Stop,
+    sinks: Tuple[Sink, Sink] = STANDARD,
+    environ: Mapping[str, str] = os.environ,
+) -> Report:
+    """Stages, runs and commits; every failure becomes a report.
+
+    Args:
+        sinks: where the script's stdout and stderr go.
+        environ: what the script's variables start from, and what opens remote stores.
+    """
+    attempt = _Attempt(job, stop, sinks, environ)
     try:
         return attempt.go()
     except StopRequested:
@@ -97,8 +108,16 @@ def exit_code(report: Report) -> int:
 class _Attempt:
     """What is known so far, so that a report can be made at any time."""
 
-    def __init__(self, job: StepJob, stop: Stop, sinks: Tuple[Sink, Sink]) -> None:
+    def __init__(
+        self,
+        job: StepJob,
+        stop: Stop,
+        sinks: Tuple[Sink, Sink],
+        environ: Mapping[str, str],
+    ) -> None:
         self._job = job
+        self._environ = environ
+        self._places: Optional[Places] = None
         self._stop = stop
         self._sinks = sinks
         self._warnings: List[str] = []
@@ -113,13 +132,13 @@ class _Attempt:
         """Goes the whole way."""
         job = self._job
         started = time.monotonic()
-        staged = self._staged = prepare(job, self._stop.check, self._warnings.append)
+        staged = self._staged = prepare(job, self._stop.check, self._warnings.append, self._remote)
         environ = environment.build(
             job,
             staged.inputs,
             staged.outputs,
             staged.source,
-            environ=os.environ,
+            environ=self._environ,
             warn=self._warnings.append,
         )
         values = argv.build(job.arguments, staged.inputs, staged.outputs)
@@ -141,7 +160,7 @@ class _Attempt:
 
     def _after(self, staged: Staged, ended: Ended) -> Report:
         started = time.monotonic()
-        keep_files(self._job, staged.source, self._warnings.append)
+        keep_files(self._job, staged.source, self._warnings.append, self._remote)
         self._stop.check()
         if ended.exit_code != 0:
             return self.report("script_failed", _failure(self._job, ended.exit_code))
@@ -154,14 +173,26 @@ class _Attempt:
         from airflow_aml.codec import encode
         from airflow_aml.runtime.commit import commit_outputs
 
-        outputs = commit_outputs(self._job, staged, self._stop.check, self._warnings.append)
+        outputs = commit_outputs(
+            self._job, staged, self._stop.check, self._warnings.append, self._remote
+        )
         close_staging(self._job)
         return {name: encode(each) for name, each in outputs.items()}
+
+    def _remote(self) -> Places:
+        """The job's remote stores. Who has none never asks, and loads nothing for them."""
+        if self._places is None:
+            from airflow_aml.runtime.places import Places
+
+            self._places = Places(self._environ, self._sinks[1])
+        return self._places
 
     def _load_the_rest(self) -> None:
         # The script takes longer to start than this takes to import.
         if self._job.outputs:
-            import airflow_aml.runtime.commit  # noqa: F401
+            import airflow_aml.runtime.commit
+        if any(is_uri(output.destination) for output in self._job.outputs):
+            import airflow_aml.runtime.send  # noqa: F401
 
     def report(
         self,

@@ -10,7 +10,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Callable, Dict, Iterator, List, Mapping, Tuple
 
-from airflow_aml.runtime import COOKIE
+from airflow_aml.runtime import COOKIE, STORES_VARIABLE
 
 if TYPE_CHECKING:
     from airflow_aml.runtime.job import StepJob
@@ -36,6 +36,15 @@ _GUARDED_PREFIXES = ("AIRFLOW", "AML_", "AZUREML_", "AZURE_ML_", "LC_", "LD_", "
 def inherited(environ: Mapping[str, str]) -> Dict[str, str]:
     """What a step may inherit: everything but Airflow's secrets and a task process's own notes."""
     return {name: value for name, value in environ.items() if not name.startswith(_DROPPED)}
+
+
+def with_stores(environ: Mapping[str, str], stores: str) -> Dict[str, str]:
+    """What a step may inherit, and what opens its remote stores: nobody else's of either."""
+    variables = inherited(environ)
+    variables.pop(STORES_VARIABLE, None)
+    if stores:
+        variables[STORES_VARIABLE] = stores
+    return variables
 
 
 def build(

@@ -32,7 +32,8 @@ def resolve(port: JobInput, farm: str, check: Callable[[], None]) -> str:
         return port.identity or ""
     if not port.paths:
         raise UserErrorException(f"the input {port.name!r} names no path.")
-    if len(port.paths) == 1 and (port.exact or not _is_pattern(port.paths[0])):
+    alone = len(port.paths) == 1 and not port.folder
+    if alone and (port.exact or not _is_pattern(port.paths[0])):
         return _existing(port, port.paths[0])
     os.makedirs(farm)
     for path, relative in _members(port):

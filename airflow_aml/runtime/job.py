@@ -4,6 +4,10 @@ The Airflow side writes a :class:`StepJob` to ``<work>/job.json`` and starts
 ``python -m airflow_aml.runtime <work>/job.json``; the runtime writes a :class:`StepReport` to
 ``<work>/report.json`` and ends with the script's exit code. No report means that the runtime itself
 was lost, which is an infrastructure error: the step may be tried again.
+
+A place in a job is an absolute local path or, with ``://`` in it, a URI of a remote store. What
+opens such a store is in no document: the process finds it in its environment
+(:data:`~airflow_aml.workspace.credentials.STORES_VARIABLE`).
 """
 
 from __future__ import annotations
@@ -31,6 +35,7 @@ __all__ = [
     "JobInput",
     "JobOutput",
     "OutputRef",
+    "RemoteFile",
     "StepJob",
     "StepReport",
     "Text",
@@ -65,16 +70,36 @@ JobArgument = Union[Text, InputRef, OutputRef]
 
 
 @dataclass(frozen=True)
+class RemoteFile:
+    """One file of an input, at least one of whose files is not on this machine.
+
+    Attributes:
+        uri: where it is: in a store, on the web, or an absolute local path.
+        relative: its name in the folder that the script gets.
+        size, version: as its store lists them; of no meaning elsewhere.
+    """
+
+    uri: str
+    relative: str
+    size: int = 0
+    version: str = ""
+
+
+@dataclass(frozen=True)
 class JobInput:
     """One input as the step will see it.
 
     Attributes:
-        paths: absolute local paths, which may hold glob signs unless ``exact``.
+        paths: absolute local paths, which may hold glob signs unless ``exact``; or the URI of a
+            committed output.
         root: what relative names inside a symlink farm are relative to; None: each path's parent.
         exact: a single path handed to the script as it is (a committed output, a folder, a file).
         mode: ``mount``, ``download`` or ``direct``.
         style: ``dataset`` or ``reference``: which environment variables are exported.
         identity: of a direct input, the dataset id that stands in argv.
+        folder: the script gets a folder even where there is one file.
+        manifest: of a committed output in a remote store, the document that lists its files.
+        files: of a dataset in a remote store, its files; ``paths`` is empty then.
     """
 
     name: str
@@ -85,6 +110,9 @@ class JobInput:
     style: str = "dataset"
     path_on_compute: Optional[str] = None
     identity: Optional[str] = None
+    folder: bool = False
+    manifest: str = ""
+    files: Tuple[RemoteFile, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,9 +121,11 @@ class JobOutput:
 
     Attributes:
         staging: absolute local folder (``dataset`` style) or path (``reference`` style) to write.
-        destination: absolute local path that the output is committed to, by rename; it must not
-            exist yet, else ``~2``, ``~3``... is added to its name.
-        view: absolute local folder of an author's fixed destination, filled after the commit.
+        destination: place that the output is committed to: a path, by rename, or a URI, by upload;
+            where it holds something else already ``~2``, ``~3``... is added to its name.
+        manifest: place of the document that says what was committed (``layout.manifest``); without
+            one an output on disk has none. It commits an output that is uploaded.
+        view: folder or URI of an author's fixed destination, filled after the commit.
         overwrite: whether files of the view may be replaced.
     """
 
@@ -108,6 +138,7 @@ class JobOutput:
     source_globs: Tuple[str, ...] = ()
     is_directory: Optional[bool] = None
     path_on_compute: Optional[str] = None
+    manifest: str = ""
 
 
 @dataclass(frozen=True)
@@ -119,11 +150,13 @@ class StepJob:
         run_id: the step-run id (``AZUREML_RUN_ID``).
         root_run_id: the pipeline-run id.
         work: scratch folder of this attempt, removed by whoever made it.
-        snapshot: absolute local path of the snapshot's zip, extracted to ``<work>/src``.
-        kept: absolute local folder that what the script leaves in ``./outputs`` is moved to.
+        snapshot: place of the snapshot's zip, extracted to ``<work>/src``.
+        kept: folder or URI that what the script leaves in ``./outputs`` is moved to.
         interpreter: absolute path of the Python that runs the script.
         parameters: ``AML_PARAMETER_<name>`` variables, values as text.
         kill_after: seconds between SIGTERM and SIGKILL.
+        try_number: counts the tries of this step run: a later one may take over from an earlier.
+        cache: folder of this machine's cache of remote files; cache_bytes: what it may hold.
     """
 
     attempt: str
@@ -146,6 +179,9 @@ class StepJob:
     experiment: str = ""
     node_count: int = 1
     kill_after: float = 10.0
+    try_number: int = 1
+    cache: str = ""
+    cache_bytes: int = 0
     version: int = JOB_VERSION
 
     @property

@@ -8,17 +8,20 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Callable
 
 from airflow_aml.errors import AirflowAmlError
+from airflow_aml.runtime import is_uri
 from airflow_aml.runtime.stage import remove
 
 if TYPE_CHECKING:
     from airflow_aml.runtime.job import JobOutput, StepJob
+    from airflow_aml.runtime.places import Places
 
 
 def discard_staging(job: StepJob) -> None:
     """Removes what a failed attempt wrote."""
     for output in job.outputs:
         remove(output.staging)
-        remove(partial_path(job, output))
+        if not is_uri(output.destination):
+            remove(partial_path(job, output))
     close_staging(job)
 
 
@@ -30,11 +33,18 @@ def close_staging(job: StepJob) -> None:
                 os.rmdir(folder)
 
 
-def keep_files(job: StepJob, source: str, warn: Callable[[str], None]) -> None:
+def keep_files(
+    job: StepJob, source: str, warn: Callable[[str], None], remote: Callable[[], Places]
+) -> None:
     """Moves what the script left in ``./outputs`` to where the run keeps it."""
     left = os.path.join(source, "outputs")
     try:
         if not any(files for _, _, files in os.walk(left)):
+            return
+        if is_uri(job.kept):
+            from airflow_aml.runtime.send import send_kept
+
+            send_kept(job, left, warn, remote())
             return
         remove(job.kept)
         os.makedirs(os.path.dirname(job.kept), exist_ok=True)

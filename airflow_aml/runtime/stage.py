@@ -6,11 +6,12 @@ import os
 from typing import TYPE_CHECKING, Callable, Dict, List, NamedTuple, Tuple
 
 from airflow_aml.errors import UserErrorException
-from airflow_aml.runtime import inputs
+from airflow_aml.runtime import inputs, is_uri
 from airflow_aml.workspace.unpack import extract
 
 if TYPE_CHECKING:
-    from airflow_aml.runtime.job import JobOutput, StepJob
+    from airflow_aml.runtime.job import JobInput, JobOutput, StepJob
+    from airflow_aml.runtime.places import Places
 
 KEPT_FOLDERS = ("outputs", "logs")
 
@@ -33,29 +34,36 @@ class Staged(NamedTuple):
     links: List[str]
 
 
-def prepare(job: StepJob, check: Callable[[], None], warn: Callable[[str], None]) -> Staged:
+def prepare(
+    job: StepJob,
+    check: Callable[[], None],
+    warn: Callable[[str], None],
+    remote: Callable[[], Places],
+) -> Staged:
     """Lays everything out that the script expects (architecture, section 8).
 
     Args:
         job: the step.
         check: called between the parts; it raises when the step must stop.
         warn: told what could not be had as the author wished.
+        remote: the job's remote stores; not called where it has none.
 
     Raises:
         UserErrorException: the script or an input is missing.
         SnapshotException: the sources cannot be unpacked.
+        WorkspaceException: a remote store cannot be used.
     """
     source = os.path.join(job.work, "src")
     for made in (source, os.path.join(job.work, "inputs")):
         remove(made)  # of the same job, run by hand before
-    extract(job.snapshot, source)
+    extract(_snapshot(job, check, remote), source)
     _check_script(job, source)
     for name in KEPT_FOLDERS:
         os.makedirs(os.path.join(source, name), exist_ok=True)
     check()
     staged = Staged(source, {}, {}, [], [])
     for port in job.inputs:
-        path = inputs.resolve(port, _farm(job, port.name), check)
+        path = _input(job, port, check, remote)
         if port.path_on_compute and port.mode != "direct":
             path = _honour(job, staged, port.path_on_compute, path, warn)
         staged.inputs[port.name] = path
@@ -73,6 +81,25 @@ def remove(path: str) -> None:
         shutil.rmtree(path)
     elif os.path.lexists(path):
         os.unlink(path)
+
+
+def _snapshot(job: StepJob, check: Callable[[], None], remote: Callable[[], Places]) -> str:
+    if not is_uri(job.snapshot):
+        return job.snapshot
+    from airflow_aml.runtime.fetch import fetch_snapshot
+
+    return fetch_snapshot(job, check, remote())
+
+
+def _input(
+    job: StepJob, port: JobInput, check: Callable[[], None], remote: Callable[[], Places]
+) -> str:
+    farm = _farm(job, port.name)
+    if port.files or (port.paths and is_uri(port.paths[0])):
+        from airflow_aml.runtime.fetch import fetch_input
+
+        return fetch_input(job, port, farm, check, remote())
+    return inputs.resolve(port, farm, check)
 
 
 def _check_script(job: StepJob, source: str) -> None:

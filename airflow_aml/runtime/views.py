@@ -89,7 +89,7 @@ class Lease:
             return False
         if age > LEASE_SECONDS:
             return True
-        return holder.get("host") == os.uname().nodename and not _is_alive(holder.get("pid"))
+        return holder.get("host") == os.uname().nodename and not is_alive(holder.get("pid"))
 
     def _discard(self, stale: Dict[str, Any]) -> None:
         # Of several who find it stale one renames it; a new holder's lease is put back.
@@ -138,8 +138,8 @@ class View:
         if not manifest.files:
             self._make_folder(self._view)
 
-    def publish(self) -> None:
-        """Gives the copies their names."""
+    def publish(self, source: str) -> None:
+        """Gives the copies their names; ``source`` is where the output is by now."""
         while self._copies:
             temporary, target = self._copies[0]
             os.replace(temporary, target)
@@ -171,7 +171,8 @@ class View:
             ) from error
 
 
-def _is_alive(pid: Any) -> bool:
+def is_alive(pid: Any) -> bool:
+    """Whether a process of that number runs on this machine."""
     if not isinstance(pid, int) or pid <= 0:
         return False
     try:

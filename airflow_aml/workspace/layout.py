@@ -14,6 +14,7 @@
     registry/<kind>/<name>.json                datastores, computes, ...: one document each
     runs/<pipeline-run-id>/run.json            which DAG, Airflow run, parameters
     runs/<pipeline-run-id>/plan.json           what the run's first task decided
+    runs/<pipeline-run-id>/failed/<task-id>    why that step failed; a hint for steps to come
     runs/<pipeline-run-id>/steps/<step-run-id>/report.json   how a step ended
     runs/<pipeline-run-id>/steps/<step-run-id>/outputs/...   what a script left in ./outputs
 
@@ -27,6 +28,7 @@ import uuid
 
 LAYOUT_VERSION = 1
 WORKSPACE_DOCUMENT = "workspace.json"
+REGISTRY = "registry"
 
 
 def file_name(digest: str) -> str:
@@ -76,6 +78,11 @@ def run(pipeline_run_id: str) -> str:
 def plan(pipeline_run_id: str) -> str:
     """The decisions of one pipeline run."""
     return f"runs/{pipeline_run_id}/plan.json"
+
+
+def failed(pipeline_run_id: str) -> str:
+    """The folder, with a slash at its end, of the markers of a run's failed steps, by task id."""
+    return f"runs/{pipeline_run_id}/failed/"
 
 
 def step(pipeline_run_id: str, step_run_id: str) -> str:

@@ -19,6 +19,7 @@ from airflow_aml.workspace.archive import Row, intact, store, unreadable
 from airflow_aml.workspace.home import Home
 from airflow_aml.workspace.ignore import IgnoreRules
 from airflow_aml.workspace.measure import facts, packed
+from airflow_aml.workspace.snapshotstore import zip_place
 from airflow_aml.workspace.statcache import StatCache, long_ago, worker_cache
 from airflow_aml.workspace.survey import Survey, survey
 from airflow_aml.workspace.unpack import EXECUTABLE, extract
@@ -41,7 +42,10 @@ _TRIES = 3
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A stored source folder: ``path`` is its zip; ``warnings`` are for the author."""
+    """A stored source folder; ``warnings`` are for the author.
+
+    ``path`` is its zip in a local workspace; in a remote one it is where that was written first.
+    """
 
     digest: str
     files: int
@@ -68,8 +72,9 @@ def take(folder: AnyPath, home: Home, declared: bool = True) -> Snapshot:
     for _ in range(_TRIES):
         warnings: List[str] = []
         found = _survey(source, home, warnings, cache)
-        path = home.path(layout.snapshot(found.digest))
-        if _is_kept(path, found, source, cache):
+        with zip_place(home, layout.snapshot(found.digest)) as path:
+            kept = _is_kept(path, found, source, cache)
+        if kept:
             warnings.extend(_size_warnings(source, found.files, found.size, declared))
             return Snapshot(found.digest, found.files, found.size, path, tuple(warnings))
         cache = StatCache(None)  # a disk whose clock misled it, if nobody is writing
@@ -120,13 +125,13 @@ def _check_folder(source: str, home: Home) -> None:
             where=source,
             hint="source_directory names a folder, relative to the file that defines the step.",
         )
-    root = home.root
-    if root.exists() and os.path.samefile(source, root):
+    root = home.root if home.is_local else None
+    if root is not None and root.exists() and os.path.samefile(source, root):
         raise SnapshotException("the source folder is the workspace itself.", where=source)
 
 
 def _survey(source: str, home: Home, warnings: List[str], cache: StatCache) -> Survey:
-    rules = _Rules(source, [home.root, *_airflow_files()])
+    rules = _Rules(source, [*([home.root] if home.is_local else []), *_airflow_files()])
 
     def problem(relative: str, wrong: str) -> None:
         warnings.append(f"{relative!r} in {source} {wrong}; the snapshot goes without it.")
@@ -141,14 +146,8 @@ def _survey(source: str, home: Home, warnings: List[str], cache: StatCache) -> S
 def _rows(found: Survey, source: str) -> List[Row]:
     above = os.path.join(os.fsencode(source), b"")
     return [
-        Row(
-            each.relative,
-            each.digest,
-            each.size,
-            bool(each.mode & EXECUTABLE),
-            above + each.relative.encode(),
-        )
-        for each in found.rows()
+        Row(path, digest, size, bool(mode & EXECUTABLE), above + path.encode())
+        for path, digest, size, mode in found.rows()
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,11 +10,12 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from airflow_aml.definition.data.model import DataPlace, definition_of
-from airflow_aml.definition.registered import link_variables, output_dataset
+from airflow_aml.airflow.steps.storage import StepStores
+from airflow_aml.definition.data.files import SourceFile, has_pattern
+from airflow_aml.definition.data.model import definition_of
+from airflow_aml.definition.registered import link_variables, output_dataset, place_of_uri
 from airflow_aml.definition.spec import (
     InputSpec,
-    LocalPath,
     NodeSpec,
     OutputSpec,
     ParameterRef,
@@ -22,15 +24,21 @@ from airflow_aml.definition.spec import (
     Text,
     WorkspacePath,
 )
-from airflow_aml.errors import NotServedError, UserErrorException
-from airflow_aml.runtime.job import JobArgument, JobInput, JobOutput, StepJob
+from airflow_aml.errors import UserErrorException
+from airflow_aml.runtime import is_uri
+from airflow_aml.runtime.job import JobArgument, JobInput, JobOutput, RemoteFile, StepJob
 from airflow_aml.workspace import layout
-from airflow_aml.workspace.datastores import default_datastore, open_datastore
+from airflow_aml.workspace.caches import cache_folder
+from airflow_aml.workspace.committed import find_document
+from airflow_aml.workspace.datastores import BUILT_IN
 from airflow_aml.workspace.home import Home, path_of_uri
 from airflow_aml.workspace.plans import PlannedInput, RunPlan
 
 Reference = Mapping[str, Any]
 """The XCom value of an output: ``{"uri", "digest", "files", "bytes"}``."""
+
+_FOLDERS = {"reference": "azureml"}
+"""Where v1 puts outputs whose author names no path, by style; others below ``dataset``."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,8 @@ class StepRun:
     Attributes:
         task_id, map_index: Airflow's names of the task instance.
         fetch: the XCom reference of an upstream output, given its task id and name.
+        stores: the workspace's and its datastores'.
+        cache_bytes: what this machine's cache of remote files may hold; 0 for the default.
         folder: absolute; local paths of the definition start here.
         scratch: the folder for working copies.
     """
@@ -54,6 +64,8 @@ class StepRun:
     folder: str
     scratch: Path
     fetch: Callable[[str, str], Reference | None]
+    stores: StepStores
+    cache_bytes: int = 0
 
     @property
     def id(self) -> str:
@@ -74,10 +86,10 @@ class StepRun:
             root_run_id=self.pipeline_run_id,
             step=node.name,
             work=str(self.scratch / attempt),
-            snapshot=str(home.path(layout.snapshot(planned.snapshot))),
+            snapshot=self.stores.place(layout.snapshot(planned.snapshot)),
             script=node.script_name,
             interpreter=node.settings.environment.interpreter or sys.executable,
-            kept=str(home.path(layout.step(self.pipeline_run_id, self.id)) / "outputs"),
+            kept=self.stores.place(f"{layout.step(self.pipeline_run_id, self.id)}/outputs"),
             arguments=tuple(self._argument(argument) for argument in node.arguments),
             inputs=tuple(self._input(port) for port in node.inputs),
             outputs=self._outputs(attempt),
@@ -91,6 +103,9 @@ class StepRun:
             workspace_id=home.uuid,
             experiment=self.plan.experiment,
             node_count=node.settings.node_count,
+            try_number=self.try_number,
+            cache=os.path.join(cache_folder(), "files"),
+            cache_bytes=self.cache_bytes,
         )
 
     def _argument(self, argument: Any) -> JobArgument:
@@ -141,82 +156,144 @@ class StepRun:
             )
         if port.mode == "direct":
             return direct_input(port, output_dataset(source, reference, self.home).id)
-        return committed_input(port.name, reference, port.mode, port.style, port.path_on_compute)
+        uri = uri_of_reference(port.name, reference)
+        if not uri.startswith("file:"):
+            place = place_of_uri(uri, self.home)
+            if isinstance(place, StoredPath):
+                self.stores.open(place.datastore)
+            document = find_document(self.home, uri)
+            if document is None:
+                raise UserErrorException(
+                    f"{uri} has no manifest, so it was never committed or was removed since.",
+                    where=where,
+                    hint=f"Clear task {source.node!r}, so that it runs again.",
+                )
+            return self._fetched(port, uri, document)
+        return JobInput(
+            port.name,
+            (path_of_uri(uri),),
+            None,
+            True,
+            port.mode,
+            port.style,
+            port.path_on_compute,
+        )
 
     def _files(self, port: InputSpec, planned: PlannedInput, where: str) -> JobInput:
-        """A file dataset as paths of this machine."""
-        paths: list[str] = []
-        roots: set[str | None] = set()
-        for place in getattr(definition_of(planned.definition), "paths", ()):
-            root, path = self._local(place, where)
-            paths.append(path)
-            roots.add(root)
-        exact = len(paths) == 1 and not any(sign in paths[0] for sign in "*?[")
-        root_path = roots.pop() if len(roots) == 1 else None
+        """A file dataset as paths of this machine, or as files to fetch."""
+        from airflow_aml.definition.staging import input_files
+
+        uri = self._committed_uri(planned)
+        document = find_document(self.home, uri) if uri else None
+        if uri and document:
+            return self._fetched(port, uri, document)
+        try:
+            found = input_files(planned.definition, self.home, self.folder, self.stores.open)
+        except UserErrorException as error:
+            raise UserErrorException(str(error), where=where) from error
+        files = tuple(
+            RemoteFile(each.local or _uri(each), each.relative, each.size, each.version)
+            for each in found.remote
+        )
         return JobInput(
-            port.name, tuple(paths), root_path, exact, port.mode, port.style, port.path_on_compute
+            port.name,
+            found.paths,
+            found.root,
+            found.exact,
+            port.mode,
+            port.style,
+            port.path_on_compute,
+            folder=found.folder,
+            files=files,
         )
 
-    def _local(self, place: DataPlace, where: str) -> tuple[str | None, str]:
-        """(root that relative names start at, local path) of one of a dataset's places."""
-        if isinstance(place, LocalPath):
-            return None, str(Path(self.folder, place.path))
-        if isinstance(place, WorkspacePath):
-            return str(self.home.root), str(self.home.path(place.path))
+    def _committed_uri(self, planned: PlannedInput) -> str | None:
+        """Where a dataset is that may be one committed output in a remote store, and nothing else.
+
+        Such a one is staged by its manifest: whoever wrote it may have left it in the cache.
+        """
+        definition = definition_of(planned.definition)
+        paths: Any = getattr(definition, "paths", None) or ()
+        if len(paths) != 1 or getattr(definition, "operations", ()):
+            return None
+        (place,) = paths
+        if isinstance(place, WorkspacePath) and not self.home.is_local:
+            return self.home.uri(place.path)
         if isinstance(place, StoredPath):
-            root = self._datastore_root(place.datastore, where)
-            return str(root), str(root / place.path)
-        raise NotServedError(
-            f"{place.path} is not on this machine; staging it comes with the data release.",
-            where=where,
-        )
+            store = self.stores.open(place.datastore)
+            if store.local_root is None and not has_pattern(place.path) and place.path.strip("/"):
+                return store.uri(place.path.strip("/"))
+        return None
 
-    def _datastore_root(self, name: str | None, where: str) -> Path:
-        root = open_datastore(self.home, name or default_datastore(self.home)).local_root
-        if root is None:
-            raise NotServedError(
-                f"datastore {name!r} is not on this machine; steps that read or write such stores "
-                "come with the data release.",
-                where=where,
-            )
-        return Path(root)
+    def _fetched(self, port: InputSpec, uri: str, document: str) -> JobInput:
+        """An output that was committed to a remote store."""
+        return JobInput(
+            port.name,
+            (uri,),
+            None,
+            True,
+            port.mode,
+            port.style,
+            port.path_on_compute,
+            manifest=self.stores.place(document),
+        )
 
     def _outputs(self, attempt: str) -> tuple[JobOutput, ...]:
-        places = [_place(output, self.id) for output in self.node.outputs]
+        places = [self._place(output) for output in self.node.outputs]
         return tuple(
-            self._output(output, attempt, immutable=place is not None and places.count(place) == 1)
+            self._output(output, place, attempt, alone=places.count(place) == 1)
             for output, place in zip(self.node.outputs, places, strict=True)
         )
 
-    def _output(self, output: OutputSpec, attempt: str, *, immutable: bool) -> JobOutput:
+    def _output(
+        self, output: OutputSpec, place: tuple[str, str] | None, attempt: str, *, alone: bool
+    ) -> JobOutput:
         """Where an output is staged, committed and shown (architecture 4.5)."""
-        own = self.home.path(layout.data(self.id, output.name))
-        staging = self.home.path(layout.staging(attempt)) / output.name
-        place = _place(output, self.id)
-        target = None
+        destination, view = self.stores.place(layout.data(self.id, output.name)), None
         if place is not None:
-            where = f"step {self.node.name!r}, output {output.name!r}"
-            target = self._datastore_root(place[0], where) / place[1]
-        keeps = immutable and "{run-id}" in (output.path or "")
+            store = self.stores.open(place[0])
+            root = store.local_root
+            target = store.uri(place[1].strip("/")) if root is None else str(Path(root, place[1]))
+            if alone and self.id in place[1]:
+                destination = target
+            else:
+                view = target
         return JobOutput(
             name=output.name,
-            staging=str(staging),
-            destination=str(target if target is not None and keeps else own),
-            view=None if target is None or keeps else str(target),
+            staging=str(self._staging(attempt, destination) / output.name),
+            destination=destination,
+            view=view,
             style=output.style,
             overwrite=output.overwrite,
             source_globs=output.source_globs,
             is_directory=output.is_directory,
             path_on_compute=output.path_on_compute,
+            manifest=self.stores.place(layout.manifest(self.id, output.name)),
         )
 
+    def _staging(self, attempt: str, destination: str) -> Path:
+        """Where an output is written: near its destination if that is here, else in scratch."""
+        if self.home.is_local and not is_uri(destination):
+            return self.home.path(layout.staging(attempt))
+        return self.scratch / attempt / "staging"
 
-def _place(output: OutputSpec, run_id: str) -> tuple[str | None, str] | None:
-    """(datastore, path) that the author chose for an output; None for a place of our own."""
-    if output.path is None:
-        return None
-    path = output.path.replace("{run-id}", run_id).replace("{output-name}", output.name)
-    return output.datastore, path
+    def _place(self, output: OutputSpec) -> tuple[str, str] | None:
+        """(datastore, path) of an output's destination; None for a place of the workspace's own."""
+        path = output.path
+        if path is None:
+            name = output.datastore or self.stores.default
+            if name in BUILT_IN:
+                return None
+            # v1's own places, in a store that the author or the workspace's default names.
+            path = f"{_FOLDERS.get(output.style, 'dataset')}/{{run-id}}/{{output-name}}"
+        else:
+            name = output.datastore or ""
+        path = path.replace("{run-id}", self.id).replace("{output-name}", output.name)
+        return name, path
+
+
+def _uri(file: SourceFile) -> str:
+    return file.path if file.store is None else file.store.uri(file.path)
 
 
 def direct_input(port: InputSpec, identity: str) -> JobInput:
@@ -224,14 +301,8 @@ def direct_input(port: InputSpec, identity: str) -> JobInput:
     return JobInput(port.name, (), None, False, "direct", port.style, None, identity)
 
 
-def committed_input(
-    name: str,
-    reference: Reference,
-    mode: str = "mount",
-    style: str = "dataset",
-    path_on_compute: str | None = None,
-) -> JobInput:
-    """An input that is another step's committed output.
+def uri_of_reference(name: str, reference: Reference) -> str:
+    """Where the output is that an XCom value refers to.
 
     Raises:
         UserErrorException: the value is not such a reference.
@@ -241,4 +312,4 @@ def committed_input(
         raise UserErrorException(
             f"{reference!r} is not the reference of a step's output.", where=f"input {name!r}"
         )
-    return JobInput(name, (path_of_uri(uri),), None, True, mode, style, path_on_compute)
+    return uri

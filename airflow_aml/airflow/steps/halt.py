@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from airflow_aml.airflow.steps.assemble import StepRun
+from airflow_aml.errors import WorkspaceException
 from airflow_aml.workspace import layout
 
 if TYPE_CHECKING:
@@ -23,9 +24,8 @@ def raise_halt(
         AirflowFailException: ``fatal``: trying again cannot help.
         AirflowException: Airflow may try again.
     """
-    marker = _markers(run) / run.task_id
-    marker.parent.mkdir(parents=True, exist_ok=True)
-    marker.write_text(text, encoding="utf-8")
+    with suppress(WorkspaceException):  # it may be just the store that broke; this is but a hint
+        run.home.store.write(layout.failed(run.pipeline_run_id) + run.task_id, text.encode())
     raise (AirflowFailException if fatal else AirflowException)(text) from cause
 
 
@@ -38,9 +38,11 @@ def refuse_after_failure(run: StepRun, context: Context) -> None:
     Raises:
         AirflowFailException: another step of the run has failed.
     """
-    folder = _markers(run)
-    (folder / run.task_id).unlink(missing_ok=True)
-    marked = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    store, markers = run.home.store, layout.failed(run.pipeline_run_id)
+    marked = store.children(markers)
+    if run.task_id in marked:
+        store.delete([markers + run.task_id])
+        marked.remove(run.task_id)
     if not marked or run.plan.continue_on_step_failure:
         return
     ti = context["ti"]
@@ -51,7 +53,3 @@ def refuse_after_failure(run: StepRun, context: Context) -> None:
             f"step {run.node.name!r} was not started: {', '.join(failed)} failed before, and the "
             "run does not continue on step failure."
         )
-
-
-def _markers(run: StepRun) -> Path:
-    return run.home.path(layout.run(run.pipeline_run_id)) / "failed"

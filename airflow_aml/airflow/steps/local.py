@@ -81,11 +81,11 @@ class LocalStepOperator(AmlStepMixin, RuntimeOperator):
         from airflow_aml.runtime.inline import InlineRuntime, can_run_inline
 
         if can_run_inline():
-            self.inline = InlineRuntime(job, self.say)
+            self.inline = InlineRuntime(job, self.say, self.handed_stores())
         else:
             from airflow_aml.runtime.child import child_of
 
-            self.child = child_of(job)
+            self.child = child_of(job, stores=self.handed_stores())
 
     def read_report(self, job: StepJob) -> StepReport | None:
         """The report of the runtime, which here may have been in this process."""

@@ -15,7 +15,10 @@ def sweep_earlier_attempts(run: StepRun) -> None:
     Attempts are named after the step's run, and Airflow makes one after the other; the one that
     calls this has not started anything yet.
     """
-    for folder in (run.scratch, run.home.path(layout.staging(""))):
+    folders = [run.scratch]
+    if run.home.is_local:
+        folders.append(run.home.path(layout.staging("")))
+    for folder in folders:
         for left in folder.glob(f"{run.id}-*"):
             end_attempt(left.name, 0.0)
             shutil.rmtree(left, ignore_errors=True)

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
-from airflow_aml.airflow.settings import open_workspace, scratch
+from airflow_aml.airflow.settings import cache_bytes, open_workspace, scratch
 from airflow_aml.airflow.steps.assemble import Reference, StepRun
 from airflow_aml.airflow.steps.halt import raise_halt, refuse_after_failure
+from airflow_aml.airflow.steps.storage import StepStores
 from airflow_aml.definition.spec import NodeSpec, ParameterRef, Text
 from airflow_aml.errors import AirflowAmlError
 from airflow_aml.runtime.job import InputRef, StepJob, StepReport
@@ -68,6 +69,18 @@ class AmlStepMixin(_Native):
             return StepReport.read(job.report_path)
         except (OSError, ValueError):
             return None
+
+    def handed_stores(self) -> str:
+        """What the step's process opens remote stores with, as its variable; empty for none.
+
+        It holds secrets: it goes into that process' environment and nowhere else.
+        """
+        handed = self.step_run.stores.handed() if self.step_run is not None else {}
+        if not handed:
+            return ""
+        from airflow_aml.airflow.connections import as_text
+
+        return as_text(handed)
 
     def render_template_fields(
         self, context: Context, jinja_env: Environment | None = None
@@ -158,6 +171,8 @@ class AmlStepMixin(_Native):
             folder=self.folder,
             scratch=scratch(),
             fetch=fetch,
+            stores=StepStores(home),
+            cache_bytes=cache_bytes(),
         )
 
     def plan(self, home: Home, pipeline_run_id: str, context: Context) -> RunPlan:

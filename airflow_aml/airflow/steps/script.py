@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow_aml.airflow import parameters
 from airflow_aml.airflow.discovery import parsing_engine
 from airflow_aml.airflow.plan import planned_inputs
+from airflow_aml.airflow.settings import open_workspace
 from airflow_aml.airflow.steps.local import LocalStepOperator
 from airflow_aml.airflow.steps.mixin import shown_command
 from airflow_aml.definition.compile import compile_pipeline
@@ -21,6 +22,7 @@ from airflow_aml.definition.dataset import DatasetConsumptionConfig, FileDataset
 from airflow_aml.definition.graph import Graph
 from airflow_aml.definition.origin import defining_folder
 from airflow_aml.definition.outputs import OutputFileDatasetConfig, PipelineData
+from airflow_aml.definition.registered import place_of_uri
 from airflow_aml.definition.runconfig import RunConfiguration
 from airflow_aml.definition.spec import Files, LocalPath, PipelineSpec
 from airflow_aml.definition.step import PythonScriptStep
@@ -118,8 +120,9 @@ class PythonScriptStepOperator(LocalStepOperator):
         # Rendered by now, so neither is an XComArg any more.
         inputs: Any = self.inputs or {}
         given: Any = self.arguments or ()
-        named = [_named_input(name, value) for name, value in dict(inputs).items()]
-        arguments = [_at_run(item, f"arguments[{i}]") for i, item in enumerate(given)]
+        home = open_workspace(self.workspace)
+        named = [_named_input(name, value, home) for name, value in dict(inputs).items()]
+        arguments = [_at_run(item, f"arguments[{i}]", home) for i, item in enumerate(given)]
         self.spec = _compile(self, self.task_id, self.workspace, self.folder, arguments, named)
         node = self.spec.nodes[0]
         variables = {**node.settings.environment_variables, **_texts(self.environment_variables)}
@@ -190,17 +193,17 @@ def _at_parse(item: Any) -> Any:
     return item
 
 
-def _at_run(item: Any, where: str) -> Any:
+def _at_run(item: Any, where: str, home: Home) -> Any:
     if item is None:
         raise AirflowFailException(
             f"{where}: the task it comes from has no such output in this run."
         )
     if isinstance(item, Mapping):
-        return _dataset(item, where).as_mount()
+        return _dataset(item, where, home).as_mount()
     return item
 
 
-def _named_input(name: str, value: Any) -> Any:
+def _named_input(name: str, value: Any, home: Home) -> Any:
     where = f"inputs[{name!r}]"
     if isinstance(value, DatasetConsumptionConfig):
         return DatasetConsumptionConfig(name, value.dataset, value.mode, value.path_on_compute)
@@ -210,16 +213,18 @@ def _named_input(name: str, value: Any) -> Any:
         raise AirflowFailException(
             f"{where}: the task it comes from has no such output in this run."
         )
-    return _dataset(value, where).as_named_input(name).as_mount()
+    return _dataset(value, where, home).as_named_input(name).as_mount()
 
 
-def _dataset(reference: Any, where: str) -> FileDataset:
+def _dataset(reference: Any, where: str, home: Home) -> FileDataset:
     uri = reference.get("uri") if isinstance(reference, Mapping) else reference
     if not isinstance(uri, str):
         raise AirflowFailException(
             f"{where}: {reference!r} is not the reference of a step's output."
         )
     try:
+        if "://" in uri and not uri.startswith("file:"):
+            return FileDataset(Files((place_of_uri(uri, home),)))
         path = path_of_uri(uri) if ":" in uri else uri
     except AirflowAmlError as error:
         raise AirflowFailException(f"{where}: {error}") from error
