@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import shutil
+import uuid
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from airflow_aml.reuse.effects import has_effects, still_in_place, view_stamp
+from airflow_aml.reuse.places import Places, stamp
+from airflow_aml.reuse.records import OutputRecord, StepRecord
+from airflow_aml.workspace import datasets
+from airflow_aml.workspace.home import Home, open_home
+from airflow_aml.workspace.uris import uri_of_path
+from tests.reuse.conftest import a_key, record_of
+
+
+@pytest.fixture
+def view(home: Home) -> Path:
+    return home.path("datastores/workspaceblobstore/models")
+
+
+def published(home: Home, view: Path, number: int, files: dict[str, str]) -> StepRecord:
+    """An execution that committed files and copied them to the fixed destination."""
+    place = home.path(f"data/s-{number}/model")
+    for folder in (place, view):
+        for name, text in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text)
+    record = record_of(home, a_key(), {"model": place}, step_run_id=f"s-{number}")
+    output = record.outputs["model"]
+    mark = view_stamp(output.uri, uri_of_path(view), Places(home))
+    output = replace(output, view=uri_of_path(view), view_stamp=mark)
+    return replace(record, outputs={"model": output})
+
+
+def test_a_view_that_nobody_touched_is_still_in_place(home: Home, view: Path) -> None:
+    """The author's destination shows this result, so there is nothing to publish."""
+    record = published(home, view, 1, {"a.txt": "A", "sub/b.txt": "B"})
+    assert has_effects(record)
+    assert still_in_place(record, home) is None
+
+
+def test_files_of_others_in_the_destination_do_not_count(home: Home, view: Path) -> None:
+    """v1 users collect files of many steps in one folder."""
+    record = published(home, view, 1, {"a.txt": "A"})
+    (view / "others.txt").write_text("mine")
+    assert still_in_place(record, home) is None
+
+
+def test_a_b_a_leaves_as_data_visible(home: Home, view: Path) -> None:
+    """After another result was published there, reusing the first one publishes it again."""
+    first = published(home, view, 1, {"a.txt": "first"})
+    second = published(home, view, 2, {"a.txt": "other"})
+    said = "the destination of output 'model' holds other files"
+    assert still_in_place(first, home) == said
+    assert still_in_place(second, home) is None
+
+
+@pytest.mark.parametrize("act", ["file", "folder"])
+def test_a_view_that_was_deleted_is_filled_again(home: Home, view: Path, act: str) -> None:
+    """A destination that lacks files of the result is a reason, not an error."""
+    record = published(home, view, 1, {"a.txt": "A", "b.txt": "B"})
+    if act == "file":
+        (view / "b.txt").unlink()
+    else:
+        shutil.rmtree(view)
+    assert still_in_place(record, home) == "the destination of output 'model' lacks files of it"
+
+
+def test_a_destination_that_is_one_file(home: Home) -> None:
+    """An output that is a file has a file as its view."""
+    place, view = home.path("data/s-1/model"), home.path("datastores/d/model.bin")
+    for path in (place, view):
+        path.parent.mkdir(parents=True)
+        path.write_text("weights")
+    record = record_of(home, a_key(), {"model": place})
+    output = record.outputs["model"]
+    mark = view_stamp(output.uri, uri_of_path(view), Places(home))
+    output = replace(output, view=uri_of_path(view), view_stamp=mark)
+    record = replace(record, outputs={"model": output})
+    assert still_in_place(record, home) is None
+    view.write_text("other weights")
+    assert "holds other files" in (still_in_place(record, home) or "")
+
+
+def test_a_view_in_an_object_store_is_judged_by_the_stores_versions() -> None:
+    """The same where there are no folders."""
+    home = open_home(f"memory://{uuid.uuid4().hex}/aml")
+    for name in ("a", "b"):
+        home.store.write(f"data/s-1/model/{name}", name.encode())
+        home.store.write(f"datastores/x/models/{name}", name.encode())
+    uri, view, places = home.uri("data/s-1/model"), home.uri("datastores/x/models"), Places(home)
+    mark = view_stamp(uri, view, places)
+    output = OutputRecord(uri, "sha256:1", 2, 2, stamp(uri, places), view, mark)
+    record = replace(record_of(home, a_key(), {}), outputs={"model": output})
+    assert still_in_place(record, home) is None
+    home.store.write("datastores/x/models/a", b"other")
+    assert "holds other files" in (still_in_place(record, home) or "")
+    home.store.delete(["datastores/x/models/b"])
+    assert "lacks files" in (still_in_place(record, home) or "")
+
+
+def test_latest_of_a_dataset_must_be_what_this_result_registered(home: Home) -> None:
+    """After another run registered a newer version, a hit registers its own again."""
+    record = replace(
+        record_of(home, a_key(), {}), registered=({"name": "prepared data", "version": 1},)
+    )
+    assert has_effects(record)
+    assert "cannot be looked up" in (still_in_place(record, home) or "")
+    for number in (1, 2):
+        version = datasets.DatasetVersion(f"id-{number}", {"kind": "files", "paths": []})
+        datasets.register(home, "prepared data", version, new_version=True)
+        said = still_in_place(record, home)
+        wrong = "the latest version of dataset 'prepared data' is 2, not its own 1"
+        assert said == (None if number == 1 else wrong)
+
+
+def test_a_result_without_effects_is_always_in_place(home: Home) -> None:
+    """Most steps only have outputs; nothing is looked at for them."""
+    record = record_of(home, a_key(), {})
+    assert not has_effects(record)
+    assert still_in_place(record, home) is None
