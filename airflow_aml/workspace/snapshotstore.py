@@ -16,7 +16,8 @@ from airflow_aml.workspace.home import Home
 def zip_place(home: Home, place: str) -> Iterator[Path]:
     """The path to write the zip to: its own in a local workspace, else one for as long as it takes.
 
-    ``place`` is the snapshot's in the workspace. What is there at the end goes to the workspace's store, unless the same is there already.
+    ``place`` is the snapshot's in the workspace. What is there at the end goes to the workspace's
+    store, unless the same is there already.
 
     Raises:
         WorkspaceException: the store cannot be used.
