@@ -9,13 +9,19 @@ from __future__ import annotations
 
 import os
 import sys
-from array import array
 from contextlib import suppress
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from airflow_aml.errors import WorkspaceException
 from airflow_aml.workspace import measure as measuring
-from airflow_aml.workspace.measure import DIGEST_BYTES, FIELDS, HEAD, Measured, hasher_of, measure
+from airflow_aml.workspace.measure import (
+    DIGEST_BYTES,
+    HEAD,
+    STAT_BYTES,
+    Measured,
+    hasher_of,
+    measure,
+)
 
 MANY_FILES = 3000
 """From so many files on, helpers are worth their start."""
@@ -81,10 +87,9 @@ def _chained(first: List[bytes], others: Iterator[Sequence[bytes]]) -> Iterator[
 
 def _joined(parts: Iterable[Measured]) -> Measured:
     found = list(parts)
-    stats = array("q")
-    for part in found:
-        stats.extend(part.stats)
-    return Measured(b"".join([part.digests for part in found]), stats)
+    return Measured(
+        b"".join([part.digests for part in found]), b"".join([part.stats for part in found])
+    )
 
 
 class _Crew:
@@ -161,9 +166,7 @@ def _ask(process: Any, paths: Sequence[bytes]) -> Iterator[Measured]:
         if failed:
             raise OSError(failed, os.strerror(failed), _read(process, count) or None)
         digests = _read(process, count * DIGEST_BYTES)
-        stats = array("q")
-        stats.frombytes(_read(process, count * FIELDS * stats.itemsize))
-        yield Measured(digests, stats)
+        yield Measured(digests, _read(process, count * STAT_BYTES))
         paths = paths[count:]
 
 

@@ -9,7 +9,7 @@ and so nothing in it can be brought back, as in git.
 from __future__ import annotations
 
 import re
-from typing import List, NamedTuple, Optional, Tuple
+from typing import Iterable, List, NamedTuple, Optional, Tuple
 
 _CLASSES = {
     "alnum": "a-zA-Z0-9",
@@ -44,16 +44,25 @@ class IgnoreRules:
         rules = [_rule(line[:-1] if line.endswith("\r") else line) for line in lines]
         # The last rule that matches decides.
         self._rules = [rule for rule in reversed(rules) if rule is not None]
+        self._some_name = _any_of(rule for rule in self._rules if rule.by_name)
+        self._some_path = _any_of(rule for rule in self._rules if not rule.by_name)
 
     def leaves_out(self, relative: str, is_folder: bool) -> bool:
         """Whether this path, relative to the ignore file and POSIX, is left out."""
         name = relative.rpartition("/")[2]
+        if not (self._some_name.fullmatch(name) or self._some_path.fullmatch(relative)):
+            return False  # as of most: one look, however many rules there are
         for rule in self._rules:
             if rule.folders_only and not is_folder:
                 continue
             if rule.pattern.fullmatch(name if rule.by_name else relative):
                 return rule.leaves_out
         return False
+
+
+def _any_of(rules: Iterable[_Rule]) -> re.Pattern[str]:
+    patterns = [f"(?:{rule.pattern.pattern})" for rule in rules]
+    return re.compile("|".join(patterns) or "(?!)", re.DOTALL)
 
 
 def _rule(line: str) -> Optional[_Rule]:

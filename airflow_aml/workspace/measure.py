@@ -10,16 +10,18 @@ from __future__ import annotations
 import os
 import struct
 import sys
-from array import array
 from operator import attrgetter
 from typing import IO, Any, Callable, List, NamedTuple, Sequence
 
 FIELDS = 6
 """Numbers that stand for one file's stat: mode, device, inode, size, mtime and ctime in ns."""
 
+SIZE, MTIME, CTIME = 3, 4, 5
+
 facts = attrgetter("st_mode", "st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
 
 DIGEST_BYTES = 32
+STAT_BYTES = 8 * FIELDS
 
 HEAD = struct.Struct(">II")
 """What goes before a question (names, their bytes) and an answer (files done, 0 or the errno)."""
@@ -34,22 +36,21 @@ _MASK = (1 << 64) - 1
 class Measured(NamedTuple):
     """What was found out about a number of files, in their order.
 
-    ``digests`` has 32 bytes a file; ``stats`` has :data:`FIELDS` numbers a file, taken after it was
-    read; its size is the number of bytes that were read.
+    ``digests`` has 32 bytes a file; ``stats`` are their numbers, :func:`packed`, taken after they
+    were read; a file's size is the number of bytes that were.
     """
 
     digests: bytes
-    stats: array[int]
+    stats: bytes
 
 
-def packed(numbers: Sequence[int]) -> array[int]:
-    """Numbers of a stat in 64 bits each: their lowest ones, where a system has longer numbers."""
+def packed(numbers: Sequence[int]) -> bytes:
+    """The numbers of stats in 8 bytes each: the lowest ones, where a system has longer numbers."""
+    count = len(numbers)
     try:
-        return array("q", numbers)
-    except OverflowError:
-        result = array("q")
-        result.frombytes(array("Q", [number & _MASK for number in numbers]).tobytes())
-        return result
+        return struct.pack(f"{count}q", *numbers)
+    except struct.error:
+        return struct.pack(f"{count}Q", *[number & _MASK for number in numbers])
 
 
 def measure(paths: Sequence[bytes], new: Callable[[], Any], enough: int = 0) -> Measured:
@@ -86,7 +87,7 @@ def measure(paths: Sequence[bytes], new: Callable[[], Any], enough: int = 0) -> 
         digests.append(hasher.digest())
         numbers.extend(facts(status))
         if size != status.st_size:
-            numbers[-3] = size
+            numbers[SIZE - FIELDS] = size
         total += size
         if enough and total >= enough:
             break
@@ -135,7 +136,7 @@ def answer(source: IO[bytes], target: IO[bytes], algorithm: str) -> None:
             target.write(HEAD.pack(len(name), error.errno or 5) + name)
         else:
             count = len(found.digests) // DIGEST_BYTES
-            target.write(HEAD.pack(count, 0) + found.digests + found.stats.tobytes())
+            target.write(HEAD.pack(count, 0) + found.digests + found.stats)
         target.flush()
 
 

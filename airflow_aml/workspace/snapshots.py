@@ -161,7 +161,8 @@ class _Rules:
 
     def skip(self, relative: str, is_folder: bool, entry: os.DirEntry[bytes]) -> bool:
         """Whether the walk leaves this entry out; below a folder left out nothing is looked at."""
-        if _is_litter(relative.rpartition("/")[2]):
+        name = relative.rpartition("/")[2]
+        if (name[0] in "._" or name[-1] in "c~") and _is_litter(name):
             return True
         if self._excluded and self._is_excluded(is_folder, entry):
             return True

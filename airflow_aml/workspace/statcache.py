@@ -16,12 +16,11 @@ import os
 import struct
 import sys
 import time
-from array import array
 from dataclasses import dataclass
 from typing import Dict, List, NamedTuple, Optional, Sequence
 from zlib import crc32
 
-from airflow_aml.workspace.measure import DIGEST_BYTES, FIELDS
+from airflow_aml.workspace.measure import DIGEST_BYTES, STAT_BYTES
 from airflow_aml.workspace.tree import Part
 
 KEPT_DAYS = 30
@@ -35,8 +34,9 @@ tell nanoseconds and on all others: these may count in seconds, or have a clock 
 _MAGIC = b"airflow-aml stat 1 " + sys.byteorder.encode()[:1]
 _HEAD = struct.Struct("<20s?16s32sQQQQQL")
 _SUM = struct.Struct("<L")
+_STATS = struct.Struct("6q")
+_UNSIGNED = (1 << 64) - 1
 _DAY = 86400
-_ROW = FIELDS * 8
 
 
 class Known(NamedTuple):
@@ -49,7 +49,7 @@ class Known(NamedTuple):
         files: how many.
         size: what they hold, in bytes.
         names: every file's name; see :func:`names_of`.
-        stats: :data:`~airflow_aml.workspace.measure.FIELDS` numbers of 8 bytes a file.
+        stats: their numbers, :data:`~airflow_aml.workspace.measure.STAT_BYTES` a file.
         digests: 32 bytes a file.
         counts: a byte a file: whether its row counts.
     """
@@ -89,20 +89,20 @@ class StatCache:
         """Remembers it, instead of what was known before."""
         self._write("trees", key, _written(known))
 
-    def file(self, key: Sequence[str], stats: Sequence[int]) -> Optional[bytes]:
+    def file(self, key: Sequence[str], stats: bytes) -> Optional[bytes]:
         """What is known about a single file that has this stat now."""
         data = self._read("files", key)
         if data is None or len(data) < _SUM.size:
             return None
         body = data[: -_SUM.size]
-        start = _MAGIC + array("q", stats).tobytes()
+        start = _MAGIC + stats
         if _SUM.pack(crc32(body)) != data[-_SUM.size :] or not body.startswith(start):
             return None
         return body[len(start) :]
 
-    def keep_file(self, key: Sequence[str], stats: Sequence[int], fact: bytes) -> None:
+    def keep_file(self, key: Sequence[str], stats: bytes, fact: bytes) -> None:
         """Remembers it for as long as the file has this stat."""
-        body = _MAGIC + array("q", stats).tobytes() + fact
+        body = _MAGIC + stats + fact
         self._write("files", key, body + _SUM.pack(crc32(body)))
 
     def _path(self, kind: str, key: Sequence[str]) -> str:
@@ -164,28 +164,29 @@ def worker_cache() -> StatCache:
     return StatCache(os.path.join(cache_folder(), "stat"))
 
 
-def long_ago(stats: Sequence[int], started: int) -> bool:
+def long_ago(stats: bytes, started: int) -> bool:
     """Whether a file was changed so long before it was read that a later change would show.
 
     Args:
-        stats: the file's numbers, as :data:`~airflow_aml.workspace.measure.facts` gives them.
+        stats: the file's numbers, packed.
         started: when reading it started, in ns since 1970.
     """
-    return max(stats[4], stats[5]) <= started - margin_of(stats)
+    return settles_at(stats) <= started
 
 
-def margin_of(stats: Sequence[int]) -> int:
-    """How many ns before it was read the file must have been changed last."""
-    _, device, _, _, modified, changed = stats
+def settles_at(stats: bytes) -> int:
+    """From when on, in ns since 1970, reading a file with these numbers is as good as for ever."""
+    _, device, _, _, modified, changed = _STATS.unpack(stats)
     fine = modified % 1_000_000 and changed % 1_000_000
     # Network disks, and those in memory, are no devices: they have no major number.
-    local = hasattr(os, "major") and os.major(device) != 0
-    return FINE_NS if fine and local else COARSE_NS
+    local = os.name == "posix" and os.major(device & _UNSIGNED) != 0
+    newest: int = max(modified, changed)
+    return newest + (FINE_NS if fine and local else COARSE_NS)
 
 
 def names_of(parts: Sequence[Part]) -> bytes:
     """All names of a walk, in its order: folder, names, folder, names; neither sign is in any."""
-    return b"\0".join([b"%b\0%b" % (part.prefix, b"/".join(part.names)) for part in parts])
+    return b"\0".join([b"%b\0%b" % (part.prefix, part.names) for part in parts])
 
 
 def by_folder(known: Known) -> Dict[bytes, Rows]:
@@ -197,7 +198,7 @@ def by_folder(known: Known) -> Dict[bytes, Rows]:
         end = start + names.count(b"/") + 1
         found[prefix] = Rows(
             names,
-            known.stats[start * _ROW : end * _ROW],
+            known.stats[start * STAT_BYTES : end * STAT_BYTES],
             known.digests[start * DIGEST_BYTES : end * DIGEST_BYTES],
             known.counts[start:end],
         )
@@ -207,23 +208,20 @@ def by_folder(known: Known) -> Dict[bytes, Rows]:
 
 def reused(part: Part, rows: Optional[Rows]) -> List[Optional[bytes]]:
     """The digests of a folder's own files, as far as they are known."""
+    names = part.names.split(b"/")
     if rows is None:
-        return [None] * len(part.names)
-    stats = part.stats.tobytes()
-    names = rows.names.split(b"/")
-    digests = [
-        rows.digests[at : at + DIGEST_BYTES] for at in range(0, len(rows.digests), DIGEST_BYTES)
-    ]
-    if stats == rows.stats and part.names == names and 0 not in rows.counts:
+        return [None] * len(names)
+    digests = cut(rows.digests, DIGEST_BYTES)
+    if part.stats == rows.stats and part.names == rows.names and 0 not in rows.counts:
         return list(digests)
-    known = {
-        (name, rows.stats[at * _ROW : at * _ROW + _ROW]): digests[at]
-        for at, name in enumerate(names)
-        if rows.counts[at]
-    }
-    return [
-        known.get((name, stats[at * _ROW : at * _ROW + _ROW])) for at, name in enumerate(part.names)
-    ]
+    before = zip(rows.names.split(b"/"), cut(rows.stats, STAT_BYTES), digests, rows.counts)
+    known = {(name, stats): digest for name, stats, digest, counts in before if counts}
+    return [known.get(each) for each in zip(names, cut(part.stats, STAT_BYTES))]
+
+
+def cut(column: bytes, width: int) -> List[bytes]:
+    """A column's pieces of that many bytes."""
+    return [column[at : at + width] for at in range(0, len(column), width)]
 
 
 def _written(known: Known) -> bytes:
@@ -254,6 +252,6 @@ def _parsed(data: bytes) -> Optional[Known]:
         start += length
     names, stats, digests, counts = columns
     whole = magic == _MAGIC and start == len(data) and len(digests) == files * DIGEST_BYTES
-    if not whole or len(stats) != files * _ROW or crc32(counts, crc32(digests)) != total:
+    if not whole or len(stats) != files * STAT_BYTES or crc32(counts, crc32(digests)) != total:
         return None
     return Known(settled, stamp, digest, files, size, names, stats, digests, counts)

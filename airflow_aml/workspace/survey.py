@@ -7,33 +7,37 @@ import time
 from array import array
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Iterator, List, Optional, Sequence, Tuple
 
 from airflow_aml.workspace.digests import digest_table
-from airflow_aml.workspace.measure import DIGEST_BYTES, FIELDS, Measured, facts, packed
+from airflow_aml.workspace.measure import (
+    CTIME,
+    DIGEST_BYTES,
+    FIELDS,
+    MTIME,
+    SIZE,
+    STAT_BYTES,
+    Measured,
+    facts,
+    packed,
+)
 from airflow_aml.workspace.statcache import (
     COARSE_NS,
     Known,
     StatCache,
     by_folder,
+    cut,
     long_ago,
-    margin_of,
     names_of,
     reused,
+    settles_at,
 )
 from airflow_aml.workspace.tree import Part, Problem, Skip, parts
 
 _BYTES_A_SECOND = 1 << 30
 """Faster than files are read: if waiting takes less, a file is waited for and then known."""
 
-
-class FileRow(NamedTuple):
-    """One file: its POSIX path, the digest of its bytes, how many these are, and its mode."""
-
-    relative: str
-    digest: str
-    size: int
-    mode: int
+_LONGEST_WAIT = 5.0
 
 
 @dataclass(frozen=True)
@@ -53,24 +57,18 @@ class Survey:
     stamp: Optional[bytes]
     _algorithm: str
     _found: Sequence[Part]
-    _stats: Sequence[int]
+    _stats: bytes
     _digests: bytes
 
-    def rows(self) -> List[FileRow]:
-        """Every file, sorted by path."""
+    def rows(self) -> Iterator[Tuple[str, str, int, int]]:
+        """Of every file, sorted by path: POSIX path, digest, size in bytes, mode."""
+        paths = _paths(self._found)
         texts = self._digests.hex()
+        modes, sizes = _column(self._stats, 0), _column(self._stats, SIZE)
         width = 2 * DIGEST_BYTES
-        rows = [
-            FileRow(path, f"{self._algorithm}:{texts[at : at + width]}", size, mode)
-            for path, at, size, mode in zip(
-                [path.decode() for path in _paths(self._found)],
-                range(0, len(texts), width),
-                self._stats[3::FIELDS],
-                self._stats[0::FIELDS],
-            )
-        ]
-        rows.sort()
-        return rows
+        for at in _sorted(paths):
+            text = texts[at * width : at * width + width]
+            yield paths[at].decode(), f"{self._algorithm}:{text}", sizes[at], modes[at]
 
 
 @lru_cache(maxsize=None)
@@ -113,13 +111,11 @@ def survey(
         return _first(root, head, algorithm, problem, cache, skip)
     found = list(parts(root, problem, skip))
     names = names_of(found)
-    stats = array("q")
-    same = known.names == names and known.stats == b"".join([part.stats for part in found])
-    if not (same and known.settled):
+    stats = b"".join([part.stats for part in found])
+    if not known.settled or names != known.names or stats != known.stats:
         known = _updated(root, head, algorithm, known, found, names)
         cache.keep_tree(key, known)
-    stats.frombytes(known.stats)
-    return _of_known(known, algorithm, found, stats)
+    return _of_known(known, algorithm, found)
 
 
 def measure_one(path: str, algorithm: str, cache: StatCache) -> Tuple[str, int]:
@@ -139,7 +135,7 @@ def measure_one(path: str, algorithm: str, cache: StatCache) -> Tuple[str, int]:
         digest, stats = measure_all([[os.fsencode(path)]], algorithm)
         if long_ago(stats, started):
             cache.keep_file(key, stats, digest)
-    return f"{algorithm}:{digest.hex()}", stats[3]
+    return f"{algorithm}:{digest.hex()}", _column(stats, SIZE)[0]
 
 
 def _first(
@@ -160,13 +156,13 @@ def _first(
         for part in parts(root, problem, skip, stats=False):
             found.append(part)
             above = base + part.prefix
-            yield [above + name for name in part.names]
+            yield [above + name for name in part.names.split(b"/")]
 
     started = time.time_ns()
     measured = measure_all(listed(), algorithm)
     known = _known(head, algorithm, found, names_of(found), measured, _counts(measured, started))
     cache.keep_tree((root, *map(str, head), algorithm), known)
-    return _of_known(known, algorithm, found, measured.stats)
+    return _of_known(known, algorithm, found)
 
 
 def _updated(
@@ -182,27 +178,24 @@ def _updated(
 
     before = by_folder(known)
     digests: List[Optional[bytes]] = []
+    stats: List[bytes] = []
     for part in found:
         digests.extend(reused(part, before.get(part.prefix)))
-    stats = array("q")
-    for part in found:
-        stats.extend(part.stats)
+        stats.extend(cut(part.stats, STAT_BYTES))
     counts = bytearray(b"\1") * len(digests)
     unknown = [at for at, digest in enumerate(digests) if digest is None]
     if unknown:
         paths = _paths(found)
         base = os.path.join(os.fsencode(root), b"")
-        _let_it_settle([stats[at * FIELDS : at * FIELDS + FIELDS] for at in unknown])
+        _let_it_settle([stats[at] for at in unknown])
         started = time.time_ns()
         read = measure_all([[base + paths[at] for at in unknown]], algorithm)
-        read_counts = _counts(read, started)
-        for number, at in enumerate(unknown):
-            digests[at] = read.digests[number * DIGEST_BYTES : (number + 1) * DIGEST_BYTES]
-            stats[at * FIELDS : at * FIELDS + FIELDS] = read.stats[
-                number * FIELDS : (number + 1) * FIELDS
-            ]
-            counts[at] = read_counts[number]
-    measured = Measured(b"".join([digest for digest in digests if digest]), stats)
+        results = zip(
+            cut(read.digests, DIGEST_BYTES), cut(read.stats, STAT_BYTES), _counts(read, started)
+        )
+        for at, (digest, status, count) in zip(unknown, results):
+            digests[at], stats[at], counts[at] = digest, status, count
+    measured = Measured(b"".join([digest for digest in digests if digest]), b"".join(stats))
     if names == known.names and measured.digests == known.digests:
         return _known_again(known, measured, bytes(counts))
     return _known(head, algorithm, found, names, measured, bytes(counts))
@@ -219,16 +212,16 @@ def _known(
     paths = _paths(found)
     texts = measured.digests.hex().encode()
     width = 2 * DIGEST_BYTES
-    rows = sorted(zip(paths, range(0, len(texts), width)))
-    digest = digest_table(head, algorithm, [(path, texts[at : at + width]) for path, at in rows])
+    rows = [(paths[at], texts[at * width : at * width + width]) for at in _sorted(paths)]
+    digest = digest_table(head, algorithm, rows)
     return Known(
         0 not in counts,
         os.urandom(16),
         bytes.fromhex(digest.partition(":")[2]),
         len(paths),
-        sum(measured.stats[3::FIELDS]),
+        sum(_column(measured.stats, SIZE)),
         names,
-        measured.stats.tobytes(),
+        measured.stats,
         measured.digests,
         counts,
     )
@@ -239,13 +232,13 @@ def _known_again(known: Known, measured: Measured, counts: bytes) -> Known:
     return known._replace(
         settled=0 not in counts,
         stamp=os.urandom(16),
-        size=sum(measured.stats[3::FIELDS]),
-        stats=measured.stats.tobytes(),
+        size=sum(_column(measured.stats, SIZE)),
+        stats=measured.stats,
         counts=counts,
     )
 
 
-def _of_known(known: Known, algorithm: str, found: Sequence[Part], stats: Sequence[int]) -> Survey:
+def _of_known(known: Known, algorithm: str, found: Sequence[Part]) -> Survey:
     return Survey(
         f"sha256:{known.digest.hex()}",
         known.files,
@@ -253,34 +246,39 @@ def _of_known(known: Known, algorithm: str, found: Sequence[Part], stats: Sequen
         known.stamp if known.settled else None,
         algorithm,
         found,
-        stats,
+        known.stats,
         known.digests,
     )
 
 
 def _counts(measured: Measured, started: int) -> bytes:
     """A byte a file: whether it had been at rest long enough when reading started."""
-    stats = measured.stats
-    files = len(stats) // FIELDS
-    if (
-        max(max(stats[4::FIELDS], default=0), max(stats[5::FIELDS], default=0))
-        < started - COARSE_NS
-    ):
-        return b"\1" * files
-    return bytes(long_ago(stats[at : at + FIELDS], started) for at in range(0, len(stats), FIELDS))
+    times = (_column(measured.stats, MTIME), _column(measured.stats, CTIME))
+    if max(max(each, default=0) for each in times) < started - COARSE_NS:
+        return b"\1" * len(times[0])
+    return bytes([long_ago(each, started) for each in cut(measured.stats, STAT_BYTES)])
 
 
-def _let_it_settle(files: Sequence[Sequence[int]]) -> None:
+def _let_it_settle(files: Sequence[bytes]) -> None:
     """Waits until large files that were changed just now can be known once they are read."""
     now = time.time_ns()
-    waits = []
+    waits = [0.0]
     for stats in files:
-        wait = (max(stats[4], stats[5]) + margin_of(stats) - now) / 1e9
-        if 0 < wait < min(stats[3] / _BYTES_A_SECOND, 2 * COARSE_NS / 1e9):
+        wait = (settles_at(stats) - now) / 1e9
+        if 0 < wait < min(_column(stats, SIZE)[0] / _BYTES_A_SECOND, _LONGEST_WAIT):
             waits.append(wait)
-    if waits:
-        time.sleep(max(waits))
+    time.sleep(max(waits))
+
+
+def _column(stats: bytes, field: int) -> array[int]:
+    """One number of every file."""
+    return array("q", stats)[field::FIELDS]
 
 
 def _paths(found: Sequence[Part]) -> List[bytes]:
-    return [part.prefix + name for part in found for name in part.names]
+    return [part.prefix + name for part in found for name in part.names.split(b"/")]
+
+
+def _sorted(paths: List[bytes]) -> List[int]:
+    """The order of the paths; of their text as well, which UTF-8 keeps."""
+    return sorted(range(len(paths)), key=paths.__getitem__)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-from array import array
 from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 from airflow_aml.workspace.measure import facts, packed
@@ -27,13 +26,13 @@ class Part(NamedTuple):
     """The files of one folder, in the order that the system lists them in.
 
     ``prefix`` is the folder's path below the root, POSIX, empty or with a slash at its end;
-    ``stats`` has :data:`~airflow_aml.workspace.measure.FIELDS` numbers a file, if they were asked
-    for. Names are UTF-8.
+    ``names`` are UTF-8, with a slash between them; ``stats`` are the files' numbers as
+    :func:`~airflow_aml.workspace.measure.packed` gives them, if they were asked for.
     """
 
     prefix: bytes
-    names: List[bytes]
-    stats: array[int]
+    names: bytes
+    stats: bytes
 
 
 class _Folder(NamedTuple):
@@ -94,7 +93,7 @@ def parts(
         folder = pending.pop()
         names: List[bytes] = []
         numbers: List[int] = []
-        others = _plain_files(folder.path, names, numbers, skip is None, stats)
+        others = _plain_files(folder, names, numbers, skip, stats)
         for _, entry, below in _told_apart(folder, others, problem, skip):
             if below is not None:
                 pending.append(below)
@@ -104,7 +103,7 @@ def parts(
                 numbers.extend(facts(entry.stat()))
         if names:
             prefix = folder.relative.encode()
-            yield Part(prefix + b"/" if prefix else b"", names, packed(numbers))
+            yield Part(prefix + b"/" if prefix else b"", b"/".join(names), packed(numbers))
 
 
 def shown(name: bytes) -> str:
@@ -113,30 +112,32 @@ def shown(name: bytes) -> str:
 
 
 def _plain_files(
-    folder: bytes, names: List[bytes], numbers: List[int], wanted: bool, stats: bool
+    folder: _Folder, names: List[bytes], numbers: List[int], skip: Optional[Skip], stats: bool
 ) -> List[os.DirEntry[bytes]]:
-    """Adds the files that nothing is special about, if wanted; returns all other entries."""
-    with os.scandir(folder) as entries:
-        if not wanted:
-            return list(entries)
-        others = []
-        add, extend = names.append, numbers.extend
+    """Adds the files that nothing is special about; returns all other entries."""
+    prefix = f"{folder.relative}/" if folder.relative else ""
+    others = []
+    add, extend = names.append, numbers.extend
+    with os.scandir(folder.path) as entries:
         for entry in entries:
             try:
-                if entry.is_file():
-                    if stats:
-                        extend(facts(entry.stat()))
-                    add(entry.name)
-                else:
+                if not entry.is_file():
                     others.append(entry)
-            except OSError:  # noqa: PERF203 - removed meanwhile, or a link that goes round
+                    continue
+                if skip is not None and skip(prefix + entry.name.decode(), False, entry):
+                    continue
+                if stats:
+                    extend(facts(entry.stat()))
+                add(entry.name)
+            except (OSError, UnicodeDecodeError):  # removed meanwhile, and the like
                 others.append(entry)
     try:
         b"/".join(names).decode()
     except UnicodeDecodeError:
         names.clear()
         numbers.clear()
-        return _plain_files(folder, names, numbers, False, stats)
+        with os.scandir(folder.path) as entries:
+            return list(entries)
     return others
 
 
