@@ -98,6 +98,8 @@ def fetch_input(job: StepJob, port: JobInput, farm: str, check: Check, places: P
         raise UserErrorException(
             f"the input {port.name!r} is missing: {error}.", hint="It was removed since."
         ) from error
+    except WorkspaceException as error:
+        raise WorkspaceException(f"the input {port.name!r} could not be staged: {error}") from error
     telling.end()
     place = os.path.join(farm, *alone.split("/")) if alone else farm
     places.say(f"input {port.name!r} is at {place}, staged from {source} ({counted(count, size)})")

@@ -94,8 +94,7 @@ class Upload:
         store, document = self._places.locate(self._document)
         if not store.create(document, written(self._uri, self._manifest, self._versions)):
             raise self._taken_over(None)
-        with suppress(WorkspaceException):  # beside a manifest it says nothing any more
-            claims.delete([path])
+        self._release()
         place = source.rstrip("/")
         cache_of(self._job).add(
             [
@@ -116,8 +115,12 @@ class Upload:
             self._document = numbered_document(self._output.manifest, number)
             found = self._committed()
             if found is None and self._claim():
-                self._claimed = True
-                return True
+                # Once more: who gave the claim back a moment ago did so after its manifest.
+                found = self._committed()
+                if found is None:
+                    self._claimed = True
+                    return True
+                self._release()
             if found is not None and (found.uri, found.digest) == (self._uri, manifest.digest):
                 return False
             number += 1
@@ -154,6 +157,11 @@ class Upload:
             )
         store.write(path, data)
         return True
+
+    def _release(self) -> None:
+        store, path = self._places.locate(self._claim_place)
+        with suppress(WorkspaceException):  # beside a manifest it says nothing any more
+            store.delete([path])
 
     def _settled(self, store: Store, path: str, manifest: Manifest) -> Dict[str, str]:
         """The versions of the uploaded files; what an attempt that died left beside them goes."""
