@@ -84,7 +84,7 @@ else:
         stream.write("data\\n")
 """
 
-HEAD = "plan"
+HEAD = "reuse"
 NAMES = {
     "steps": "pipeline, nothing handed on",
     "bash": "BashOperators, the same script",

@@ -149,7 +149,7 @@ class AirflowHome:
             "core.simple_auth_manager_passwords_file": str(self.path / "passwords.json"),
             "core.simple_auth_manager_users": f"{USER}:admin",
             "dag_processor.dag_bundle_storage_path": str(self.path / "bundles"),
-            "database.sql_alchemy_conn": f"sqlite:///{self.path / 'airflow.db'}",
+            "database.sql_alchemy_conn": f"sqlite:///{self.path / 'airflow.db'}?timeout=60",
             "logging.base_log_folder": str(self.path / "logs" / "tasks"),
             "usage_data_collection.enabled": "False",
             **LATENCY_SETTINGS,

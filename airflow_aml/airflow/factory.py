@@ -10,7 +10,7 @@ from airflow.sdk import DAG
 
 from airflow_aml.airflow import parameters
 from airflow_aml.airflow.assets import read, written
-from airflow_aml.airflow.plan import PlanOperator
+from airflow_aml.airflow.reuse import ReuseSensor
 from airflow_aml.airflow.steps import operator_class
 from airflow_aml.compute import place
 from airflow_aml.definition.compile import HEAD_TASK
@@ -67,7 +67,7 @@ def build_dag(
     if lone is not None:
         _task(lone, spec, folder, dag)
         return dag
-    head = PlanOperator(
+    head = ReuseSensor(
         task_id=HEAD_TASK,
         spec=spec,
         folder=folder,

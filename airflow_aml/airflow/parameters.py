@@ -15,6 +15,9 @@ _INT64 = 2**63  # Airflow keeps a run's conf in a database and packs it for task
 SETTINGS_KEY = "_aml"
 """The key of a run's conf that holds what is not a parameter: experiment, tags..."""
 
+REGENERATE = "aml_regenerate_outputs"
+"""The tick box on the trigger form: v1's ``regenerate_outputs``."""
+
 
 def params(specs: Iterable[ParameterSpec], defaults: Mapping[str, Any]) -> dict[str, Param]:
     """Airflow Params, which the trigger form asks for and the API checks.
@@ -22,7 +25,21 @@ def params(specs: Iterable[ParameterSpec], defaults: Mapping[str, Any]) -> dict[
     Args:
         defaults: values that replace the parameters' own defaults.
     """
-    return {spec.name: _param(spec, defaults.get(spec.name, spec.default)) for spec in specs}
+    given = {spec.name: _param(spec, defaults.get(spec.name, spec.default)) for spec in specs}
+    box = Param(
+        False,
+        type="boolean",
+        title="Regenerate outputs",
+        description="Run every step, whatever earlier results there are.",
+        section="Reuse",
+    )
+    return {**given, REGENERATE: box}
+
+
+def regenerates(settings: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
+    """Whether earlier results do not count, as ``submit``, a run's conf or the form says."""
+    names = ("regenerate_outputs", "regenerate")
+    return any(settings.get(name) for name in names) or given.get(REGENERATE) is True
 
 
 def _param(spec: ParameterSpec, default: Any) -> Param:
@@ -73,5 +90,5 @@ def _value(spec: ParameterSpec, value: Any) -> ParameterValue:
 
 def unknown(specs: Iterable[ParameterSpec], conf: Mapping[str, Any]) -> list[str]:
     """Keys of a run's conf that no parameter has."""
-    known = {spec.name for spec in specs} | {SETTINGS_KEY}
+    known = {spec.name for spec in specs} | {SETTINGS_KEY, REGENERATE}
     return sorted(str(key) for key in conf if key not in known)

@@ -21,7 +21,7 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [
             {
                 "integration-name": "Azure ML SDK v1",
-                "python-modules": ["airflow_aml.airflow.plan", "airflow_aml.airflow.steps.local"],
+                "python-modules": ["airflow_aml.airflow.reuse", "airflow_aml.airflow.steps.local"],
             }
         ],
         "config": {

@@ -21,7 +21,7 @@ from airflow_aml.definition.spec import (
 from airflow_aml.definition.step import PipelineStep
 from airflow_aml.errors import PipelineDefinitionError
 
-HEAD_TASK = "plan"
+HEAD_TASK = "reuse"
 """Id of the task that every run starts with; no step gets it."""
 
 
@@ -63,6 +63,7 @@ def compile_pipeline(
             compute=step.compute,
             settings=step.settings,
             allow_reuse=step.allow_reuse,
+            reuse=step.reuse,
             version=step.version,
             hash_paths=tuple(step.hash_paths),
             after=tuple(ids[before] for before in graph.after[number]),

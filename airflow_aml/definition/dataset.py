@@ -15,6 +15,7 @@ from airflow_aml.definition.homes import home_of
 from airflow_aml.definition.setup import REGISTER_DATASET, is_loading, refuse_while_loading
 from airflow_aml.definition.tabular import TabularDataset
 from airflow_aml.errors import NotServedError, UserErrorException
+from airflow_aml.runtime.hidden import note
 from airflow_aml.workspace import datasets
 
 __all__ = [
@@ -63,7 +64,13 @@ class Dataset:
         if is_loading():
             return RegisteredDataset(Registered(name, number), name, workspace=workspace)
         home = home_of(workspace)
-        return _opened(datasets.get(home, name, number), workspace)
+        try:
+            found = datasets.get(home, name, number)
+        except UserErrorException:
+            note("dataset", name, number, None)
+            raise
+        note("dataset", name, number, {"version": found.number, "id": found.version.id})
+        return _opened(found, workspace)
 
     @staticmethod
     def get_by_id(workspace: Any, id: str) -> ReadableDataset:  # noqa: A002 - v1's name

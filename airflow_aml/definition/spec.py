@@ -54,6 +54,7 @@ __all__ = [
     "Reading",
     "Registered",
     "Registration",
+    "ReuseSpec",
     "RunSettings",
     "StepOutput",
     "StoredPath",
@@ -201,6 +202,23 @@ class RunSettings:
 
 
 @dataclass(frozen=True)
+class ReuseSpec:
+    """How far earlier results of a step may stand in for a run.
+
+    Attributes:
+        max_age: in seconds; None: any age.
+        ignore: flags, and names of parameters, that do not count.
+        extra: further values that count.
+        scope: ``workspace`` or ``pipeline``.
+    """
+
+    max_age: Optional[float] = None
+    ignore: Tuple[str, ...] = ()
+    extra: Dict[str, Any] = field(default_factory=dict)
+    scope: str = "workspace"
+
+
+@dataclass(frozen=True)
 class NodeSpec:
     """One step.
 
@@ -228,6 +246,7 @@ class NodeSpec:
     compute: Optional[str] = None
     settings: RunSettings = RunSettings()
     allow_reuse: bool = True
+    reuse: ReuseSpec = ReuseSpec()
     version: Optional[str] = None
     hash_paths: Tuple[str, ...] = ()
     after: Tuple[str, ...] = ()

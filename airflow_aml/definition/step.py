@@ -6,11 +6,13 @@ import warnings
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
 from airflow_aml.definition.ports import Ports, check_runconfig_parameters, step_parameters
+from airflow_aml.definition.reusepolicy import ReusePolicy
 from airflow_aml.definition.runconfig import RunConfiguration
-from airflow_aml.definition.spec import RunSettings
+from airflow_aml.definition.spec import ReuseSpec, RunSettings
 from airflow_aml.errors import PipelineDefinitionError, PipelineTypeError, call_site
 
 _DEFAULT_SETTINGS = RunSettings()
+_DEFAULT_REUSE = ReuseSpec()
 
 
 class PipelineStep:
@@ -47,6 +49,7 @@ class PipelineStep:
         self.source_directory: Optional[str] = None
         self.params: Dict[str, Any] = {}
         self.allow_reuse = True
+        self.reuse = _DEFAULT_REUSE
         self.version: Optional[str] = None
         self.hash_paths: Sequence[str] = ()
         self.predecessors: List[PipelineStep] = []
@@ -94,6 +97,7 @@ class PythonScriptStep(PipelineStep):
         allow_reuse: whether an earlier result of the same step may stand in for a run.
         version: a label that is part of the step's identity.
         hash_paths: further paths whose content is part of it.
+        reuse: a ``ReusePolicy``: how old a result may be, what does not count. Not in v1.
         target: v1's guide uses it for ``compute_target``; so it is taken, with a warning.
 
     Raises:
@@ -119,6 +123,8 @@ class PythonScriptStep(PipelineStep):
         version: Optional[str] = None,
         hash_paths: Optional[Sequence[str]] = None,
         target: Any = None,
+        *,
+        reuse: Optional[ReusePolicy] = None,
     ):
         if script_name is None or script_name == "":
             raise PipelineDefinitionError("script_name is required")
@@ -141,6 +147,7 @@ class PythonScriptStep(PipelineStep):
         self.settings = _settings(runconfig, self.where)
         self.compute = _compute_name(compute_target, runconfig, self.where)
         self.allow_reuse = bool(allow_reuse)
+        self.reuse = _reuse(reuse, self.where)
         self.version = None if version is None else str(version)
         self.hash_paths = tuple(map(str, hash_paths or ()))
 
@@ -163,6 +170,16 @@ def _settings(runconfig: Any, where: str) -> RunSettings:
             f"runconfig must be a RunConfiguration, not {type(runconfig).__name__}.", where=where
         )
     return runconfig.settings
+
+
+def _reuse(policy: Optional[ReusePolicy], where: str) -> ReuseSpec:
+    if policy is None:
+        return _DEFAULT_REUSE
+    if not isinstance(policy, ReusePolicy):
+        raise PipelineTypeError(
+            f"reuse must be a ReusePolicy, not {type(policy).__name__}.", where=where
+        )
+    return policy.spec
 
 
 def _compute_name(target: Any, runconfig: Optional[RunConfiguration], where: str) -> Optional[str]:

@@ -117,6 +117,26 @@ class Verifier:
         return f"what the script asks for ({_shown(asked)}) has another answer now"
 
 
+def changed_since(uri: str, digest: str, places: Places) -> str | None:
+    """Which file of a committed output is not what it was at the commit; None if none is.
+
+    Nothing is said where no manifest lies beside the output.
+
+    Raises:
+        OSError, WorkspaceException: the place cannot be looked at.
+    """
+    rows = manifest_files(uri, digest, places)
+    if rows is None:
+        return None
+    now = {each.path: (each.size, each.version) for each in (places.files(uri) if rows else ())}
+    for path, size, _, version in rows:
+        if path not in now:
+            return f"{path!r} was deleted"
+        if now.pop(path) != (size, version):
+            return f"{path!r} was changed"
+    return f"{min(now)!r} was added" if now else None
+
+
 def manifest_files(uri: str, digest: str, places: Places) -> list[tuple[str, int, str, str]] | None:
     """(path, size, digest, version) of each file, from the manifest that lies beside an output.
 

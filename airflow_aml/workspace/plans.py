@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Dict, Optional, Union
+from typing import Any, Dict, Optional, Tuple, Union
 
 from airflow_aml.codec import decode, encode
 from airflow_aml.errors import WorkspaceException
@@ -37,15 +37,28 @@ class PlannedStep:
 
     Attributes:
         snapshot: content digest of its source folder at the start of the run.
-        decision: ``run``.
+        decision: ``run``, ``reuse``, or ``depends`` on steps that have to finish first.
         reason: one sentence that says why.
         inputs: by port name, those that no other step writes.
+        name: v1's step name.
+        key: the template of its key; see :mod:`airflow_aml.reuse.fingerprint`.
+        upstream: ids of all steps that it waits for.
+        outputs: names of its outputs.
+        max_age: of a result that may be reused, in seconds.
+        source: step-run id of the result that is reused.
     """
 
     snapshot: str
     decision: str = "run"
     reason: str = ""
     inputs: Dict[str, PlannedInput] = field(default_factory=dict)
+    name: str = ""
+    key: Dict[str, Any] = field(default_factory=dict)
+    upstream: Tuple[str, ...] = ()
+    outputs: Tuple[str, ...] = ()
+    allow_reuse: bool = True
+    max_age: Optional[float] = None
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,6 +70,7 @@ class RunPlan:
         parameters: the values that hold for the whole run.
         steps: by task id.
         continue_on_step_failure: whether steps may still start after one has failed.
+        regenerate: every step runs, whatever earlier results there are.
     """
 
     dag_id: str
@@ -66,6 +80,7 @@ class RunPlan:
     parameters: Dict[str, Union[str, int, float, bool]] = field(default_factory=dict)
     steps: Dict[str, PlannedStep] = field(default_factory=dict)
     continue_on_step_failure: bool = False
+    regenerate: bool = False
     tags: Dict[str, str] = field(default_factory=dict)
     version: int = PLAN_VERSION
 

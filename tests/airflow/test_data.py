@@ -129,7 +129,7 @@ def test_a_dataset_by_name_is_pinned_when_the_run_starts(write, one_dag, run_dag
     dags = parse().dags
 
     early = run_dag(dags["b"])
-    assert early.states["plan"] == "failed"
+    assert early.states["reuse"] == "failed"
     assert "made" in "".join(capfd.readouterr())
 
     assert run_dag(dags["a"]).state == "success"

@@ -34,7 +34,7 @@ def test_a_pipeline_at_module_level_is_a_dag(write, parse):
 
     assert parsed.errors == {}
     assert list(parsed.dags) == ["team_train_model"]
-    assert [t.task_id for t in parsed.dags["team_train_model"].tasks] == ["plan", "a"]
+    assert [t.task_id for t in parsed.dags["team_train_model"].tasks] == ["reuse", "a"]
 
 
 def test_several_pipelines_are_told_apart_by_their_variables(write, parse):
@@ -172,6 +172,7 @@ def test_parameters_become_typed_params(write, parse):
         "b": "boolean",
         "s": "string",
         "empty": ["string", "null"],
+        "aml_regenerate_outputs": "boolean",
     }
 
 
@@ -199,12 +200,12 @@ def test_the_dag_shows_what_the_author_wrote(write, parse):
     assert "-->|o|" in dag.doc_md
     assert tasks["prepare_data"].task_display_name == "prepare data"
     assert {t.task_id: sorted(t.upstream_task_ids) for t in dag.tasks} == {
-        "plan": [],
-        "prepare_data": ["plan"],
+        "reuse": [],
+        "prepare_data": ["reuse"],
         "b": ["prepare_data"],
         "c": ["b"],
     }
-    assert {t.trigger_rule for t in dag.tasks if t.task_id != "plan"} == {"none_failed"}
+    assert {t.trigger_rule for t in dag.tasks if t.task_id != "reuse"} == {"none_failed"}
 
 
 def test_an_empty_pipeline_is_a_dag(write, parse):
@@ -212,7 +213,7 @@ def test_an_empty_pipeline_is_a_dag(write, parse):
     write("p.py", STEP + "    p = Pipeline('ws', [])")
 
     (dag,) = parse().dags.values()
-    assert [t.task_id for t in dag.tasks] == ["plan"]
+    assert [t.task_id for t in dag.tasks] == ["reuse"]
 
 
 def test_paths_start_at_the_parsed_file_also_from_a_helper(write, parse):
@@ -347,5 +348,5 @@ def test_a_tasks_process_builds_the_task_that_it_runs_and_nothing_else(write, pa
     dags = parse().dags
     assert list(dags) == ["two.second"]
     assert dags["two.second"].task_ids == ["c"]
-    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_TASK_ID", "plan")
-    assert sorted(parse().dags["two.second"].task_ids) == ["a", "c", "plan"]
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_TASK_ID", "reuse")
+    assert sorted(parse().dags["two.second"].task_ids) == ["a", "c", "reuse"]

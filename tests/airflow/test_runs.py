@@ -103,7 +103,7 @@ def test_every_run_has_its_own_outputs(write, one_dag, run_dag):
     write("p.py", CHAIN)
     dag = one_dag()
 
-    first, second = run_dag(dag), run_dag(dag)
+    first, second = run_dag(dag), run_dag(dag, {"aml_regenerate_outputs": True})
 
     assert first.output("a", "first") != second.output("a", "first")
     assert first.xcom("a", "first")["digest"] == second.xcom("a", "first")["digest"]
@@ -298,7 +298,11 @@ BREAK_THE_STORE = """
 def test_a_broken_store_is_tried_again(write, one_dag, run_dag):
     """When an output cannot be stored, that is no fault of the script: Airflow tries again."""
     write("src/flaky.py", BREAK_THE_STORE)
-    write("p.py", HEADER + "    p = Pipeline('ws', [step('flaky', arguments=[OutputFileDatasetConfig('out')])])")
+    write(
+        "p.py",
+        HEADER
+        + "    p = Pipeline('ws', [step('flaky', arguments=[OutputFileDatasetConfig('out')])])",
+    )
 
     ran = run_dag(one_dag())
 
@@ -324,7 +328,11 @@ def test_what_a_lost_attempt_left_is_swept(write, one_dag, run_dag, tmp_path):
             stream.write(f"{{left.pid}} {{earlier}}")
     """,
     )
-    write("p.py", HEADER + "    p = Pipeline('ws', [step('flaky', arguments=[OutputFileDatasetConfig('out')])])")
+    write(
+        "p.py",
+        HEADER
+        + "    p = Pipeline('ws', [step('flaky', arguments=[OutputFileDatasetConfig('out')])])",
+    )
 
     ran = run_dag(one_dag())
 
@@ -365,7 +373,7 @@ def test_continue_on_step_failure(write, one_dag, run_dag, goes_on):
         "p.py",
         HEADER
         + f"""
-    bad, slow, other = step("bad"), step("nothing", "slow"), step("nothing", "other")
+    bad, slow, other = step("bad"), step("nothing", "slow"), step("writer", "other")
     other.run_after(slow)
     p = Pipeline("ws", [bad, slow, other])
     p.submit("e", continue_on_step_failure={goes_on})
@@ -404,7 +412,7 @@ def test_the_run_is_kept_with_its_plan(write, one_dag, run_dag, workspace):
 
     ran = run_dag(one_dag(), {"text": "x", "_aml": {"experiment": "mine", "tags": {"k": "v"}}})
 
-    run_id = ran.xcom("plan")["pipeline_run_id"]
+    run_id = ran.xcom("reuse")["pipeline_run_id"]
     plan = json.loads((workspace.root / "runs" / run_id / "plan.json").read_text())
     assert plan["parameters"] == {"text": "x"}
     assert (plan["experiment"], plan["tags"]) == ("mine", {"k": "v"})
@@ -447,8 +455,9 @@ def test_two_steps_of_one_name_both_run(write, one_dag, run_dag):
         "p.py",
         HEADER
         + """
-    outs = [OutputFileDatasetConfig(), OutputFileDatasetConfig()]
-    p = Pipeline("ws", [step("writer", arguments=["--out", o]) for o in outs])
+    outs = {"one": OutputFileDatasetConfig(), "two": OutputFileDatasetConfig()}
+    steps = [step("writer", arguments=["--out", o, "--text", t]) for t, o in outs.items()]
+    p = Pipeline("ws", steps)
     """,
     )
 

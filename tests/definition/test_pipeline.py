@@ -114,7 +114,7 @@ def test_two_steps_may_share_a_name(step):
 
 def test_names_become_readable_ids(step):
     """Spaces and signs go, letters of any script stay, the head task's id is kept free."""
-    names = ["prepare data", "Entraînement (1)", "***", "plan"]
+    names = ["prepare data", "Entraînement (1)", "***", "reuse"]
 
     pipeline = Pipeline("ws", [step(name) for name in names])
 

@@ -26,6 +26,7 @@ from airflow_aml.definition.spec import (
 )
 from airflow_aml.errors import UserErrorException
 from airflow_aml.runtime import is_uri
+from airflow_aml.runtime.hidden import READS_VARIABLE, reads_file
 from airflow_aml.runtime.job import JobArgument, JobInput, JobOutput, RemoteFile, StepJob
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.caches import cache_folder
@@ -95,6 +96,7 @@ class StepRun:
             outputs=self._outputs(attempt),
             parameters=self._parameters(),
             environment_variables={
+                READS_VARIABLE: reads_file(str(self.scratch / attempt)),
                 **link_variables(node),
                 **node.settings.environment_variables,
             },

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
+from airflow_aml.airflow import skipping
 from airflow_aml.airflow.settings import cache_bytes, open_workspace, scratch
+from airflow_aml.airflow.steps import reusing
 from airflow_aml.airflow.steps.assemble import Reference, StepRun
 from airflow_aml.airflow.steps.halt import raise_halt, refuse_after_failure
+from airflow_aml.airflow.steps.publishing import publish_again
 from airflow_aml.airflow.steps.storage import StepStores
 from airflow_aml.definition.spec import NodeSpec, ParameterRef, Text
 from airflow_aml.errors import AirflowAmlError
@@ -25,6 +28,9 @@ from airflow_aml.workspace.plans import RunPlan, read_plan
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from jinja2 import Environment
+
+    from airflow_aml.definition.registered import RegisteredOutput
+    from airflow_aml.reuse.walk import Decision
 
     class _Native:
         """The native operator that the mixin stands before, as the type checker sees it."""
@@ -108,6 +114,11 @@ class AmlStepMixin(_Native):
             from airflow_aml.airflow.steps.lost import sweep_earlier_attempts
 
             sweep_earlier_attempts(run)
+        decision = reusing.decision_of(run)
+        if decision.record is not None:
+            self.adopt(context, run, decision)
+            return
+        self.log.info("step %r runs: %s", run.node.name, decision.reason)
         work = Path(job.work)
         work.mkdir(parents=True)
         lost: Exception | None = None
@@ -120,17 +131,18 @@ class AmlStepMixin(_Native):
             except AirflowTaskTimeout:
                 self.on_kill()
                 self._raise_time_limit(run)
-            self.conclude(context, run, self.read_report(job), lost)
+            report = self.conclude(run, self.read_report(job), lost)
+            self.keep(context, run, job, decision, report)
         finally:
             shutil.rmtree(work, ignore_errors=True)
             self.job = self.step_run = None
 
     def _register(
         self, context: Context, run: StepRun, references: Mapping[str, Mapping[str, Any]]
-    ) -> None:
+    ) -> list[RegisteredOutput]:
         """Registers the outputs that are to be registered: only now, as the step has succeeded."""
         if not any(output.registrations for output in run.node.outputs):
-            return
+            return []
         from airflow_aml.airflow.assets import tell
         from airflow_aml.definition.registered import register_outputs
 
@@ -138,6 +150,7 @@ class AmlStepMixin(_Native):
         for each in done:
             self.log.info("dataset %r is registered, version %d", each.name, each.version)
         tell(context, run.plan.workspace, done, references)
+        return done
 
     def _raise_time_limit(self, run: StepRun) -> NoReturn:
         seconds = self.execution_timeout.total_seconds() if self.execution_timeout else 0
@@ -156,9 +169,12 @@ class AmlStepMixin(_Native):
         run_id = layout.pipeline_run_id(home.uuid, ti.dag_id, ti.run_id)
         map_index = -1 if ti.map_index is None else ti.map_index
 
+        fetched: dict[tuple[str, str], Reference | None] = {}
+
         def fetch(task_id: str, key: str) -> Reference | None:
-            reference: Reference | None = ti.xcom_pull(task_ids=task_id, key=key)
-            return reference
+            if (task_id, key) not in fetched:
+                fetched[task_id, key] = ti.xcom_pull(task_ids=task_id, key=key)
+            return fetched[task_id, key]
 
         return StepRun(
             node=self.node,
@@ -188,9 +204,9 @@ class AmlStepMixin(_Native):
         return plan
 
     def conclude(
-        self, context: Context, run: StepRun, report: StepReport | None, lost: Exception | None
-    ) -> None:
-        """Turns the runtime's report into XComs, or into the right kind of failure.
+        self, run: StepRun, report: StepReport | None, lost: Exception | None
+    ) -> StepReport:
+        """The runtime's report of a step that succeeded, or the right kind of failure.
 
         Raises:
             AirflowFailException: the script failed, or trying again cannot help.
@@ -207,13 +223,59 @@ class AmlStepMixin(_Native):
             raise_halt(run, failure_text(name, report), fatal=True)
         if report.outcome != "finished":
             raise_halt(run, f"step {name!r}: {report.message}", fatal=report.fatal)
-        ti = context["ti"]
+        return report
+
+    def keep(
+        self,
+        context: Context,
+        run: StepRun,
+        job: StepJob,
+        decision: Decision,
+        report: StepReport,
+    ) -> None:
+        """Registers, records and hands on what the step has made, and skips what it left as it was.
+
+        Raises:
+            DownstreamTasksSkipped: steps below need not run; the task itself succeeds.
+        """
         references = {key: output.reference for key, output in report.outputs.items()}
+        registered = self._register(context, run, references)
+        unrecorded = reusing.record(run, job, report, decision, registered)
+        if unrecorded:
+            self.log.warning("this result is not kept for reuse: %s", unrecorded)
+        result = skipping.finished(decision.fingerprint, decision.reason, reusing.spent(report))
+        self._hand_on(context, run, references, result)
+
+    def adopt(self, context: Context, run: StepRun, decision: Decision) -> None:
+        """Uses an earlier result: publishes it again where that is needed, and hands it on.
+
+        Raises:
+            DownstreamTasksSkipped: steps below need not run either.
+        """
+        assert decision.record is not None
+        self.log.info("step %r is reused: %s", run.node.name, decision.reason)
+        references = {name: each.reference for name, each in decision.record.outputs.items()}
+        if decision.publishes:
+            publish_again(run, decision.record, lambda: self._register(context, run, references))
+        self._hand_on(context, run, references, skipping.reused(decision))
+
+    def _hand_on(
+        self,
+        context: Context,
+        run: StepRun,
+        references: Mapping[str, Mapping[str, Any]],
+        result: Mapping[str, Any],
+    ) -> None:
+        ti = context["ti"]
         for key, reference in references.items():
             ti.xcom_push(key=key, value=reference)
             self.log.info("output %s: %s (%s files)", key, reference["uri"], reference["files"])
-        self._register(context, run, references)
-        ti.xcom_push(key="return_value", value=_result(report))
+        ti.xcom_push(key=skipping.RETURN_VALUE, value=result)
+        below = reusing.onward(run, context, references)
+        for step_id, decision in below.items():
+            self.log.info("step %s is reused: %s", step_id, decision.reason)
+        skipping.replay(context, below)
+        skipping.skip(below)
 
 
 def _origin(run: StepRun) -> dict[str, str]:
@@ -255,15 +317,3 @@ def shown_command(node: NodeSpec, job: StepJob | None = None) -> str:
 def _placeholder(argument: Any) -> str:
     kind = "parameter" if isinstance(argument, ParameterRef) else argument.kind
     return f"<{kind} {argument.name}>"
-
-
-def _result(report: StepReport) -> dict[str, Any]:
-    # architecture 4.4; the reuse fields are filled when there is reuse
-    return {
-        "status": "Finished",
-        "fingerprint": None,
-        "reason": "ran",
-        "seconds": round(report.seconds, 3),
-        "saved_seconds": 0.0,
-        "source_run": None,
-    }

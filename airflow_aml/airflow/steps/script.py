@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_aml.airflow import parameters
 from airflow_aml.airflow.discovery import parsing_engine
-from airflow_aml.airflow.plan import planned_inputs
+from airflow_aml.airflow.reuse import planned_steps
 from airflow_aml.airflow.settings import open_workspace
 from airflow_aml.airflow.steps.local import LocalStepOperator
 from airflow_aml.airflow.steps.mixin import shown_command
@@ -22,15 +22,16 @@ from airflow_aml.definition.dataset import DatasetConsumptionConfig, FileDataset
 from airflow_aml.definition.graph import Graph
 from airflow_aml.definition.origin import defining_folder
 from airflow_aml.definition.outputs import OutputFileDatasetConfig, PipelineData
-from airflow_aml.definition.registered import place_of_uri
+from airflow_aml.definition.registered import place_of_uri, save_definitions
 from airflow_aml.definition.runconfig import RunConfiguration
 from airflow_aml.definition.spec import Files, LocalPath, PipelineSpec
 from airflow_aml.definition.step import PythonScriptStep
 from airflow_aml.definition.workspace import DEFAULT_WORKSPACE
 from airflow_aml.errors import AirflowAmlError
+from airflow_aml.reuse.facts import RunFacts, walk_steps
 from airflow_aml.workspace import snapshots
 from airflow_aml.workspace.home import Home, path_of_uri
-from airflow_aml.workspace.plans import PlannedStep, RunPlan
+from airflow_aml.workspace.plans import RunPlan
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -135,14 +136,24 @@ class PythonScriptStepOperator(LocalStepOperator):
         snapshot = snapshots.take(folder, home, declared=self.node.declared_source)
         for warning in snapshot.warnings:
             self.log.warning("%s", warning)
-        inputs = planned_inputs(self.spec, home, self.folder)
+        values = parameters.resolve(self.spec.parameters, context["params"])
+        pinned = save_definitions(self.spec, home, self.folder)
+        facts = RunFacts(
+            home=home,
+            folder=self.folder,
+            snapshots={self.node.source_directory: snapshot.digest},
+            parameters=values,
+            pinned=pinned,
+            dag_id=self.dag_id,
+            warn=self.log.warning,
+        )
         return RunPlan(
             dag_id=self.dag_id,
             run_id=context["ti"].run_id,
             experiment=self.dag_id,
             workspace=self.workspace,
-            parameters=parameters.resolve(self.spec.parameters, context["params"]),
-            steps={self.node.id: PlannedStep(snapshot.digest, inputs=inputs.get(self.node.id, {}))},
+            parameters=values,
+            steps=planned_steps(self.spec, walk_steps(self.spec, facts), pinned),
             continue_on_step_failure=True,
         )
 

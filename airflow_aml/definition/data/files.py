@@ -35,6 +35,7 @@ class SourceFile:
         relative: its name inside the dataset, without a leading slash.
         shown: its path as a ``Path`` column has it.
         partitions: what its path says (``partition_format``).
+        md5: of its content, where the store knows it.
     """
 
     store: Optional[Store]
@@ -44,6 +45,7 @@ class SourceFile:
     size: int = 0
     version: str = ""
     partitions: Dict[str, Any] = field(default_factory=dict)
+    md5: Optional[str] = None
 
     @property
     def local(self) -> Optional[str]:
@@ -111,7 +113,7 @@ def files_of(paths: Sequence[DataPlace], places: Places) -> List[SourceFile]:
                 relative = _relative(each.path, base, place)
                 shown = each.path if origin is None else "/" + each.path
                 result[key] = SourceFile(
-                    origin, each.path, relative, shown, each.size, each.version
+                    origin, each.path, relative, shown, each.size, each.version, md5=each.md5
                 )
     return list(result.values())
 

@@ -1,0 +1,222 @@
+"""The reuse sensor: the first task of every run, which decides what of it has been done already.
+
+It fixes parameters, source folders and inputs for the whole run, looks up earlier results, skips
+every step that has one, and writes down why for each. Steps obey what it wrote, so a file edited
+while the run goes on changes nothing in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
+
+from airflow_aml.airflow import parameters, skipping
+from airflow_aml.airflow.settings import open_workspace
+from airflow_aml.definition.applying import apply_setup
+from airflow_aml.definition.registered import PinnedDataset, save_definitions
+from airflow_aml.definition.setup import SetupAction
+from airflow_aml.definition.spec import NodeSpec, PipelineSpec
+from airflow_aml.errors import SnapshotException, UserErrorException
+from airflow_aml.reuse.facts import RunFacts, walk_steps
+from airflow_aml.reuse.lookup import decide, duration
+from airflow_aml.reuse.walk import DEPENDS, Decision, WalkStep
+from airflow_aml.workspace import layout, snapshots
+from airflow_aml.workspace.home import Home
+from airflow_aml.workspace.plans import PlannedInput, PlannedStep, RunPlan, write_plan
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+Pinned = Mapping[str, Mapping[str, PinnedDataset]]
+
+_UNDECIDED = Decision(DEPENDS, "")
+
+
+class ReuseSensor(BaseOperator):
+    """Plans a run and skips the steps whose results are there. It is never deferred.
+
+    Args:
+        spec: the pipeline.
+        folder: absolute path that the spec's relative paths start at.
+        settings: what ``submit`` was given: ``experiment_name``, ``tags``...
+        setup: what the file does before its runs: uploads, registrations.
+    """
+
+    ui_color = "#e8f0fe"
+
+    def __init__(
+        self,
+        *,
+        spec: PipelineSpec,
+        folder: str,
+        settings: Mapping[str, Any] | None = None,
+        setup: Sequence[SetupAction] = (),
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.setup = setup
+        self.spec = spec
+        self.folder = folder
+        self.settings = dict(settings or {})
+
+    def execute(self, context: Context) -> None:
+        """Plans the run.
+
+        Its ``return_value`` tells under which id the run is kept, how many steps are reused, and
+        what that saves.
+
+        Raises:
+            AirflowFailException: parameters, source folders or inputs are not what they must be.
+            DownstreamTasksSkipped: there are steps to skip; the task itself succeeds.
+        """
+        home = open_workspace(self.spec.workspace)
+        run_id = layout.pipeline_run_id(home.uuid, self.dag_id, context["dag_run"].run_id)
+        plan, steps, pinned = self._prepare(home, context)
+        decisions = decide(home, self.dag_id, steps, regenerate=plan.regenerate)
+        plan.steps.update(planned_steps(self.spec, steps, pinned, decisions))
+        write_plan(home, run_id, plan)
+        found = skipping.hits(decisions)
+        self._say(plan, decisions)
+        skipping.replay(context, found)
+        saved = sum(each.record.seconds for each in found.values() if each.record)
+        context["ti"].xcom_push(
+            key=skipping.RETURN_VALUE,
+            value={
+                "pipeline_run_id": run_id,
+                "steps": len(steps),
+                "reused": len(found),
+                "saved_seconds": round(saved, 3),
+                "parameters": plan.parameters,
+            },
+        )
+        self.log.info("the run is kept as %s", run_id)
+        skipping.skip(found)
+
+    def _prepare(self, home: Home, context: Context) -> tuple[RunPlan, list[WalkStep], Pinned]:
+        """Everything that the run's decisions are made from; only this may fail the run."""
+        conf = context["dag_run"].conf or {}
+        settings = {**self.settings, **_settings(conf)}
+        for name in parameters.unknown(self.spec.parameters, conf):
+            self.log.warning("the run was given %r, which is no parameter of this pipeline", name)
+        try:
+            values = parameters.resolve(self.spec.parameters, context["params"])
+            apply_setup(self.setup, self.folder, home, self.log.info)
+            self._say_what_is_not_served()
+            pinned = save_definitions(self.spec, home, self.folder)
+            facts = RunFacts(
+                home=home,
+                folder=self.folder,
+                snapshots=self._snapshots(home),
+                parameters=values,
+                pinned=pinned,
+                dag_id=self.dag_id,
+                warn=self.log.warning,
+            )
+        except (UserErrorException, SnapshotException) as error:
+            raise AirflowFailException(str(error)) from error
+        plan = RunPlan(
+            dag_id=self.dag_id,
+            run_id=context["dag_run"].run_id,
+            experiment=str(
+                settings.get("experiment_name") or settings.get("experiment") or self.dag_id
+            ),
+            workspace=self.spec.workspace,
+            parameters=values,
+            continue_on_step_failure=bool(
+                settings.get("continue_on_step_failure", self.spec.continue_on_step_failure)
+            ),
+            regenerate=parameters.regenerates(settings, context["params"]),
+            tags={str(key): str(value) for key, value in dict(settings.get("tags") or {}).items()},
+        )
+        return plan, walk_steps(self.spec, facts), pinned
+
+    def _snapshots(self, home: Home) -> dict[str, str]:
+        taken: dict[str, str] = {}
+        for node in self.spec.nodes:
+            if node.source_directory not in taken:
+                taken[node.source_directory] = self._snapshot(home, node)
+        return taken
+
+    def _say(self, plan: RunPlan, decisions: Mapping[str, Decision]) -> None:
+        for name, value in plan.parameters.items():
+            self.log.info("parameter %s = %r", name, value)
+        for step_id, decision in decisions.items():
+            for warning in decision.warnings:
+                self.log.warning("%s: %s", step_id, warning)
+            self.log.info("%-7s %s: %s", decision.decision, step_id, decision.reason)
+        found = skipping.hits(decisions)
+        seconds = sum(each.record.seconds for each in found.values() if each.record)
+        self.log.info(
+            "%d of %d steps reused, %s saved", len(found), len(decisions), duration(seconds)
+        )
+
+    def _snapshot(self, home: Home, node: NodeSpec) -> str:
+        folder = Path(self.folder, node.source_directory)
+        snapshot = snapshots.take(folder, home, declared=node.declared_source)
+        for warning in snapshot.warnings:
+            self.log.warning("step %r: %s", node.name, warning)
+        self.log.info(
+            "source folder %s: %d file%s, %s",
+            node.source_directory,
+            snapshot.files,
+            "" if snapshot.files == 1 else "s",
+            snapshot.digest,
+        )
+        return snapshot.digest
+
+    def _say_what_is_not_served(self) -> None:
+        computes = {node.compute for node in self.spec.nodes} - {None, "local"}
+        for compute in sorted(filter(None, computes)):
+            self.log.info("compute %r is this worker in this release", compute)
+        for node in self.spec.nodes:
+            wanted = node.settings.environment
+            packages = ", ".join([*wanted.pip_packages, *wanted.conda_packages])
+            asked = wanted.name or wanted.image or packages
+            if asked:
+                self.log.warning(
+                    "step %r asks for an environment (%s); it runs in this worker's Python as yet",
+                    node.name,
+                    asked,
+                )
+
+
+def planned_steps(
+    spec: PipelineSpec,
+    steps: Sequence[WalkStep],
+    pinned: Pinned,
+    decisions: Mapping[str, Decision] | None = None,
+) -> dict[str, PlannedStep]:
+    """What a run's plan says of each step; without decisions, that it runs if nothing is found."""
+    planned = {}
+    for step, node in zip(steps, spec.nodes, strict=True):
+        decision = (decisions or {}).get(step.id, _UNDECIDED)
+        planned[step.id] = PlannedStep(
+            snapshot=str(step.key["snapshot"]),
+            decision=decision.decision,
+            reason=decision.reason,
+            inputs={
+                name: PlannedInput(each.id, each.definition, each.name, each.version)
+                for name, each in pinned.get(step.id, {}).items()
+            },
+            name=step.name,
+            key=dict(step.key),
+            upstream=tuple(step.upstream),
+            outputs=tuple(output.name for output in node.outputs),
+            allow_reuse=step.allow_reuse,
+            max_age=step.max_age,
+            source=decision.record.step_run_id if decision.record else "",
+        )
+    return planned
+
+
+def _settings(conf: Mapping[str, Any]) -> dict[str, Any]:
+    settings = conf.get(parameters.SETTINGS_KEY) or {}
+    if not isinstance(settings, Mapping):
+        raise AirflowFailException(
+            f"conf[{parameters.SETTINGS_KEY!r}] must be an object, not {settings!r}."
+        )
+    return dict(settings)

@@ -1,0 +1,88 @@
+"""How a result that is reused shows in Airflow: its task is skipped, its XComs are there.
+
+Airflow skips any tasks of a run in one call, whichever they are, and lets a task write XComs of
+others. A skipped task emits no asset event, as its data did not change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import DownstreamTasksSkipped
+from airflow.sdk.execution_time.xcom import XCom
+
+from airflow_aml.reuse.fingerprint import Fingerprint
+from airflow_aml.reuse.records import StepRecord
+from airflow_aml.reuse.walk import REUSE, Decision
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+RETURN_VALUE = "return_value"
+
+
+def hits(decisions: Mapping[str, Decision]) -> dict[str, Decision]:
+    """Those that can be skipped."""
+    return {name: each for name, each in decisions.items() if each.decision == REUSE}
+
+
+def replay(context: Context, decisions: Mapping[str, Decision]) -> None:
+    """Writes the XComs of results that are reused under the ids of the steps they stand for."""
+    ti = context["ti"]
+    for task_id, decision in decisions.items():
+        assert decision.record is not None
+        values: dict[str, Any] = {
+            name: output.reference for name, output in decision.record.outputs.items()
+        }
+        values[RETURN_VALUE] = reused(decision)
+        for key, value in values.items():
+            XCom.set(key=key, value=value, dag_id=ti.dag_id, task_id=task_id, run_id=ti.run_id)
+
+
+def skip(decisions: Mapping[str, Decision]) -> None:
+    """Ends the task in success and skips the steps of these results, all at once.
+
+    Raises:
+        DownstreamTasksSkipped: there are any.
+    """
+    if decisions:
+        raise DownstreamTasksSkipped(tasks=sorted(decisions))  # type: ignore[no-untyped-call]
+
+
+def reused(decision: Decision) -> dict[str, Any]:
+    """The ``return_value`` of a step whose earlier result is used (architecture 4.4)."""
+    record = decision.record
+    assert record is not None
+    return _result("Reused", decision.fingerprint, decision.reason, 0.0, record)
+
+
+def finished(fingerprint: Fingerprint | None, reason: str, seconds: float) -> dict[str, Any]:
+    """The ``return_value`` of a step that ran; ``seconds`` of its script, staging and commit."""
+    return _result("Finished", fingerprint, reason, seconds, None)
+
+
+def _result(
+    status: str,
+    fingerprint: Fingerprint | None,
+    reason: str,
+    seconds: float,
+    source: StepRecord | None,
+) -> dict[str, Any]:
+    return {
+        "status": status,
+        "fingerprint": fingerprint.digest if fingerprint else None,
+        "reason": reason,
+        "seconds": round(seconds, 3),
+        "saved_seconds": round(source.seconds, 3) if source else 0.0,
+        "source_run": _source(source) if source else None,
+    }
+
+
+def _source(record: StepRecord) -> dict[str, Any]:
+    return {
+        "dag_id": record.dag_id,
+        "run_id": record.run_id,
+        "task_id": record.task_id,
+        "step_run_id": record.step_run_id,
+    }

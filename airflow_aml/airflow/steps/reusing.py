@@ -1,0 +1,288 @@
+"""A step's own part in reuse: is it done already, the record of what it did, and what is below it.
+
+The run's sensor decides for the whole graph; what it could not know is decided here: a step whose
+inputs had still to be written, one that another run has finished meanwhile, one without a sensor.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_aml.airflow import skipping
+from airflow_aml.definition.spec import StepOutput
+from airflow_aml.errors import AirflowAmlError
+from airflow_aml.reuse import environment
+from airflow_aml.reuse.effects import view_stamp
+from airflow_aml.reuse.fingerprint import Fingerprint, NoKey, complete
+from airflow_aml.reuse.index import Index
+from airflow_aml.reuse.inputs import content_of
+from airflow_aml.reuse.lookup import decide, decide_one, walk_step
+from airflow_aml.reuse.places import Places, stamp
+from airflow_aml.reuse.records import OutputRecord, StepRecord, now
+from airflow_aml.reuse.verify import changed_since
+from airflow_aml.reuse.walk import DEPENDS, REUSE, RUN, Decision, below
+from airflow_aml.runtime.hidden import reads_file
+from airflow_aml.workspace.plans import PlannedStep, read_plan
+from airflow_aml.workspace.uris import uri_of_path
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_aml.airflow.steps.assemble import StepRun
+    from airflow_aml.definition.registered import RegisteredOutput
+    from airflow_aml.runtime.job import StepJob, StepReport
+
+_SETTLED = ("success", "skipped")
+_OPEN = (None, "", "none", "scheduled", "queued", "no_status")
+
+
+def decision_of(run: StepRun) -> Decision:
+    """``reuse`` or ``run`` for a step that has been started, with its reason.
+
+    A step that was planned to be reused and is started nevertheless was cleared: it really runs.
+    """
+    planned = run.plan.steps[run.node.id]
+    step = walk_step(run.node.id, _here(run, planned))
+    known = _inputs(run)
+    reason = _forced(run, planned)
+    if reason is None:
+        found = decide_one(run.home, run.plan.dag_id, step, known, rejected=[run.id])
+        if found.decision == RUN and found.record is None and planned.decision == RUN:
+            return replace(found, reason=planned.reason or found.reason)
+        return found
+    try:
+        return Decision(RUN, reason, complete(step.key, known))
+    except NoKey:
+        return Decision(RUN, reason)
+
+
+def _forced(run: StepRun, planned: PlannedStep) -> str | None:
+    """Why nothing is looked up."""
+    if run.plan.regenerate:
+        return "regenerate_outputs was asked for"
+    if not planned.allow_reuse:
+        return "the author says allow_reuse=False"
+    if planned.decision == REUSE:
+        return "it was cleared, so it runs again"
+    if not planned.key:
+        return "the run's plan has no key for it"
+    return None
+
+
+def _here(run: StepRun, planned: PlannedStep) -> PlannedStep:
+    """The step with the software of this worker, which may not be that of the sensor's."""
+    if not planned.key.get("environment"):
+        return planned
+    interpreter = run.node.settings.environment.interpreter or sys.executable
+    found = environment.of_interpreter(interpreter)
+    if found.digest == planned.key["environment"]:
+        return planned
+    return replace(planned, key={**planned.key, "environment": environment.keep(found, run.home)})
+
+
+def _inputs(run: StepRun) -> dict[str, dict[str, str]]:
+    """The digests of what the step reads from other steps."""
+    known: dict[str, dict[str, str]] = {}
+    for port in run.node.inputs:
+        if isinstance(port.source, StepOutput):
+            reference = run.fetch(port.source.node, port.source.output)
+            if reference is not None:
+                outputs = known.setdefault(port.source.node, {})
+                outputs[port.source.output] = str(reference["digest"])
+    return known
+
+
+def record(
+    run: StepRun,
+    job: StepJob,
+    report: StepReport,
+    decision: Decision,
+    registered: list[RegisteredOutput],
+) -> str | None:
+    """Records what a step has done; from here on it may be reused.
+
+    Returns:
+        Why nothing was recorded; None if it was.
+    """
+    if decision.fingerprint is None:
+        return decision.reason
+    try:
+        wrong = _changed_inputs(run, decision.fingerprint)
+        if wrong is None:
+            Index(run.home).add(_record(run, job, report, decision, registered))
+        return wrong
+    except (AirflowAmlError, OSError) as error:
+        return f"it could not be recorded: {error}"
+
+
+def _record(
+    run: StepRun,
+    job: StepJob,
+    report: StepReport,
+    decision: Decision,
+    registered: list[RegisteredOutput],
+) -> StepRecord:
+    assert decision.fingerprint is not None
+    places = Places(run.home)
+    views = {output.name: output.view for output in job.outputs if output.view}
+    return StepRecord(
+        fingerprint=decision.fingerprint.digest,
+        key=decision.fingerprint.record,
+        outputs={
+            name: _output(output.reference, views.get(name), places)
+            for name, output in report.outputs.items()
+        },
+        pipeline_run_id=run.pipeline_run_id,
+        step_run_id=run.id,
+        dag_id=run.plan.dag_id,
+        task_id=run.task_id,
+        map_index=run.map_index,
+        run_id=run.plan.run_id,
+        step=run.node.name,
+        seconds=spent(report),
+        created=now(),
+        reason=decision.reason,
+        inputs=_input_uris(run),
+        hidden_reads=tuple(_reads(job)),
+        registered=tuple({"name": each.name, "version": each.version} for each in registered),
+    )
+
+
+def _output(reference: Mapping[str, Any], view: str | None, places: Places) -> OutputRecord:
+    uri = str(reference["uri"])
+    place = None if view is None else (view if "://" in view else uri_of_path(view))
+    return OutputRecord(
+        uri=uri,
+        digest=str(reference["digest"]),
+        files=int(reference["files"]),
+        bytes=int(reference["bytes"]),
+        stamp=stamp(uri, places) if reference["files"] else stamp_of_nothing(uri, places),
+        view=place,
+        view_stamp=None if place is None else view_stamp(uri, place, places),
+    )
+
+
+def stamp_of_nothing(uri: str, places: Places) -> str:
+    """The stamp of an output without files, which an object store cannot even list."""
+    from airflow_aml.reuse.records import stamp_of
+
+    try:
+        return stamp(uri, places)
+    except FileNotFoundError:
+        return stamp_of([])
+
+
+def spent(report: StepReport) -> float:
+    """Seconds that a step took: its script, staging and commit."""
+    return report.seconds + report.staging_seconds + report.commit_seconds
+
+
+def _input_uris(run: StepRun) -> dict[str, str]:
+    uris = {}
+    for port in run.node.inputs:
+        if isinstance(port.source, StepOutput):
+            reference = run.fetch(port.source.node, port.source.output)
+            if reference is not None:
+                uris[port.name] = str(reference["uri"])
+    return uris
+
+
+def _reads(job: StepJob) -> list[dict[str, Any]]:
+    """What the script asked the workspace for."""
+    try:
+        lines = Path(reads_file(job.work)).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    reads = [json.loads(line) for line in lines]
+    return [each for number, each in enumerate(reads) if each not in reads[:number]]
+
+
+def _changed_inputs(run: StepRun, fingerprint: Fingerprint) -> str | None:
+    """Which input is not any more what the key says it was when the step read it."""
+    planned = run.plan.steps[run.node.id]
+    places = Places(run.home)
+    for port in run.node.inputs:
+        content = fingerprint.record["inputs"][port.name]["content"]
+        if isinstance(port.source, StepOutput):
+            reference = run.fetch(port.source.node, port.source.output) or {}
+            wrong = changed_since(str(reference.get("uri")), content, places)
+            if wrong:
+                return f"input {port.name!r} changed while the step ran ({wrong})"
+            continue
+        now_there = content_of(planned.inputs[port.name].definition, run.home, run.folder)
+        if now_there != content:
+            return f"input {port.name!r} changed while the step ran"
+    return None
+
+
+def onward(
+    run: StepRun, context: Context, references: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Decision]:
+    """The results below a step that has finished: those that its outputs have not changed.
+
+    Only tasks that succeeded or were skipped count as finished, and only those that have not
+    started are skipped.
+    """
+    plan = read_plan(run.home, run.pipeline_run_id)
+    if plan is None or run.node.id not in plan.steps:
+        return {}
+    steps = [walk_step(name, planned) for name, planned in plan.steps.items()]
+    lower = below(steps, run.node.id)
+    if not lower or plan.regenerate:
+        return {}
+    own = {run.node.id: {name: str(each["digest"]) for name, each in references.items()}}
+    if _found(run, lower, own, others_settled=True):
+        states = _states(context, [each.id for each in steps if each.id != run.node.id])
+        settled = {**_settled(run, plan.steps, states, lower), **own}
+        candidates = [each for each in lower if str(states.get(each.id) or "") in _open_names()]
+        return _found(run, candidates, settled)
+    return {}
+
+
+def _open_names() -> tuple[str, ...]:
+    return tuple(str(each or "") for each in _OPEN)
+
+
+def _found(
+    run: StepRun,
+    lower: list[Any],
+    settled: Mapping[str, Mapping[str, str]],
+    *,
+    others_settled: bool = False,
+) -> dict[str, Decision]:
+    """The hits among these steps; with ``others_settled`` only whether a look at states pays."""
+    if others_settled:
+        ids = {each.id for each in lower}
+        waits = any(
+            name not in settled and name not in ids for each in lower for name in each.upstream
+        )
+        if waits:
+            return {"?": Decision(DEPENDS, "")}
+    return skipping.hits(decide(run.home, run.plan.dag_id, lower, settled))
+
+
+def _states(context: Context, ids: list[str]) -> dict[str, Any]:
+    ti = context["ti"]
+    states = ti.get_task_states(dag_id=ti.dag_id, task_ids=ids, run_ids=[ti.run_id])
+    found: dict[str, Any] = dict(states.get(ti.run_id, {}))
+    return found
+
+
+def _settled(
+    run: StepRun, planned: Mapping[str, PlannedStep], states: Mapping[str, Any], lower: list[Any]
+) -> dict[str, dict[str, str]]:
+    """Outputs of the finished steps that the ones below wait for."""
+    wanted = {name for each in lower for name in each.upstream} - {run.node.id}
+    settled: dict[str, dict[str, str]] = {}
+    for name in wanted:
+        if str(states.get(name)) in _SETTLED:
+            references = {key: run.fetch(name, key) for key in planned[name].outputs}
+            settled[name] = {
+                key: str(each["digest"]) for key, each in references.items() if each is not None
+            }
+    return settled

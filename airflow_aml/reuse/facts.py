@@ -1,0 +1,139 @@
+"""What the keys of a run need beside its definition: what inputs hold, and where steps run.
+
+Everything is read at the start of a run, once for all its steps. What cannot be told is no error:
+the steps that it concerns run, and their reason says why.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_aml.errors import AirflowAmlError
+from airflow_aml.reuse import environment
+from airflow_aml.reuse.fingerprint import ExternalInput, KeyFacts, NoKey, key_template, unknowable
+from airflow_aml.reuse.inputs import content_of
+from airflow_aml.reuse.walk import WalkStep
+from airflow_aml.workspace.content import digest_paths
+
+if TYPE_CHECKING:
+    from airflow_aml.definition.registered import PinnedDataset
+    from airflow_aml.definition.spec import NodeSpec, PipelineSpec
+    from airflow_aml.workspace.home import Home
+
+Pinned = Mapping[str, Mapping[str, "PinnedDataset"]]
+"""Node id -> input name -> the dataset that it means in this run."""
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What is the same for all steps of one run.
+
+    Attributes:
+        folder: absolute; the spec's relative paths start here.
+        snapshots: source directory, as the spec has it -> digest.
+        parameters: the run's values.
+        pinned: what the run's dataset inputs mean.
+        dag_id: for steps whose results are shared within their pipeline alone.
+        keep: whether what only helps to explain is stored.
+        warn: hears what the author should know.
+    """
+
+    home: Home
+    folder: str
+    snapshots: Mapping[str, str]
+    parameters: Mapping[str, Any]
+    pinned: Pinned
+    dag_id: str = ""
+    keep: bool = True
+    warn: Callable[[str], None] = field(default=lambda sentence: None, repr=False)
+
+
+def walk_steps(spec: PipelineSpec, facts: RunFacts) -> list[WalkStep]:
+    """Every step of a pipeline with the template of its key, in the spec's order."""
+    known: dict[str, str | NoKey] = {}
+    environments: dict[str, str | NoKey] = {}
+    unknown = unknowable(spec)
+    return [
+        WalkStep(
+            id=node.id,
+            name=node.name,
+            key=key_template(
+                node, _key_facts(node, facts, known, environments, unknown.get(node.id, {}))
+            ),
+            upstream=node.upstream,
+            allow_reuse=node.allow_reuse,
+            max_age=node.reuse.max_age,
+        )
+        for node in spec.nodes
+    ]
+
+
+def _key_facts(
+    node: NodeSpec,
+    facts: RunFacts,
+    known: dict[str, str | NoKey],
+    environments: dict[str, str | NoKey],
+    unknown: Mapping[str, str],
+) -> KeyFacts:
+    why = dict(unknown)
+    inputs: dict[str, ExternalInput] = {}
+    for name, pinned in facts.pinned.get(node.id, {}).items():
+        if name in why:
+            continue
+        digest = _remembered(known, pinned.id, partial(_content, pinned, facts))
+        if isinstance(digest, NoKey):
+            why[name] = f"input {name!r} {digest}"
+        else:
+            inputs[name] = ExternalInput(digest, pinned.definition)
+    where = node.settings.environment.interpreter or sys.executable
+    software = _remembered(environments, where, partial(_environment, where, facts))
+    if isinstance(software, NoKey):
+        why["environment"], software = str(software), ""
+    policy = node.reuse
+    return KeyFacts(
+        snapshot=facts.snapshots[node.source_directory],
+        environment=software,
+        parameters=facts.parameters,
+        inputs=inputs,
+        hash_paths=_hash_paths(node, facts),
+        pipeline=facts.dag_id if policy.scope == "pipeline" else None,
+        ignored=policy.ignore,
+        extra=dict(policy.extra) or None,
+        unknown=why,
+    )
+
+
+def _remembered(known: dict[str, str | NoKey], name: str, find: Callable[[], str]) -> str | NoKey:
+    if name not in known:
+        try:
+            known[name] = find()
+        except NoKey as error:
+            known[name] = error
+        except (AirflowAmlError, OSError) as error:
+            known[name] = NoKey(f"cannot be looked at: {error}")
+    return known[name]
+
+
+def _content(pinned: PinnedDataset, facts: RunFacts) -> str:
+    return content_of(pinned.definition, facts.home, facts.folder, keep=facts.keep)
+
+
+def _environment(interpreter: str, facts: RunFacts) -> str:
+    found = environment.of_interpreter(interpreter)
+    return environment.keep(found, facts.home) if facts.keep else found.digest
+
+
+def _hash_paths(node: NodeSpec, facts: RunFacts) -> dict[str, str | None]:
+    """v1's ``hash_paths``: relative to the source folder; what is missing is said, and counts."""
+    result: dict[str, str | None] = {}
+    for path in node.hash_paths:
+        found = digest_paths([path], Path(facts.folder, node.source_directory))
+        result[path] = None if found.missing else found.digest
+        if found.missing:
+            facts.warn(f"step {node.name!r}: hash_paths names {path!r}, which is not there.")
+    return result

@@ -1,0 +1,100 @@
+"""What a dataset that no step writes holds when a run starts, as one digest."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_aml.definition.data.model import Files, Query, definition_of
+from airflow_aml.definition.staging import InputFiles, input_files
+from airflow_aml.reuse.files import keep_files
+from airflow_aml.reuse.fingerprint import NoKey
+from airflow_aml.workspace.content import digest_paths, digest_tree, manifest_of, store_digest
+from airflow_aml.workspace.digests import digest_bytes, digest_record
+from airflow_aml.workspace.stores.base import StoredFile
+
+if TYPE_CHECKING:
+    from airflow_aml.definition.data.files import SourceFile
+    from airflow_aml.workspace.home import Home
+
+MOST_NAMED = 5_000
+"""Of an input with more files a reason says that it changed, not which files did."""
+
+_PATIENCE = 10.0
+
+
+def content_of(document: Mapping[str, Any], home: Home, folder: str, *, keep: bool = False) -> str:
+    """The digest of all files of a pinned dataset. What is done with them is in the key beside it.
+
+    Local files are read where the worker's cache does not know them; of files in a store its own
+    word counts (:func:`~airflow_aml.workspace.content.store_digest`).
+
+    Args:
+        document: the definition, with nothing left open.
+        folder: absolute; relative local paths start here.
+        keep: whether the files are listed in the workspace, so that a reason can name those that
+            changed.
+
+    Raises:
+        NoKey: nobody can tell what it holds.
+        UserErrorException: its files are not there.
+        OSError: they cannot be read.
+    """
+    definition = definition_of(document)
+    if isinstance(definition, Query):
+        raise NoKey("is a query, whose answer may have changed")
+    from airflow_aml.codec import encode
+
+    found = input_files(encode(Files(definition.paths)), home, folder)
+    if found.remote:
+        return _of_store(found.remote, home if keep else None)
+    if found.exact and len(found.paths) == 1:
+        return _of_tree(found.paths[0], home if keep else None)
+    return _of_paths(found)
+
+
+def _of_tree(path: str, home: Home | None) -> str:
+    tree = digest_tree(path)
+    if home is not None and tree.files <= MOST_NAMED:
+        rows = manifest_of(path).files
+        keep_files(home, tree.digest, [(each.path, each.size, each.digest) for each in rows])
+    return tree.digest
+
+
+def _of_paths(found: InputFiles) -> str:
+    root = found.root or os.path.commonpath([os.path.dirname(path) for path in found.paths])
+    return digest_paths(found.paths, root).digest
+
+
+def _of_store(files: Sequence[SourceFile], home: Home | None) -> str:
+    rows = sorted((each.relative, each.size, _of_file(each)) for each in files)
+    digest = digest_record(["stored files", 1, *((name, content) for name, _, content in rows)])
+    if home is not None and len(rows) <= MOST_NAMED:
+        keep_files(home, digest, rows)
+    return digest
+
+
+def _of_file(file: SourceFile) -> str:
+    if file.store is None:
+        return _of_url(file.path)
+    known = store_digest(StoredFile(file.path, file.size, file.version, file.md5))
+    return known or digest_bytes(file.store.read(file.path))
+
+
+def _of_url(url: str) -> str:
+    """What the server says of a file, without reading it."""
+    from urllib.request import Request, urlopen
+
+    unknown = NoKey(f"is at {url}, and nobody can tell whether it changed")
+    if not url.lower().startswith(("http://", "https://")):
+        raise unknown
+    try:
+        with urlopen(Request(url, method="HEAD"), timeout=_PATIENCE) as answer:  # noqa: S310 - checked
+            said = [answer.headers.get(name) for name in ("ETag", "Last-Modified")]
+            size = answer.headers.get("Content-Length")
+    except (OSError, ValueError) as error:
+        raise NoKey(f"is at {url}, which cannot be asked ({error})") from error
+    if not any(said):
+        raise unknown
+    return f"http:{said[0] or said[1]}-{size}"

@@ -1,0 +1,298 @@
+"""Second runs: what a change touches runs, everything else is skipped, and each says why."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from pathlib import Path
+
+import pytest
+
+HEADER = """
+    # airflow dag
+    from airflow_aml import *
+    ws = Workspace()
+    store = ws.get_default_datastore()
+    def step(name, *arguments, **options):
+        options.setdefault("source_directory", name)
+        return PythonScriptStep(name + ".py", name=name, arguments=list(arguments), **options)
+    rate = PipelineParameter("rate", 1)
+    raw = Dataset.File.from_files("raw.txt").as_named_input("raw").as_mount()
+    a, b, c = (OutputFileDatasetConfig(name) for name in "abc")
+"""
+
+CHAIN = (
+    HEADER
+    + """
+    prepare = step("prepare", "--in", raw, "--out", a)
+    train = step("train", "--in", a.as_input("data"), "--rate", rate, "--out", b)
+    report = step("report", "--in", b.as_input("model"), "--out", c)
+    pipeline = Pipeline(ws, [report])
+"""
+)
+
+SCRIPT = """
+    import argparse, os
+    parser = argparse.ArgumentParser()
+    for name in ("--in", "--out", "--rate"):
+        parser.add_argument(name)
+    args, _ = parser.parse_known_args()
+    place = getattr(args, "in")
+    if os.path.isdir(place):
+        (name,) = os.listdir(place)
+        place = os.path.join(place, name)
+    with open(place) as stream:
+        text = stream.read()
+    with open(os.path.join(args.out, "text.txt"), "w") as stream:
+        stream.write(text.strip() + " %s" % args.rate)
+"""
+
+STEPS = ("prepare", "train", "report")
+
+
+@pytest.fixture
+def chain(write, one_dag, run_dag):
+    """A pipeline of three steps, its input, and a function that runs it."""
+    write("p.py", CHAIN)
+    write("raw.txt", "data")
+    for name in STEPS:
+        write(f"{name}/{name}.py", SCRIPT)
+    return lambda conf=None: run_dag(one_dag(), conf)
+
+
+def steps_of(ran) -> list[str]:
+    """``ran`` or ``reused``, in the pipeline's order."""
+    words = {"success": "ran", "skipped": "reused"}
+    return [words.get(ran.states[name], ran.states[name]) for name in STEPS]
+
+
+def reason(ran, name: str) -> str:
+    return ran.xcom(name)["reason"]
+
+
+def test_nothing_changed(chain):
+    """The second run is one task: every step is reused, with its result at hand."""
+    first = chain()
+    second = chain()
+
+    assert steps_of(first) == ["ran", "ran", "ran"]
+    assert steps_of(second) == ["reused", "reused", "reused"]
+    head = second.xcom("reuse")
+    assert (head["reused"], head["steps"]) == (3, 3)
+    assert head["saved_seconds"] == pytest.approx(
+        sum(first.xcom(name)["seconds"] for name in STEPS), abs=0.01
+    )
+    again = second.xcom("train")
+    assert (again["status"], again["seconds"]) == ("Reused", 0.0)
+    assert again["fingerprint"] == first.xcom("train")["fingerprint"]
+    assert again["source_run"]["run_id"] == first.dag_run.run_id
+    assert second.xcom("train", "b") == first.xcom("train", "b")
+    assert "nothing changed since run" in again["reason"]
+
+
+def test_one_script_changed(chain, write):
+    """Only the step and what its new bytes touch run, and the reason names the file."""
+    chain()
+    write("train/train.py", SCRIPT.replace("%s", "is %s"))
+
+    second = chain()
+
+    assert steps_of(second) == ["reused", "ran", "ran"]
+    assert "train.py" in reason(second, "train")
+    assert "data" in reason(second, "report") or "model" in reason(second, "report")
+
+
+def test_a_change_without_consequences_is_cut_off(chain, write):
+    """A step that writes the same bytes again lets everything below it rest."""
+    chain()
+    write("prepare/prepare.py", SCRIPT + "\n    # a comment\n")
+
+    second = chain()
+
+    assert steps_of(second) == ["ran", "reused", "reused"]
+    assert "prepare.py" in reason(second, "prepare")
+    assert second.xcom("report")["status"] == "Reused"
+    assert steps_of(chain()) == ["reused", "reused", "reused"]
+
+
+def test_a_parameter_changed_and_back(chain):
+    """A new value runs what uses it; an old value finds its old result."""
+    chain()
+    other = chain({"rate": 2})
+    back = chain({"rate": 1})
+
+    assert steps_of(other) == ["reused", "ran", "ran"]
+    assert "'rate' changed from 1 to 2" in reason(other, "train")
+    assert steps_of(back) == ["reused", "reused", "reused"]
+
+
+def test_input_data_changed(chain, write):
+    """The content of an input counts, and its file is named."""
+    chain()
+    write("raw.txt", "other data")
+
+    second = chain()
+
+    assert steps_of(second) == ["ran", "ran", "ran"]
+    assert "input 'raw'" in reason(second, "prepare")
+
+
+def test_a_deleted_output_is_a_miss(chain):
+    """What somebody removed by hand is made again, and the reason says so."""
+    first = chain()
+    shutil.rmtree(first.output("train", "b"))
+
+    second = chain()
+
+    assert steps_of(second) == ["reused", "ran", "reused"]
+    assert "output 'b' of the earlier result was deleted" in reason(second, "train")
+
+
+def test_a_damaged_output_is_a_miss(chain):
+    """A truncated file is noticed, and the step runs again."""
+    file = chain().output("train", "b") / "text.txt"
+    file.chmod(file.stat().st_mode | stat.S_IWUSR)
+    file.write_text("")
+
+    assert steps_of(chain()) == ["reused", "ran", "reused"]
+
+
+def test_regenerate_outputs(chain):
+    """The form's tick box runs everything; the run after that reuses the new results."""
+    first = chain()
+    second = chain({"aml_regenerate_outputs": True})
+    third = chain()
+
+    assert steps_of(second) == ["ran", "ran", "ran"]
+    assert reason(second, "train") == "regenerate_outputs was asked for"
+    assert third.output("train", "b") == second.output("train", "b") != first.output("train", "b")
+
+
+def test_allow_reuse_false(chain, write):
+    """Such a step always runs; what is below it rests if it wrote the same bytes."""
+    write(
+        "p.py",
+        CHAIN.replace('"--rate", rate,', '"--rate", rate, allow_reuse=False,').replace(
+            'allow_reuse=False, "--out", b)', '"--out", b, allow_reuse=False)'
+        ),
+    )
+    chain()
+
+    second = chain()
+
+    assert steps_of(second) == ["reused", "ran", "reused"]
+    assert reason(second, "train") == "the author says allow_reuse=False"
+
+
+def test_another_pipeline_shares_the_results(chain, write, run_dag, parse):
+    """Results belong to the workspace: a copy of the pipeline elsewhere finds them."""
+    chain()
+    root = Path(parse().dags["p"].fileloc).parent
+    for name in (*STEPS, "raw.txt"):
+        source, target = root / name, root / "copy" / name
+        target.parent.mkdir(exist_ok=True)
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
+    write("copy/other.py", CHAIN)
+
+    assert steps_of(run_dag(parse().dags["copy_other"])) == ["reused", "reused", "reused"]
+
+
+def test_a_touched_file_and_litter_do_not_count(chain, parse):
+    """Times, modes, editors' files and bytecode are no content."""
+    chain()
+    root = Path(parse().dags["p"].fileloc).parent
+    os.utime(root / "train" / "train.py", (1, 1))
+    (root / "train" / "train.py").chmod(0o600)
+    (root / "train" / "__pycache__").mkdir()
+    (root / "train" / "__pycache__" / "x.pyc").write_bytes(b"x")
+    (root / "train" / "train.py~").write_text("old")
+
+    assert steps_of(chain()) == ["reused", "reused", "reused"]
+
+
+def test_fixed_destination_shows_the_result_that_counts(write, one_dag, run_dag, workspace):
+    """A, B, A: the third run publishes A's files again without running A's script."""
+    write("work/work.py", SCRIPT)
+    write("raw.txt", "data")
+    write(
+        "p.py",
+        HEADER
+        + """
+    fixed = OutputFileDatasetConfig("o", destination=(store, "latest/"))
+    pipeline = Pipeline(ws, [step("work", "--in", raw, "--rate", rate, "--out", fixed)])
+    """,
+    )
+    view = workspace.root / "datastores" / "workspaceblobstore" / "latest" / "text.txt"
+
+    first = run_dag(one_dag(), {"rate": 1})
+    shown = [view.read_text()]
+    run_dag(one_dag(), {"rate": 2})
+    shown.append(view.read_text())
+    third = run_dag(one_dag(), {"rate": 1})
+    shown.append(view.read_text())
+    fourth = run_dag(one_dag(), {"rate": 1})
+
+    assert shown == ["data 1", "data 2", "data 1"]
+    assert (third.states["work"], third.xcom("work")["status"]) == ("success", "Reused")
+    assert "published again" in third.xcom("work")["reason"]
+    assert third.output("work", "o") == first.output("work", "o")
+    assert fourth.states["work"] == "skipped"
+
+
+def test_the_latest_dataset_is_the_result_that_counts(write, one_dag, run_dag):
+    """A, B, A: the registered dataset's latest version is A's again."""
+    write("work/work.py", SCRIPT)
+    write("raw.txt", "data")
+    write(
+        "p.py",
+        HEADER
+        + """
+    made = OutputFileDatasetConfig("o").register_on_complete("made")
+    pipeline = Pipeline(ws, [step("work", "--in", raw, "--rate", rate, "--out", made)])
+    """,
+    )
+    from airflow_aml import Dataset, Workspace
+
+    def latest():
+        (path,) = Dataset.get_by_name(Workspace(), "made").download()
+        return Path(path).read_text()
+
+    seen = []
+    for rate in (1, 2, 1):
+        run_dag(one_dag(), {"rate": rate})
+        seen.append(latest())
+    last = run_dag(one_dag(), {"rate": 1})
+
+    assert seen == ["data 1", "data 2", "data 1"]
+    assert last.states["work"] == "skipped"
+
+
+def test_hidden_reads_are_asked_again(write, one_dag, run_dag, tmp_path):
+    """A script that looks up a dataset by name runs again when that name has a new version."""
+    from airflow_aml import Dataset, Workspace
+
+    write(
+        "ask/ask.py",
+        """
+        from airflow_aml import Dataset, Workspace
+        print(Dataset.get_by_name(Workspace(), "facts").version)
+    """,
+    )
+    write("p.py", HEADER + '    pipeline = Pipeline(ws, [step("ask")])')
+    ws = Workspace()
+    for number in (1, 2):
+        (tmp_path / f"{number}.csv").write_text(f"n\n{number}\n")
+
+    def register(number):
+        Dataset.Tabular.from_delimited_files(str(tmp_path / f"{number}.csv")).register(
+            ws, "facts", create_new_version=True
+        )
+
+    register(1)
+    states = [run_dag(one_dag()).states["ask"], run_dag(one_dag()).states["ask"]]
+    register(2)
+    third = run_dag(one_dag())
+
+    assert [*states, third.states["ask"]] == ["success", "skipped", "success"]
+    assert "'facts'" in third.xcom("ask")["reason"]
