@@ -24,53 +24,55 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": ["airflow_aml.airflow.reuse", "airflow_aml.airflow.steps.local"],
             }
         ],
-        "config": {
-            "aml": {
-                "description": "Azure ML SDK v1 pipelines (airflow-provider-aml).",
-                "options": {
-                    "workspace": {
-                        "description": (
-                            "URL of the folder that keeps everything the product keeps. In an"
-                            " object store it may name an Airflow connection:"
-                            " abfs://connection@container/path, s3://connection@bucket/path."
-                        ),
-                        "version_added": "0.1.0",
-                        "type": "string",
-                        "example": "file:///srv/aml",
-                        "default": "",
-                    },
-                    "workspaces": {
-                        "description": (
-                            "JSON object: workspace name of SDK v1 -> URL. A name that is not in"
-                            " it is the default workspace."
-                        ),
-                        "version_added": "0.1.0",
-                        "type": "string",
-                        "example": '{"team-a": "file:///srv/team-a"}',
-                        "default": "{{}}",
-                    },
-                    "scratch": {
-                        "description": (
-                            "Local folder for the working copies of running steps. Empty: the"
-                            " system's folder for temporary files."
-                        ),
-                        "version_added": "0.1.0",
-                        "type": "string",
-                        "example": "/mnt/scratch",
-                        "default": "",
-                    },
-                    "cache_bytes": {
-                        "description": (
-                            "How many bytes of files from object stores a worker keeps for steps"
-                            " to come. The cache is in AIRFLOW_AML_CACHE, best on the file system"
-                            " of scratch. 0: 20 GiB."
-                        ),
-                        "version_added": "0.1.0",
-                        "type": "integer",
-                        "example": "100000000000",
-                        "default": "0",
-                    },
-                },
-            }
+        "config": {"aml": {"description": _ABOUT, "options": _options()}},
+    }
+
+
+_ABOUT = "Azure ML SDK v1 pipelines (airflow-provider-aml)."
+
+
+def _options() -> dict[str, Any]:
+    return {
+        "workspace": {
+            "description": (
+                "URL of the folder that keeps everything the product keeps. In an"
+                " object store it may name an Airflow connection:"
+                " abfs://connection@container/path, s3://connection@bucket/path."
+            ),
+            "version_added": "0.1.0",
+            "type": "string",
+            "example": "file:///srv/aml",
+            "default": "",
+        },
+        "workspaces": {
+            "description": (
+                "JSON object: workspace name of SDK v1 -> URL. A name that is not in"
+                " it is the default workspace."
+            ),
+            "version_added": "0.1.0",
+            "type": "string",
+            "example": '{"team-a": "file:///srv/team-a"}',
+            "default": "{{}}",
+        },
+        "scratch": {
+            "description": (
+                "Local folder for the working copies of running steps. Empty: the"
+                " system's folder for temporary files."
+            ),
+            "version_added": "0.1.0",
+            "type": "string",
+            "example": "/mnt/scratch",
+            "default": "",
+        },
+        "cache_bytes": {
+            "description": (
+                "How many bytes of files from object stores a worker keeps for steps"
+                " to come. The cache is in AIRFLOW_AML_CACHE, best on the file system"
+                " of scratch. 0: 20 GiB."
+            ),
+            "version_added": "0.1.0",
+            "type": "integer",
+            "example": "100000000000",
+            "default": "0",
         },
     }

@@ -369,11 +369,12 @@ def test_continue_on_step_failure(write, one_dag, run_dag, goes_on):
     """Off, as by default, nothing starts once a step has failed; on, independent branches go on."""
     write("src/bad.py", "raise SystemExit(1)")
     write("src/nothing.py", "")
+    write("src/other.py", "")
     write(
         "p.py",
         HEADER
         + f"""
-    bad, slow, other = step("bad"), step("nothing", "slow"), step("writer", "other")
+    bad, slow, other = step("bad"), step("nothing", "slow"), step("other")
     other.run_after(slow)
     p = Pipeline("ws", [bad, slow, other])
     p.submit("e", continue_on_step_failure={goes_on})

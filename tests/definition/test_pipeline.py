@@ -122,7 +122,7 @@ def test_names_become_readable_ids(step):
         "prepare_data",
         "Entraînement_1",
         "step",
-        "plan_2",
+        "reuse_2",
     ]
 
 
