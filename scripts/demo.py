@@ -1,4 +1,4 @@
-"""Run the diabetes pipeline on a real Airflow three times and print what came out.
+"""Run the diabetes pipeline on a real Airflow and change it, and print what ran again and why.
 
 Started by ``make demo``; exits 0 only if every run succeeded.
 """
@@ -9,6 +9,7 @@ import json
 import sys
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -18,19 +19,19 @@ from scripts.airflow_home import HomeInUseError
 from scripts.local_airflow import AirflowDiedError, LocalAirflow
 
 TAG = "azureml-v1"
-PARAMETER = "regularization"
-OTHER_VALUE = 0.1
-WAITING_STATES = {None, "scheduled", "queued"}
+STEPS = ("prepare", "train", "evaluate")
+WAITING_STATES = {None, "scheduled", "queued", "skipped"}
+REGENERATE = {"aml_regenerate_outputs": True}
 
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """How one run of the pipeline ended."""
+    """How one run of the pipeline ended: ``Finished`` or ``Reused`` by step name."""
 
     run_id: str
-    state: str
     seconds: float
     metrics: dict[str, float]
+    statuses: dict[str, str]
 
 
 class DemoFailedError(RuntimeError):
@@ -75,18 +76,40 @@ def read_metrics(airflow: LocalAirflow, dag_id: str, run_id: str) -> dict[str, f
     return dict(json.loads(path.read_text()))
 
 
-def run_pipeline(airflow: LocalAirflow, dag_id: str, conf: dict[str, Any]) -> RunOutcome:
-    """Trigger the DAG, stream its steps, read its metrics."""
+def run_pipeline(
+    airflow: LocalAirflow, dag_id: str, conf: dict[str, Any] | None = None
+) -> RunOutcome:
+    """Trigger the DAG, stream its steps, say what was reused and why, read its metrics."""
     started = time.monotonic()
-    run_id = airflow.rest.trigger(dag_id, conf)
+    run_id = airflow.rest.trigger(dag_id, conf or {})
     run = airflow.rest.wait(dag_id, run_id, tell)
     seconds = time.monotonic() - started
     if run["state"] != "success":
         raise DemoFailedError(f"The run ended as {run['state']}.\n{failure(airflow, run)}")
-    outcome = RunOutcome(run_id, run["state"], seconds, read_metrics(airflow, dag_id, run_id))
-    facts = "  ".join(f"{name} {value}" for name, value in outcome.metrics.items())
-    print(f"  {outcome.state} after {seconds:.1f} s:  {facts}", flush=True)
-    return outcome
+    statuses, saved = {}, 0.0
+    for name in STEPS:
+        result = airflow.rest.xcoms(dag_id, run_id, task_id_of(airflow, dag_id, name))
+        result = result["return_value"]
+        statuses[name] = result["status"]
+        saved += result["saved_seconds"]
+        word = "reused" if result["status"] == "Reused" else "ran"
+        print(f"    {name:<9} {word:<6}  {result['reason']}", flush=True)
+    reused = list(statuses.values()).count("Reused")
+    print(
+        f"  {reused} of {len(STEPS)} steps reused, {saved:.1f} s saved; "
+        f"the run took {seconds:.1f} s",
+        flush=True,
+    )
+    return RunOutcome(run_id, seconds, read_metrics(airflow, dag_id, run_id), statuses)
+
+
+def edit(script: Path, old: str, new: str) -> None:
+    """Change one line of a script, never twice in the same way: that would be found, too."""
+    lines = script.read_text().splitlines(keepends=True)
+    (number,) = [i for i, line in enumerate(lines) if old in line]
+    moment = datetime.now().isoformat(timespec="seconds")
+    lines[number] = f"{lines[number].rstrip().replace(old, new)}  # changed {moment}\n"
+    script.write_text("".join(lines))
 
 
 def failure(airflow: LocalAirflow, run: dict[str, Any]) -> str:
@@ -100,24 +123,43 @@ def failure(airflow: LocalAirflow, run: dict[str, Any]) -> str:
 
 
 def show_pipeline(airflow: LocalAirflow, pipeline_file: Path) -> None:
-    """The three runs of the demo."""
-    dag_id = find_dag(airflow, pipeline_file)
+    """The four runs of the demo."""
+    dag_id, folder = find_dag(airflow, pipeline_file), pipeline_file.parent
     print(f"\nThe file {pipeline_file}\nis the DAG {dag_id!r}.")
 
-    print("\n1. Run it.")
-    first = run_pipeline(airflow, dag_id, {})
-    print("\n2. Run it again, unchanged.")
-    second = run_pipeline(airflow, dag_id, {})
-    print("  Every step ran again: reuse of unchanged steps is not in this release yet.")
-    print(f"\n3. Run it with {PARAMETER} = {OTHER_VALUE}.")
-    third = run_pipeline(airflow, dag_id, {PARAMETER: OTHER_VALUE})
+    print("\n1. Run it: everything runs.")
+    known = (airflow.home.workspace / "reuse").exists()  # from an earlier demo
+    first = run_pipeline(airflow, dag_id, REGENERATE if known else {})
+    print(f"  r2 {first.metrics['r2']}")
 
-    if second.metrics != first.metrics:
-        raise DemoFailedError(f"The same run gave {second.metrics} after {first.metrics}.")
+    print("\n2. Run it again, unchanged: one task.")
+    second = run_pipeline(airflow, dag_id)
+    expect(second, prepare="Reused", train="Reused", evaluate="Reused")
+
+    print("\n3. Change one line of train.py: twice the regularization.")
+    alpha = "alpha=args.regularization"
+    edit(folder / "train" / "train.py", alpha, alpha.replace("=", "=2 * "))
+    third = run_pipeline(airflow, dag_id)
+    expect(third, prepare="Reused", train="Finished")
+    print(f"  r2 {third.metrics['r2']}")
+
+    print("\n4. Add a comment to prepare.py: it runs, writes the same bytes, and that is that.")
+    edit(folder / "prepare" / "prepare.py", "random_state=0)", "random_state=0)")
+    fourth = run_pipeline(airflow, dag_id)
+    expect(fourth, prepare="Finished", train="Reused", evaluate="Reused")
+
+    if second.metrics != first.metrics or fourth.metrics != third.metrics:
+        raise DemoFailedError("A reused result is not the one that was made.")
     if third.metrics["r2"] == first.metrics["r2"]:
-        raise DemoFailedError("Another parameter value gave the same metric.")
-    print(f"\nr2 went from {first.metrics['r2']} to {third.metrics['r2']}.")
-    print(f"Last run: {airflow.url}/dags/{dag_id}/runs/{quote(third.run_id, safe='')}")
+        raise DemoFailedError("Another regularization gave the same metric.")
+    print(f"\nIn the browser: {airflow.url}/dags/{dag_id}/runs/{quote(fourth.run_id, safe='')}")
+
+
+def expect(outcome: RunOutcome, **statuses: str) -> None:
+    """Fail unless the steps ended so."""
+    for name, status in statuses.items():
+        if outcome.statuses[name] != status:
+            raise DemoFailedError(f"{name} was to be {status}, and is {outcome.statuses[name]}.")
 
 
 def main() -> int:
