@@ -8,7 +8,7 @@ says its type and length, so no two records share a text.
 from __future__ import annotations
 
 import os
-from typing import Any, Iterable, Optional, Sequence, Tuple, Union
+from typing import Any, Iterable, List, Optional, Sequence, Tuple, Union
 
 BUFFER_SIZE = 1 << 20
 
@@ -60,27 +60,29 @@ def digest_record(parts: Sequence[Part]) -> str:
     return f"sha256:{hasher.hexdigest()}"
 
 
-def digest_table(head: Sequence[Part], algorithm: str, rows: Iterable[Tuple[bytes, bytes]]) -> str:
-    """The digest of a long record: its first parts, then (name, ``<algorithm>:<digest>``) pairs.
+def table_names(algorithm: str, names: Iterable[bytes]) -> List[bytes]:
+    """The names of a long table's rows, UTF-8, as :func:`digest_table` takes them."""
+    # Of algorithms with 32 bytes, which come as 64 signs.
+    middle = b"s%d:%b:" % (len(algorithm) + 65, algorithm.encode())
+    return [b"l2:s%d:%b%b" % (len(name), name, middle) for name in names]
 
-    The same as :func:`digest_record` gives, sooner.
+
+def digest_table(head: Sequence[Part], names: Sequence[bytes], digests: Iterable[bytes]) -> str:
+    """The digest of a record: its first parts, then (name, ``<algorithm>:<digest>``) pairs.
+
+    The same as :func:`digest_record` gives, sooner, and in two parts: the names may be known first.
 
     Args:
         head: the record's first parts.
-        algorithm: of all the digests.
-        rows: UTF-8 names, and digests in hexadecimal.
+        names: what :func:`table_names` makes of them.
+        digests: in hexadecimal.
     """
     from hashlib import sha256
 
-    name = algorithm.encode()
-    encoded = [
-        b"l2:s%d:%bs%d:%b:%b" % (len(path), path, len(name) + 1 + len(digest), name, digest)
-        for path, digest in rows
-    ]
-    hasher = sha256(_RECORD_HEADER + b"l%d:" % (len(head) + len(encoded)))
+    hasher = sha256(_RECORD_HEADER + b"l%d:" % (len(head) + len(names)))
     for part in head:
         hasher.update(_encoded(part))
-    hasher.update(b"".join(encoded))
+    hasher.update(b"".join([signs for row in zip(names, digests) for signs in row]))
     return f"sha256:{hasher.hexdigest()}"
 
 

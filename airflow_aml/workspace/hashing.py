@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from airflow_aml.errors import WorkspaceException
 from airflow_aml.workspace import measure as measuring
@@ -18,7 +18,6 @@ from airflow_aml.workspace.measure import (
     DIGEST_BYTES,
     HEAD,
     STAT_BYTES,
-    Measured,
     hasher_of,
     measure,
 )
@@ -31,6 +30,17 @@ MANY_BYTES = 64 << 20
 
 _MOST_HELPERS = 8
 _BATCH = 250
+
+
+class Measured(NamedTuple):
+    """What was found out about a number of files, in their order.
+
+    ``digests`` has 32 bytes a file; ``stats`` has what
+    :func:`~airflow_aml.workspace.measure.packed` makes of their numbers.
+    """
+
+    digests: bytes
+    stats: bytes
 
 
 def measure_all(groups: Iterable[Sequence[bytes]], algorithm: str) -> Measured:
@@ -58,13 +68,13 @@ def measure_all(groups: Iterable[Sequence[bytes]], algorithm: str) -> Measured:
 
 def _measure_few(paths: Sequence[bytes], algorithm: str, helpers: int) -> Measured:
     new = hasher_of(algorithm, helpers)
-    first = measure(paths, new, MANY_BYTES if helpers > 1 else 0)
+    first = Measured(*measure(paths, new, MANY_BYTES if helpers > 1 else 0))
     done = len(first.digests) // DIGEST_BYTES
     left = paths[done:]
     if not left:
         return first
     if len(left) == 1:
-        rest = measure(left, new)
+        rest = Measured(*measure(left, new))
     else:
         rest = _Crew(algorithm, min(helpers, len(left))).measure(iter([left]))
     return _joined([first, rest])

@@ -11,7 +11,10 @@ import os
 import struct
 import sys
 from operator import attrgetter
-from typing import IO, Any, Callable, List, NamedTuple, Sequence
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # half of a helper's start would be this import
+    from typing import IO, Any, Callable, List, Sequence, Tuple
 
 FIELDS = 6
 """Numbers that stand for one file's stat: mode, device, inode, size, mtime and ctime in ns."""
@@ -33,17 +36,6 @@ _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _MASK = (1 << 64) - 1
 
 
-class Measured(NamedTuple):
-    """What was found out about a number of files, in their order.
-
-    ``digests`` has 32 bytes a file; ``stats`` are their numbers, :func:`packed`, taken after they
-    were read; a file's size is the number of bytes that were.
-    """
-
-    digests: bytes
-    stats: bytes
-
-
 def packed(numbers: Sequence[int]) -> bytes:
     """The numbers of stats in 8 bytes each: the lowest ones, where a system has longer numbers."""
     count = len(numbers)
@@ -53,32 +45,35 @@ def packed(numbers: Sequence[int]) -> bytes:
         return struct.pack(f"{count}Q", *[number & _MASK for number in numbers])
 
 
-def measure(paths: Sequence[bytes], new: Callable[[], Any], enough: int = 0) -> Measured:
-    """Reads files one after the other.
+def measure(
+    paths: Sequence[bytes], new: Callable[[bytes], Any], enough: int = 0
+) -> Tuple[bytes, bytes]:
+    """Reads files one after the other; what their stats were is asked before.
+
+    The result has :data:`DIGEST_BYTES` and :data:`STAT_BYTES` (:func:`packed`) a file, in order. A
+    file's size is there the number of bytes that were read.
 
     Args:
         paths: the files.
-        new: makes a hasher whose digests have 32 bytes.
+        new: makes a hasher of some bytes, whose digests have 32.
         enough: stop after so many bytes were read, with the files done by then; 0: read all.
 
     Raises:
         OSError: a file cannot be read; its ``filename`` says which.
     """
-    view = memoryview(bytearray(_BUFFER_SIZE))
+    buffer = memoryview(bytearray(_BUFFER_SIZE))
     digests: List[bytes] = []
     numbers: List[int] = []
     total = 0
     for path in paths:
         descriptor = os.open(path, _FLAGS)
         try:
-            data = os.read(descriptor, _SMALL)
             status = os.fstat(descriptor)
-            size = len(data)
-            hasher = new()
-            hasher.update(data)
-            if size != status.st_size:
-                size += _read_rest(descriptor, hasher, view)
-                status = os.fstat(descriptor)
+            size = status.st_size
+            data = os.read(descriptor, size + 1) if size < _SMALL else b""
+            hasher = new(data)
+            if len(data) != size or not size:
+                size = len(data) + _read_rest(descriptor, hasher, buffer)
         except OSError as error:
             error.filename = path
             raise
@@ -91,30 +86,30 @@ def measure(paths: Sequence[bytes], new: Callable[[], Any], enough: int = 0) -> 
         total += size
         if enough and total >= enough:
             break
-    return Measured(b"".join(digests), packed(numbers))
+    return b"".join(digests), packed(numbers)
 
 
-def _read_rest(descriptor: int, hasher: Any, view: memoryview) -> int:
+def _read_rest(descriptor: int, hasher: Any, buffer: memoryview) -> int:
     size = 0
     with open(descriptor, "rb", buffering=0, closefd=False) as stream:
         while True:
-            count = stream.readinto(view)
+            count = stream.readinto(buffer)
             if not count:
                 return size
-            hasher.update(view[:count])
+            hasher.update(buffer[:count])
             size += count
 
 
-def hasher_of(algorithm: str, threads: int = 1) -> Callable[[], Any]:
+def hasher_of(algorithm: str, threads: int = 1) -> Callable[[bytes], Any]:
     """What makes hashers of an algorithm; BLAKE3 may use so many threads for one large file."""
     if algorithm == "blake3":
         from importlib import import_module
 
         blake3 = import_module("blake3").blake3
-        return blake3 if threads == 1 else lambda: blake3(max_threads=threads)
+        return blake3 if threads == 1 else lambda data: blake3(data, max_threads=threads)
     import hashlib
 
-    found: Callable[[], Any] = getattr(hashlib, algorithm)
+    found: Callable[[bytes], Any] = getattr(hashlib, algorithm)
     return found
 
 
@@ -130,13 +125,13 @@ def answer(source: IO[bytes], target: IO[bytes], algorithm: str) -> None:
         if len(names) < length:
             return
         try:
-            found = measure(names.split(b"\0"), new, _ENOUGH)
+            digests, stats = measure(names.split(b"\0"), new, _ENOUGH)
         except OSError as error:
             name = error.filename if isinstance(error.filename, bytes) else b""
             target.write(HEAD.pack(len(name), error.errno or 5) + name)
         else:
-            count = len(found.digests) // DIGEST_BYTES
-            target.write(HEAD.pack(count, 0) + found.digests + found.stats)
+            count = len(digests) // DIGEST_BYTES
+            target.write(HEAD.pack(count, 0) + digests + stats)
         target.flush()
 
 

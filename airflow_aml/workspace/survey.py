@@ -7,9 +7,10 @@ import time
 from array import array
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-from airflow_aml.workspace.digests import digest_table
+from airflow_aml.workspace.digests import digest_table, table_names
+from airflow_aml.workspace.hashing import Measured, measure_all
 from airflow_aml.workspace.measure import (
     CTIME,
     DIGEST_BYTES,
@@ -17,7 +18,6 @@ from airflow_aml.workspace.measure import (
     MTIME,
     SIZE,
     STAT_BYTES,
-    Measured,
     facts,
     packed,
 )
@@ -124,8 +124,6 @@ def measure_one(path: str, algorithm: str, cache: StatCache) -> Tuple[str, int]:
     Raises:
         OSError: it cannot be read.
     """
-    from airflow_aml.workspace.hashing import measure_all
-
     key = (path, algorithm)
     stats = packed(facts(os.stat(path)))
     digest = cache.file(key, stats)
@@ -147,9 +145,8 @@ def _first(
     skip: Optional[Skip],
 ) -> Survey:
     """Of a folder that is not known: it is read while it is still being listed."""
-    from airflow_aml.workspace.hashing import measure_all
-
     found: List[Part] = []
+    table: List[_Table] = []
     base = os.path.join(os.fsencode(root), b"")
 
     def listed() -> Iterator[List[bytes]]:
@@ -157,10 +154,12 @@ def _first(
             found.append(part)
             above = base + part.prefix
             yield [above + name for name in part.names.split(b"/")]
+        # While others still read.
+        table.append(_table(head, algorithm, found))
 
     started = time.time_ns()
     measured = measure_all(listed(), algorithm)
-    known = _known(head, algorithm, found, names_of(found), measured, _counts(measured, started))
+    known = _known(table[0], names_of(found), measured, _counts(measured, started))
     cache.keep_tree((root, *map(str, head), algorithm), known)
     return _of_known(known, algorithm, found)
 
@@ -174,8 +173,6 @@ def _updated(
     names: bytes,
 ) -> Known:
     """What is known now: files that are unchanged are taken over, the others read."""
-    from airflow_aml.workspace.hashing import measure_all
-
     before = by_folder(known)
     digests: List[Optional[bytes]] = []
     stats: List[bytes] = []
@@ -198,27 +195,32 @@ def _updated(
     measured = Measured(b"".join([digest for digest in digests if digest]), b"".join(stats))
     if names == known.names and measured.digests == known.digests:
         return _known_again(known, measured, bytes(counts))
-    return _known(head, algorithm, found, names, measured, bytes(counts))
+    return _known(_table(head, algorithm, found), names, measured, bytes(counts))
 
 
-def _known(
-    head: Tuple[Any, ...],
-    algorithm: str,
-    found: Sequence[Part],
-    names: bytes,
-    measured: Measured,
-    counts: bytes,
-) -> Known:
+class _Table(NamedTuple):
+    """The record without its digests: ``order`` is that of the rows."""
+
+    head: Tuple[Any, ...]
+    order: List[int]
+    names: List[bytes]
+
+
+def _table(head: Tuple[Any, ...], algorithm: str, found: Sequence[Part]) -> _Table:
     paths = _paths(found)
+    order = _sorted(paths)
+    return _Table(head, order, table_names(algorithm, [paths[at] for at in order]))
+
+
+def _known(table: _Table, names: bytes, measured: Measured, counts: bytes) -> Known:
     texts = measured.digests.hex().encode()
     width = 2 * DIGEST_BYTES
-    rows = [(paths[at], texts[at * width : at * width + width]) for at in _sorted(paths)]
-    digest = digest_table(head, algorithm, rows)
+    digests = [texts[at * width : at * width + width] for at in table.order]
     return Known(
         0 not in counts,
         os.urandom(16),
-        bytes.fromhex(digest.partition(":")[2]),
-        len(paths),
+        bytes.fromhex(digest_table(table.head, table.names, digests).partition(":")[2]),
+        len(digests),
         sum(_column(measured.stats, SIZE)),
         names,
         measured.stats,

@@ -22,7 +22,7 @@ from airflow_aml.workspace.content import (
     store_digest,
 )
 from airflow_aml.workspace.digests import digest_file as plain_digest
-from airflow_aml.workspace.digests import digest_record, digest_table
+from airflow_aml.workspace.digests import digest_record, digest_table, table_names
 from airflow_aml.workspace.manifests import build
 from airflow_aml.workspace.statcache import StatCache
 from airflow_aml.workspace.stores.base import StoredFile
@@ -170,7 +170,8 @@ def test_table_is_a_record(rows: list) -> None:
     table = [(name.encode("utf-8", "replace"), data.hex().encode()) for name, data in rows]
     plain = [(name.decode(), f"sha256:{text.decode()}") for name, text in table]
     head = ("manifest", 1)
-    assert digest_table(head, "sha256", table) == digest_record([*head, *plain])
+    names = table_names("sha256", [name for name, _ in table])
+    assert digest_table(head, names, [text for _, text in table]) == digest_record([*head, *plain])
 
 
 def test_unchanged_files_are_not_opened(known: Path, cache: StatCache) -> None:
@@ -337,3 +338,17 @@ def test_answers_of_another_interpreter(known: Path, cache: StatCache) -> None:
     command = [sys.executable, "-c", program, str(known), str(cache.folder)]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert said == [build(known).digest, "False"]
+
+
+def test_young_files_are_read_again(tmp_path: Path, cache: StatCache) -> None:
+    """A file that was read right after its last change is read once more, and then no more."""
+    write(tmp_path / "t" / "x.csv", b"1")
+    write(tmp_path / "one", b"1")
+    for _ in range(2):
+        assert "x.csv" in opened(tmp_path / "t", lambda: digest_tree(tmp_path / "t", cache=cache))
+        assert "one" in opened(tmp_path, lambda: digest_file(tmp_path / "one", cache))
+    settle(tmp_path / "t")
+    digest_tree(tmp_path / "t", cache=cache)
+    digest_file(tmp_path / "one", cache)
+    assert opened(tmp_path / "t", lambda: digest_tree(tmp_path / "t", cache=cache)) == []
+    assert "one" not in opened(tmp_path, lambda: digest_file(tmp_path / "one", cache))
