@@ -1,4 +1,4 @@
-"""Pipeline parameters as Airflow Params, and back (reference 2.6, architecture 3)."""
+"""Pipeline parameters as Airflow Params (reference 2.6, architecture 3)."""
 
 from __future__ import annotations
 
@@ -7,16 +7,12 @@ from typing import Any
 
 from airflow.sdk import Param
 
-from airflow_aml.definition.spec import PARAMETER_TYPES, ParameterSpec, ParameterValue
-from airflow_aml.errors import PipelineDefinitionError, UserErrorException
+from airflow_aml.definition.spec import ParameterSpec
+from airflow_aml.definition.values import REGENERATE, SETTINGS_KEY, regenerates, resolve, unknown
+
+__all__ = ["REGENERATE", "SETTINGS_KEY", "params", "regenerates", "resolve", "unknown"]
 
 _INT64 = 2**63  # Airflow keeps a run's conf in a database and packs it for tasks
-
-SETTINGS_KEY = "_aml"
-"""The key of a run's conf that holds what is not a parameter: experiment, tags..."""
-
-REGENERATE = "aml_regenerate_outputs"
-"""The tick box on the trigger form: v1's ``regenerate_outputs``."""
 
 
 def params(specs: Iterable[ParameterSpec], defaults: Mapping[str, Any]) -> dict[str, Param]:
@@ -36,12 +32,6 @@ def params(specs: Iterable[ParameterSpec], defaults: Mapping[str, Any]) -> dict[
     return {**given, REGENERATE: box}
 
 
-def regenerates(settings: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
-    """Whether earlier results do not count, as ``submit``, a run's conf or the form says."""
-    names = ("regenerate_outputs", "regenerate")
-    return any(settings.get(name) for name in names) or given.get(REGENERATE) is True
-
-
 def _param(spec: ParameterSpec, default: Any) -> Param:
     # Airflow's form refuses an empty text unless null is allowed too.
     kind: Any = ["string", "null"] if spec.type == "string" and spec.default == "" else spec.type
@@ -49,46 +39,3 @@ def _param(spec: ParameterSpec, default: Any) -> Param:
     if spec.type == "integer":
         bounds = {"minimum": -_INT64, "maximum": _INT64 - 1}
     return Param(default, type=kind, title=spec.name, **bounds)
-
-
-def resolve(specs: Iterable[ParameterSpec], given: Mapping[str, Any]) -> dict[str, ParameterValue]:
-    """The values of one run, as Python values of the parameters' types.
-
-    Args:
-        given: Airflow's params, already merged with the run's conf.
-
-    Raises:
-        UserErrorException: values of the wrong type; the text names all of them.
-    """
-    values: dict[str, ParameterValue] = {}
-    wrong = []
-    for spec in specs:
-        try:
-            values[spec.name] = _value(spec, given.get(spec.name, spec.default))
-        except PipelineDefinitionError as error:
-            wrong.append(str(error))
-    if wrong:
-        raise UserErrorException(" ".join(wrong))
-    return values
-
-
-def _value(spec: ParameterSpec, value: Any) -> ParameterValue:
-    expected = PARAMETER_TYPES[spec.type]
-    if value is None and expected is str:
-        return ""
-    if expected is float and type(value) is int:
-        return float(value)  # JSON writes 2.0 as 2
-    if expected is int and isinstance(value, float) and value.is_integer():
-        return int(value)  # the form writes 2 as 2.0 now and then
-    if not isinstance(value, (str, int, float, bool)) or type(value) is not expected:
-        raise PipelineDefinitionError(
-            f"Expected type of the pipeline parameter {spec.name} is {expected.__name__}, but the "
-            f"value {value!r} provided is of type {type(value).__name__}."
-        )
-    return value
-
-
-def unknown(specs: Iterable[ParameterSpec], conf: Mapping[str, Any]) -> list[str]:
-    """Keys of a run's conf that no parameter has."""
-    known = {spec.name for spec in specs} | {SETTINGS_KEY, REGENERATE}
-    return sorted(str(key) for key in conf if key not in known)

@@ -1,0 +1,63 @@
+"""The values of a run's parameters, and what else a run may be given (reference 2.6)."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Iterable, List, Mapping
+
+from airflow_aml.definition.spec import PARAMETER_TYPES, ParameterSpec, ParameterValue
+from airflow_aml.errors import PipelineDefinitionError, UserErrorException
+
+SETTINGS_KEY = "_aml"
+"""The key of a run's conf that holds what is not a parameter: experiment, tags..."""
+
+REGENERATE = "aml_regenerate_outputs"
+"""The tick box on the trigger form: v1's ``regenerate_outputs``."""
+
+
+def regenerates(settings: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
+    """Whether earlier results do not count, as ``submit``, a run's conf or the form says."""
+    names = ("regenerate_outputs", "regenerate")
+    return any(settings.get(name) for name in names) or given.get(REGENERATE) is True
+
+
+def resolve(specs: Iterable[ParameterSpec], given: Mapping[str, Any]) -> Dict[str, ParameterValue]:
+    """The values of one run, as Python values of the parameters' types.
+
+    Args:
+        given: by name; where a parameter is not there its default counts.
+
+    Raises:
+        UserErrorException: values of the wrong type; the text names all of them.
+    """
+    values: Dict[str, ParameterValue] = {}
+    wrong = []
+    for spec in specs:
+        try:
+            values[spec.name] = _value(spec, given.get(spec.name, spec.default))
+        except PipelineDefinitionError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise UserErrorException(" ".join(wrong))
+    return values
+
+
+def unknown(specs: Iterable[ParameterSpec], conf: Mapping[str, Any]) -> List[str]:
+    """Keys of a run's conf that no parameter has."""
+    known = {spec.name for spec in specs} | {SETTINGS_KEY, REGENERATE}
+    return sorted(str(key) for key in conf if key not in known)
+
+
+def _value(spec: ParameterSpec, value: Any) -> ParameterValue:
+    expected = PARAMETER_TYPES[spec.type]
+    if value is None and expected is str:
+        return ""
+    if expected is float and type(value) is int:
+        return float(value)  # JSON writes 2.0 as 2
+    if expected is int and isinstance(value, float) and value.is_integer():
+        return int(value)  # the form writes 2 as 2.0 now and then
+    if not isinstance(value, (str, int, float, bool)) or type(value) is not expected:
+        raise PipelineDefinitionError(
+            f"Expected type of the pipeline parameter {spec.name} is {expected.__name__}, but the "
+            f"value {value!r} provided is of type {type(value).__name__}."
+        )
+    return value
