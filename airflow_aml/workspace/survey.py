@@ -63,12 +63,17 @@ class Survey:
     def rows(self) -> Iterator[Tuple[str, str, int, int]]:
         """Of every file, sorted by path: POSIX path, digest, size in bytes, mode."""
         paths = _paths(self._found)
-        texts = self._digests.hex()
+        if not paths:
+            return iter(())
+        order = _sorted(paths)
+        texts, start = _texts(self._digests), f"{self._algorithm}:"
         modes, sizes = _column(self._stats, 0), _column(self._stats, SIZE)
-        width = 2 * DIGEST_BYTES
-        for at in _sorted(paths):
-            text = texts[at * width : at * width + width]
-            yield paths[at].decode(), f"{self._algorithm}:{text}", sizes[at], modes[at]
+        return zip(
+            b"\0".join([paths[at] for at in order]).decode().split("\0"),
+            [start + texts[at] for at in order],
+            [sizes[at] for at in order],
+            [modes[at] for at in order],
+        )
 
 
 @lru_cache(maxsize=None)
@@ -213,9 +218,8 @@ def _table(head: Tuple[Any, ...], algorithm: str, found: Sequence[Part]) -> _Tab
 
 
 def _known(table: _Table, names: bytes, measured: Measured, counts: bytes) -> Known:
-    texts = measured.digests.hex().encode()
-    width = 2 * DIGEST_BYTES
-    digests = [texts[at * width : at * width + width] for at in table.order]
+    texts = _texts(measured.digests)
+    digests = [texts[at].encode() for at in table.order]
     return Known(
         0 not in counts,
         os.urandom(16),
@@ -270,6 +274,11 @@ def _let_it_settle(files: Sequence[bytes]) -> None:
         if 0 < wait < min(_column(stats, SIZE)[0] / _BYTES_A_SECOND, _LONGEST_WAIT):
             waits.append(wait)
     time.sleep(max(waits))
+
+
+def _texts(digests: bytes) -> List[str]:
+    """Every digest in hexadecimal."""
+    return digests.hex(" ", DIGEST_BYTES).split(" ")
 
 
 def _column(stats: bytes, field: int) -> array[int]:
