@@ -38,6 +38,7 @@ from airflow_aml.workspace.datastores import (
     set_default_datastore,
 )
 from airflow_aml.workspace.home import Home
+from airflow_aml.workspace.stores.progress import Report
 
 Said = Callable[[str], None]
 
@@ -57,7 +58,7 @@ def apply_setup(
     done = []
     for action in actions:
         try:
-            sentence = _APPLY[action.action](action, folder, home)
+            sentence = _APPLY[action.action](action, folder, home, say or _nobody)
         except UserErrorException as error:
             name = action.arguments.get("name") or action.arguments.get("datastore") or ""
             raise UserErrorException(
@@ -69,7 +70,7 @@ def apply_setup(
     return done
 
 
-def _register_datastore(action: SetupAction, folder: str, home: Home) -> str:
+def _register_datastore(action: SetupAction, folder: str, home: Home, say: Said) -> str:
     record = decode(DatastoreRecord, action.arguments["record"])
     try:
         known: Optional[DatastoreRecord] = load_datastore(home, record.name)
@@ -83,28 +84,30 @@ def _register_datastore(action: SetupAction, folder: str, home: Home) -> str:
     return f"datastore {record.name!r} registered ({record.type})"
 
 
-def _set_default(action: SetupAction, folder: str, home: Home) -> str:
+def _set_default(action: SetupAction, folder: str, home: Home, say: Said) -> str:
     name = action.arguments["name"]
     set_default_datastore(home, name)
     return f"datastore {name!r} is the default one"
 
 
-def _upload_folder(action: SetupAction, folder: str, home: Home) -> str:
+def _upload_folder(action: SetupAction, folder: str, home: Home, say: Said) -> str:
     arguments = action.arguments
     pairs = folder_pairs(_path(folder, arguments["folder"]), arguments["target"])
     pairs = matching_pairs(pairs, arguments["target"], arguments.get("pattern"))
-    return _upload(arguments, pairs, home)
+    return _upload(arguments, pairs, home, say)
 
 
-def _upload_files(action: SetupAction, folder: str, home: Home) -> str:
+def _upload_files(action: SetupAction, folder: str, home: Home, say: Said) -> str:
     arguments = action.arguments
     root = arguments["relative_root"]
     files = [_path(folder, each) for each in arguments["files"]]
     pairs = file_pairs(files, root and _path(folder, root), arguments["target"])
-    return _upload(arguments, pairs, home)
+    return _upload(arguments, pairs, home, say)
 
 
-def _upload(arguments: Mapping[str, Any], pairs: List[Tuple[str, str]], home: Home) -> str:
+def _upload(
+    arguments: Mapping[str, Any], pairs: List[Tuple[str, str]], home: Home, say: Said
+) -> str:
     # `overwrite` in the file means "bring it up to date": once for a program, each time for a run.
     store = open_datastore(home, arguments["datastore"])
     name = load_datastore(home, arguments["datastore"]).name
@@ -112,12 +115,14 @@ def _upload(arguments: Mapping[str, Any], pairs: List[Tuple[str, str]], home: Ho
     if not arguments["overwrite"]:
         there = existing(store, [path for _, path in pairs])
         wanted = [pair for pair in pairs if pair[1] not in there]
-    store.upload(wanted, skip_same=True)
     target = arguments["target"] or "/"
+    progress = Report(f"uploading to datastore {name!r} at {target}", say, len(wanted))
+    store.upload(wanted, progress, skip_same=True)
+    progress.end()
     return f"{len(pairs)} files are in datastore {name!r} at {target}"
 
 
-def _register_dataset(action: SetupAction, folder: str, home: Home) -> str:
+def _register_dataset(action: SetupAction, folder: str, home: Home, say: Said) -> str:
     arguments = action.arguments
     name = arguments["name"]
     source: Dict[str, Any] = arguments["source"]
@@ -150,7 +155,11 @@ def _path(folder: str, path: str) -> str:
     return os.path.normpath(os.path.join(folder, os.path.expanduser(path)))
 
 
-_APPLY: Mapping[str, Callable[[SetupAction, str, Home], str]] = {
+def _nobody(text: str) -> None:
+    """Hears nothing."""
+
+
+_APPLY: Mapping[str, Callable[[SetupAction, str, Home, Said], str]] = {
     REGISTER_DATASTORE: _register_datastore,
     SET_DEFAULT_DATASTORE: _set_default,
     UPLOAD_FOLDER: _upload_folder,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,9 +24,9 @@ HEADER = """
     from airflow_aml import *
     ws = Workspace()
     store = ws.get_default_datastore()
-    def step(script, name=None, **options):
+    def step(script, name=None, source="src", **options):
         return PythonScriptStep(
-            script + ".py", name=name or script, source_directory="src", **options)
+            script + ".py", name=name or script, source_directory=source, **options)
 """
 
 
@@ -164,6 +166,77 @@ def test_a_workspace_in_an_object_store(write, one_dag, run_dag, remote_workspac
     kept = layout.step(run_id, layout.step_run_id(run_id, "a"))
     assert store.read(f"{kept}/outputs/note.txt") == b"kept"
     assert not [each.path for each in store.find("data/") if each.path.endswith(".claim.json")]
+
+
+def test_a_second_run_does_nothing_again(write, one_dag, run_dag, remote_workspace, capfd):
+    """A result in an object store is found, and its reference is handed on."""
+    write("p.py", HEADER + CHAIN)
+    dag = one_dag()
+    first = run_dag(dag)
+
+    second = run_dag(dag)
+
+    assert (first.state, second.state) == ("success", "success"), "".join(capfd.readouterr())
+    assert (second.states["a"], second.states["b"]) == ("skipped", "skipped")
+    assert second.xcom("b", "second") == first.xcom("b", "second")
+
+
+def test_a_step_reads_what_another_run_has_made(
+    write, one_dag, run_dag, remote_workspace, tmp_path, capfd
+):
+    """The output of a step that is reused is staged by the manifest of the run that made it."""
+    write("writing/write.py", (tmp_path / "dags/src/write.py").read_text())
+    chain = CHAIN.replace('step("write", "a", ', 'step("write", "a", source="writing", ')
+    write("p.py", HEADER + chain)
+    assert run_dag(one_dag()).state == "success"
+    write("src/read.py", "import os, sys; print('AGAIN', sorted(os.listdir(sys.argv[1])))")
+
+    ran = run_dag(one_dag())
+
+    assert (ran.states["a"], ran.states["b"]) == ("skipped", "success")
+    assert "AGAIN ['deep er', 't.csv']" in "".join(capfd.readouterr())
+
+
+def test_a_hand_written_dag(write, one_dag, run_dag, remote_workspace, cloud):
+    """References of remote outputs pass between operators of any DAG."""
+    write(
+        "p.py",
+        """
+        from airflow.sdk import DAG
+        from airflow_aml import OutputFileDatasetConfig, PythonScriptStepOperator
+        with DAG("by_hand"):
+            a = PythonScriptStepOperator(
+                task_id="a", script_name="write.py", source_directory="src",
+                arguments=[OutputFileDatasetConfig("first"), "hello"])
+            b = PythonScriptStepOperator(
+                task_id="b", script_name="read.py", source_directory="src",
+                arguments=[a.output["first"], OutputFileDatasetConfig("second")])
+    """,
+    )
+
+    ran = run_dag(one_dag())
+
+    assert ran.state == "success"
+    uri = ran.xcom("b", "second")["uri"]
+    assert remote_workspace.store.read(uri[len(cloud.url) + 1 :] + "/upper.txt") == b"HELLO"
+
+
+def test_the_terminal_runs_in_a_remote_workspace(write, remote_workspace, cloud):
+    """`airflow-aml run` needs the same one setting, and the connection in its environment."""
+    path = write("p.py", HEADER + CHAIN)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "airflow_aml.cli", "run", str(path), "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    outcome = json.loads(done.stdout)
+    assert [step["status"] for step in outcome["steps"]] == ["Finished", "Finished"]
+    assert outcome["steps"][1]["outputs"]["second"].startswith(f"{cloud.url}/data/")
+    assert cloud.secret not in done.stdout + done.stderr
 
 
 def test_a_default_datastore_in_an_object_store(write, one_dag, run_dag, workspace, cloud, capfd):

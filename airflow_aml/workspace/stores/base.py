@@ -16,7 +16,8 @@ except ImportError:  # pragma: no cover - Python 3.7 is refused elsewhere, by na
     Protocol = object  # type: ignore[assignment]
 
 Progress = Callable[[int, int], None]
-"""Hears (files, bytes) that were finished since it was called last."""
+"""Hears (files, bytes) that were finished since it was called last; both may be 0. What it raises
+ends the transfer."""
 
 
 @dataclass(frozen=True)

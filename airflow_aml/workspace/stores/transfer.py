@@ -75,9 +75,8 @@ def wait_for(
         while True:
             futures.wait([future], _SECONDS_BETWEEN_REPORTS if telling else None)
             if meter is not None and progress is not None:
-                files, count = meter.news()
-                if files or count:
-                    progress(files, count)
+                # Also when nothing moves: it may be where somebody looks whether to go on.
+                progress(*meter.news())
             if future.done():
                 return future.result()
     except BaseException:
