@@ -216,7 +216,7 @@ class StepRun:
         """
         definition = definition_of(planned.definition)
         paths: Any = getattr(definition, "paths", None) or ()
-        if len(paths) != 1 or getattr(definition, "operations", ()):
+        if len(paths) != 1 or getattr(definition, "operations", None):
             return None
         (place,) = paths
         if isinstance(place, WorkspacePath) and not self.home.is_local:
