@@ -1,4 +1,4 @@
-"""``python -m benchmarks [parse] [imports] [chain]``: measures, prints, and updates the page."""
+"""``python -m benchmarks [parse] [imports] [hashing] [chain]``: measures, prints, and updates the page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from importlib import import_module
 
 from benchmarks.report import Report, write
 
-NAMES = ("parse", "imports", "chain")
+NAMES = ("parse", "imports", "hashing", "chain")
 
 
 def main(wanted: list[str]) -> int:

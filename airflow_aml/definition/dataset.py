@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator, List, Mapping, Optional, Union
+from typing import TYPE_CHECKING, Any, Iterator, List, Mapping, Optional, Union
 
 from airflow_aml.definition.abstract import AbstractDataset
 from airflow_aml.definition.consumption import MODES, DatasetConsumptionConfig
@@ -16,7 +16,9 @@ from airflow_aml.definition.setup import REGISTER_DATASET, is_loading, refuse_wh
 from airflow_aml.definition.tabular import TabularDataset
 from airflow_aml.errors import NotServedError, UserErrorException
 from airflow_aml.runtime.hidden import note
-from airflow_aml.workspace import datasets
+
+if TYPE_CHECKING:
+    from airflow_aml.workspace import datasets
 
 __all__ = [
     "MODES",
@@ -60,6 +62,8 @@ class Dataset:
         Raises:
             UserErrorException: there is no such name or version; the text lists what there is.
         """
+        from airflow_aml.workspace import datasets
+
         number = _number(version)
         if is_loading():
             return RegisteredDataset(Registered(name, number), name, workspace=workspace)
@@ -79,6 +83,8 @@ class Dataset:
         Raises:
             UserErrorException: there is none.
         """
+        from airflow_aml.workspace import datasets
+
         refuse_while_loading("Dataset.get_by_id")
         home = home_of(workspace)
         try:
@@ -133,6 +139,8 @@ class Datasets(Mapping[str, ReadableDataset]):
         return dict.fromkeys(self._names()).keys()
 
     def _names(self) -> List[str]:
+        from airflow_aml.workspace import datasets
+
         if is_loading():
             # What this file registers: so `if name not in ws.datasets: register` declares it.
             actions = getattr(declaring_engine(), "setup", ())
