@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_aml.definition.setup import SetupAction
-from airflow_aml.definition.spec import PipelineSpec
+from airflow_aml.definition.spec import NodeSpec, PipelineSpec
 from airflow_aml.errors import AirflowAmlError
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.caches import cache_folder
@@ -199,31 +199,33 @@ def _outcome(
 ) -> RunOutcome:
     run_id = layout.pipeline_run_id(home.uuid, dag_id, run.run_id)
     tasks = {ti.task_id: ti for ti in run.get_task_instances()}
-    steps = []
-    for node in spec.nodes:
-        ti = tasks.get(node.id)
-        status = _STEP_STATUS.get(str(ti.state) if ti else "", "NotStarted")
-        result = (ti.xcom_pull(task_ids=node.id) if ti and status == "Finished" else None) or {}
-        reason = result.get("reason", "")
-        if status == "Failed":
-            with suppress(FileNotFoundError):
-                reason = home.store.read(layout.failed(run_id) + node.id).decode()
-        outputs = {}
-        for output in node.outputs:
-            reference = ti.xcom_pull(task_ids=node.id, key=output.name) if ti else None
-            if reference:
-                outputs[output.name] = reference["uri"]
-        steps.append(
-            StepOutcome(
-                node.name,
-                node.id,
-                status,
-                reason,
-                result.get("seconds", 0.0),
-                result.get("saved_seconds", 0.0),
-                outputs,
-            )
-        )
-    saved = sum(step.saved_seconds for step in steps)
+    steps = [_step_outcome(node, tasks.get(node.id), home, run_id) for node in spec.nodes]
+    saved = round(sum(step.saved_seconds for step in steps), 3)
     status = "Finished" if str(run.state) == "success" else "Failed"
     return RunOutcome(run_id, status, round(seconds, 3), saved, steps)
+
+
+def _step_outcome(node: NodeSpec, ti: Any, home: Home, run_id: str) -> StepOutcome:
+    status = _STEP_STATUS.get(str(ti.state) if ti else "", "NotStarted")
+    result: dict[str, Any] = {}
+    outputs: dict[str, str] = {}
+    if status in ("Finished", "Reused"):
+        result = ti.xcom_pull(task_ids=node.id) or {}
+        for output in node.outputs:
+            reference = ti.xcom_pull(task_ids=node.id, key=output.name)
+            if reference:
+                outputs[output.name] = reference["uri"]
+    reason = result.get("reason", "")
+    if status == "Failed":
+        with suppress(FileNotFoundError):
+            reason = home.store.read(layout.failed(run_id) + node.id).decode()
+    return StepOutcome(
+        node.name,
+        node.id,
+        # A step that only published its earlier result again was started, and is reused.
+        result.get("status", status),
+        reason,
+        result.get("seconds", 0.0),
+        result.get("saved_seconds", 0.0),
+        outputs,
+    )

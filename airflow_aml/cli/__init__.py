@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from airflow_aml.cli import files, run
+    from airflow_aml.cli import files, plan, run
 
     parser = argparse.ArgumentParser(
         prog="airflow-aml", description="Azure ML SDK v1 pipelines, running on Apache Airflow."
@@ -35,4 +35,5 @@ def _parser() -> argparse.ArgumentParser:
     files.add_list(verbs)
     files.add_graph(verbs)
     run.add_run(verbs)
+    plan.add_plan(verbs)
     return parser

@@ -12,11 +12,10 @@ from dataclasses import asdict
 from typing import IO, TYPE_CHECKING, Any
 
 from airflow_aml.cli.files import one_pipeline
+from airflow_aml.cli.given import given_parameters
 from airflow_aml.definition.declarations import Declaration
 from airflow_aml.definition.loading import load_file
-from airflow_aml.definition.parameters import parse_text
-from airflow_aml.definition.spec import PipelineSpec
-from airflow_aml.errors import UserErrorException
+from airflow_aml.reuse.lookup import duration
 from airflow_aml.workspace.home import WORKSPACE_VARIABLE, default_url, open_home
 
 if TYPE_CHECKING:
@@ -34,6 +33,9 @@ def add_run(verbs: Any) -> None:
     parser.add_argument("--experiment", help="the run's experiment; the pipeline's id by default")
     parser.add_argument(
         "--continue-on-step-failure", action="store_true", help="let independent branches go on"
+    )
+    parser.add_argument(
+        "--regenerate", action="store_true", help="run every step, whatever results there are"
     )
     parser.add_argument("--json", action="store_true", help="end with one JSON object")
     parser.set_defaults(verb=_run)
@@ -67,6 +69,8 @@ def _run_declared(
         settings["experiment_name"] = arguments.experiment
     if arguments.continue_on_step_failure:
         settings["continue_on_step_failure"] = True
+    if arguments.regenerate:
+        settings["regenerate_outputs"] = True
     return run_pipeline(
         declaration.pipeline.spec,
         dag_id=dag_id,
@@ -76,27 +80,6 @@ def _run_declared(
         setup=declaration.setup,
         on_step=lambda name, status: print(f"{status:>9}  {name}", file=sys.stderr),
     )
-
-
-def given_parameters(spec: PipelineSpec, pairs: list[str]) -> dict[str, Any]:
-    """``NAME=VALUE`` texts as values of the parameters' types.
-
-    Raises:
-        UserErrorException: not such a pair, an unknown name, or a text that is no such value.
-    """
-    known = {parameter.name: parameter for parameter in spec.parameters}
-    values = {}
-    for pair in pairs:
-        name, separator, text = pair.partition("=")
-        if not separator:
-            raise UserErrorException(f"-p takes NAME=VALUE, not {pair!r}.")
-        if name not in known:
-            raise UserErrorException(
-                f"Pipeline parameter with name {name} does not exist",
-                hint=f"This pipeline has {', '.join(sorted(known)) or 'none'}.",
-            )
-        values[name] = parse_text(known[name], text)
-    return values
 
 
 @contextmanager
@@ -117,12 +100,19 @@ def _answer_stream() -> Iterator[IO[str]]:
 def _print_outcome(outcome: RunOutcome, stream: IO[str]) -> None:
     width = max([len(step.name) for step in outcome.steps], default=0)
     for step in outcome.steps:
-        line = f"{step.status:>10}  {step.name:<{width}}  {step.seconds:8.2f} s"
+        first, *more = step.reason.splitlines() or [""]
+        line = f"{step.status:>10}  {step.name:<{width}}  {step.seconds:8.2f} s  {first}"
         print(line.rstrip(), file=stream)
-        if step.status == "Failed":
-            print(
-                "\n".join(f"            {text}" for text in step.reason.splitlines()), file=stream
-            )
+        for text in more:
+            print(f"            {text}", file=stream)
         for name, uri in step.outputs.items():
             print(f"            {name}: {uri}", file=stream)
     print(f"{outcome.status} in {outcome.seconds:.1f} s, run {outcome.run_id}", file=stream)
+    print(reused_and_saved(outcome), file=stream)
+
+
+def reused_and_saved(outcome: RunOutcome) -> str:
+    """``2 of 3 steps reused, 41 s saved``."""
+    reused = sum(step.status == "Reused" for step in outcome.steps)
+    saved = duration(outcome.saved_seconds)
+    return f"{reused} of {len(outcome.steps)} steps reused, {saved} saved"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass, field
-from typing import Any, Collection, Dict, List, Mapping, Optional, Tuple, Union
+from typing import Any, Callable, Collection, Dict, List, Mapping, Optional, Tuple, Union
 
 from airflow_aml.codec import encode
 from airflow_aml.definition.data.model import (
@@ -77,7 +77,12 @@ class RegisteredOutput:
 
 
 def save_definitions(
-    spec: PipelineSpec, home: Home, folder: str
+    spec: PipelineSpec,
+    home: Home,
+    folder: str,
+    *,
+    keep: bool = True,
+    missing: Optional[Callable[[str], None]] = None,
 ) -> Dict[str, Dict[str, PinnedDataset]]:
     """Pins every dataset input of a pipeline for one run: node id -> input name -> dataset.
 
@@ -86,6 +91,9 @@ def save_definitions(
 
     Args:
         folder: absolute; the spec's local paths start here.
+        keep: whether definitions are saved; who only asks saves none.
+        missing: hears why an input cannot be pinned, which is then left out; without it that is an
+            error.
 
     Raises:
         UserErrorException: a dataset, version or datastore is not there; the text names the step
@@ -101,7 +109,13 @@ def save_definitions(
             where = f"step {node.name!r}, input {port.name!r}"
             key = definition_id(port.source)
             if key not in pinned:
-                pinned[key] = pin(port.source, home, folder, known, where)
+                try:
+                    pinned[key] = pin(port.source, home, folder, known, where, keep=keep)
+                except UserErrorException as error:
+                    if missing is None:
+                        raise
+                    missing(str(error))
+                    continue
             result.setdefault(node.id, {})[port.name] = pinned[key]
     return result
 
@@ -112,11 +126,14 @@ def pin(
     folder: str,
     known: Optional[Collection[str]] = None,
     where: Optional[str] = None,
+    *,
+    keep: bool = True,
 ) -> PinnedDataset:
     """What one dataset means now; saves its definition.
 
     Args:
         known: the names of all datastores, if the caller has asked already.
+        keep: False saves nothing.
 
     Raises:
         UserErrorException: a dataset, version or datastore is not there.
@@ -135,6 +152,8 @@ def pin(
                 load_datastore(home, datastore)  # its error lists names like it
     except UserErrorException as error:
         raise UserErrorException(str(error), where=where) from error
+    if not keep:
+        return PinnedDataset(definition_id(definition), encode(definition), name, version)
     return _saved(definition, home, name, version)
 
 

@@ -34,7 +34,7 @@ def resolve(specs: Iterable[ParameterSpec], given: Mapping[str, Any]) -> Dict[st
     for spec in specs:
         try:
             values[spec.name] = _value(spec, given.get(spec.name, spec.default))
-        except PipelineDefinitionError as error:
+        except PipelineDefinitionError as error:  # noqa: PERF203 - all of them are told
             wrong.append(str(error))
     if wrong:
         raise UserErrorException(" ".join(wrong))

@@ -11,6 +11,7 @@ from airflow_aml.reuse.compare import differences, joined
 from airflow_aml.reuse.places import Places
 
 if TYPE_CHECKING:
+    from airflow_aml.reuse.aside import Aside
     from airflow_aml.reuse.environment import Environment
     from airflow_aml.reuse.fingerprint import Fingerprint
     from airflow_aml.reuse.index import Index
@@ -33,13 +34,23 @@ class Explainer:
         dag_id: the DAG whose steps are explained.
         search: when a step has no record of its own, look for the most similar one of all steps;
             it reads up to 200 records, so it is for a person who asks.
+        aside: what the workspace need not hold to be told of.
     """
 
-    def __init__(self, home: Home, index: Index, dag_id: str, *, search: bool = False) -> None:
+    def __init__(
+        self,
+        home: Home,
+        index: Index,
+        dag_id: str,
+        *,
+        search: bool = False,
+        aside: Aside | None = None,
+    ) -> None:
         self._home = home
         self._index = index
         self._dag_id = dag_id
         self._search = search
+        self._aside = aside
         self._places = Places(home)
 
     def miss(self, step: WalkStep, fingerprint: Fingerprint) -> str:
@@ -106,7 +117,8 @@ class Explainer:
         def say(before: str, after: str) -> list[str]:
             from airflow_aml.reuse.sources import changed_files
 
-            found = changed_files(before, after, self._home)
+            aside = self._aside.sources if self._aside else None
+            found = changed_files(before, after, self._home, aside)
             if not found:
                 return ["the source folder changed"]
             # The script itself first: it is what the author looks at.
@@ -126,7 +138,8 @@ class Explainer:
     def _packages(self, before: str, after: str) -> list[str]:
         from airflow_aml.reuse.environment import load
 
-        old, new = load(before, self._home), load(after, self._home)
+        aside = self._aside.environments if self._aside else {}
+        old, new = (aside.get(each) or load(each, self._home) for each in (before, after))
         if old is None or new is None:
             return ["the environment changed"]
         return _environments(old, new) or ["the environment changed"]
@@ -140,7 +153,11 @@ class Explainer:
         earlier = load_files(self._home, before, old.inputs.get(name), self._places)
         if earlier is None:
             return None
-        now = load_files(self._home, after, self._upstream(name, after, step), self._places)
+        now: Mapping[str, str] | None
+        if self._aside is not None and after in self._aside.inputs:
+            now = self._aside.inputs[after]()
+        else:
+            now = load_files(self._home, after, self._upstream(name, after, step), self._places)
         if now is None:
             return None
         return sorted(path for path in {*earlier, *now} if earlier.get(path) != now.get(path))

@@ -23,6 +23,7 @@ from airflow_aml.workspace.content import digest_paths
 if TYPE_CHECKING:
     from airflow_aml.definition.registered import PinnedDataset
     from airflow_aml.definition.spec import NodeSpec, PipelineSpec
+    from airflow_aml.reuse.aside import Aside
     from airflow_aml.workspace.home import Home
 
 Pinned = Mapping[str, Mapping[str, "PinnedDataset"]]
@@ -39,7 +40,7 @@ class RunFacts:
         parameters: the run's values.
         pinned: what the run's dataset inputs mean.
         dag_id: for steps whose results are shared within their pipeline alone.
-        keep: whether what only helps to explain is stored.
+        aside: takes in what only helps to explain; without it that is stored in the workspace.
         warn: hears what the author should know.
     """
 
@@ -49,7 +50,7 @@ class RunFacts:
     parameters: Mapping[str, Any]
     pinned: Pinned
     dag_id: str = ""
-    keep: bool = True
+    aside: Aside | None = None
     warn: Callable[[str], None] = field(default=lambda sentence: None, repr=False)
 
 
@@ -120,12 +121,17 @@ def _remembered(known: dict[str, str | NoKey], name: str, find: Callable[[], str
 
 
 def _content(pinned: PinnedDataset, facts: RunFacts) -> str:
-    return content_of(pinned.definition, facts.home, facts.folder, keep=facts.keep)
+    keep = facts.aside is None
+    return content_of(pinned.definition, facts.home, facts.folder, keep=keep, aside=facts.aside)
 
 
 def _environment(interpreter: str, facts: RunFacts) -> str:
     found = environment.of_interpreter(interpreter)
-    return environment.keep(found, facts.home) if facts.keep else found.digest
+    if facts.aside is None:
+        return environment.keep(found, facts.home)
+    digest = found.digest
+    facts.aside.environments[digest] = found
+    return digest
 
 
 def _hash_paths(node: NodeSpec, facts: RunFacts) -> dict[str, str | None]:

@@ -16,6 +16,7 @@ from airflow_aml.workspace.stores.base import StoredFile
 
 if TYPE_CHECKING:
     from airflow_aml.definition.data.files import SourceFile
+    from airflow_aml.reuse.aside import Aside
     from airflow_aml.workspace.home import Home
 
 MOST_NAMED = 5_000
@@ -24,7 +25,14 @@ MOST_NAMED = 5_000
 _PATIENCE = 10.0
 
 
-def content_of(document: Mapping[str, Any], home: Home, folder: str, *, keep: bool = False) -> str:
+def content_of(
+    document: Mapping[str, Any],
+    home: Home,
+    folder: str,
+    *,
+    keep: bool = False,
+    aside: Aside | None = None,
+) -> str:
     """The digest of all files of a pinned dataset. What is done with them is in the key beside it.
 
     Local files are read where the worker's cache does not know them; of files in a store its own
@@ -35,6 +43,7 @@ def content_of(document: Mapping[str, Any], home: Home, folder: str, *, keep: bo
         folder: absolute; relative local paths start here.
         keep: whether the files are listed in the workspace, so that a reason can name those that
             changed.
+        aside: takes that list in instead.
 
     Raises:
         NoKey: nobody can tell what it holds.
@@ -48,17 +57,19 @@ def content_of(document: Mapping[str, Any], home: Home, folder: str, *, keep: bo
 
     found = input_files(encode(Files(definition.paths)), home, folder)
     if found.remote:
-        return _of_store(found.remote, home if keep else None)
+        return _of_store(found.remote, home if keep else None, aside)
     if found.exact and len(found.paths) == 1:
-        return _of_tree(found.paths[0], home if keep else None)
+        return _of_tree(found.paths[0], home if keep else None, aside)
     return _of_paths(found)
 
 
-def _of_tree(path: str, home: Home | None) -> str:
+def _of_tree(path: str, home: Home | None, aside: Aside | None) -> str:
     tree = digest_tree(path)
     if home is not None and tree.files <= MOST_NAMED:
         rows = manifest_of(path).files
         keep_files(home, tree.digest, [(each.path, each.size, each.digest) for each in rows])
+    if aside is not None and tree.files <= MOST_NAMED:
+        aside.inputs[tree.digest] = lambda: {e.path: e.digest for e in manifest_of(path).files}
     return tree.digest
 
 
@@ -67,11 +78,13 @@ def _of_paths(found: InputFiles) -> str:
     return digest_paths(found.paths, root).digest
 
 
-def _of_store(files: Sequence[SourceFile], home: Home | None) -> str:
+def _of_store(files: Sequence[SourceFile], home: Home | None, aside: Aside | None) -> str:
     rows = sorted((each.relative, each.size, _of_file(each)) for each in files)
     digest = digest_record(["stored files", 1, *((name, content) for name, _, content in rows)])
     if home is not None and len(rows) <= MOST_NAMED:
         keep_files(home, digest, rows)
+    if aside is not None and len(rows) <= MOST_NAMED:
+        aside.inputs[digest] = lambda: {name: content for name, _, content in rows}
     return digest
 
 

@@ -13,6 +13,7 @@ from airflow_aml.reuse.verify import STAMP, Verifier
 from airflow_aml.reuse.walk import RUN, Decision, Rules, WalkStep, look_up, walk
 
 if TYPE_CHECKING:
+    from airflow_aml.reuse.aside import Aside
     from airflow_aml.reuse.records import StepRecord
     from airflow_aml.workspace.home import Home
     from airflow_aml.workspace.plans import PlannedStep
@@ -26,6 +27,7 @@ def decide(
     *,
     regenerate: bool = False,
     verify: str = STAMP,
+    aside: Aside | None = None,
 ) -> dict[str, Decision]:
     """What the walk says of these steps. It never raises: who cannot decide lets steps run.
 
@@ -33,10 +35,13 @@ def decide(
         dag_id: whose earlier runs reasons are told from.
         settled: see :func:`~airflow_aml.reuse.walk.walk`.
         verify: how results are checked; see :class:`~airflow_aml.reuse.verify.Verifier`.
+        aside: what reasons are told from beside the workspace.
     """
     steps = list(steps)
     try:
-        index, verifier, rules = _asked(home, dag_id, regenerate=regenerate, verify=verify)
+        index, verifier, rules = _asked(
+            home, dag_id, regenerate=regenerate, verify=verify, aside=aside
+        )
         return walk(steps, settled or {}, index, verifier, rules)
     except Exception as error:  # noqa: BLE001 - a run never fails for a reason of reuse
         return {each.id: _undecided(error) for each in steps}
@@ -89,6 +94,7 @@ def _asked(
     regenerate: bool = False,
     rejected: frozenset[str] = frozenset(),
     verify: str = STAMP,
+    aside: Aside | None = None,
 ) -> tuple[Index, Verifier, Rules]:
     index, verifier = Index(home), Verifier(home, verify)
 
@@ -98,7 +104,7 @@ def _asked(
     rules = Rules(
         regenerate=regenerate,
         rejected=rejected,
-        why=Explainer(home, index, dag_id).miss,
+        why=Explainer(home, index, dag_id, aside=aside).miss,
         in_place=in_place,
     )
     return index, verifier, rules

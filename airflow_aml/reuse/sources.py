@@ -1,19 +1,24 @@
-"""Two snapshots of a source folder, compared by what their zips list: names, sizes, checksums."""
+"""Two states of a source folder, compared by names, sizes and checksums.
+
+One that ran is a snapshot's zip; the one of now may be the folder itself, which nobody has stored.
+"""
 
 from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import unified_diff
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 from zipfile import BadZipFile, ZipFile
+from zlib import crc32
 
 from airflow_aml.errors import AirflowAmlError
 from airflow_aml.workspace import layout
 
 if TYPE_CHECKING:
+    from airflow_aml.workspace.archive import Row
     from airflow_aml.workspace.home import Home
 
 _MOST_BYTES = 1 << 20
@@ -28,15 +33,22 @@ class FileChange(NamedTuple):
     line_endings_only: bool = False
 
 
-def changed_files(old: str, new: str, home: Home) -> list[FileChange] | None:
+Aside = Mapping[str, "Sequence[Row]"]
+"""Snapshot digest -> the files of a folder that has that digest now."""
+
+
+def changed_files(
+    old: str, new: str, home: Home, aside: Aside | None = None
+) -> list[FileChange] | None:
     """The files that differ between two snapshots, by path; None if one cannot be read.
 
     Args:
         old, new: digests.
         home: where they are stored.
+        aside: folders that stand in for snapshots that are not.
     """
     try:
-        with _opened(old, home) as before, _opened(new, home) as after:
+        with _opened(old, home, aside) as before, _opened(new, home, aside) as after:
             return list(_changes(before, after))
     except _UNREADABLE:
         return None
@@ -60,47 +72,90 @@ def diff(old: str, new: str, home: Home) -> str:
         raise ValueError(f"a snapshot is damaged: {error}.") from error
 
 
+class _Files(Protocol):
+    """The files of one state."""
+
+    def listed(self) -> Mapping[str, int]:
+        """Size of each file, by path."""
+
+    def checksum(self, path: str) -> int:
+        """Its CRC-32."""
+
+    def read(self, path: str) -> bytes:
+        """All of it."""
+
+
+class _Zip:
+    """A stored snapshot."""
+
+    def __init__(self, archive: ZipFile) -> None:
+        self._archive = archive
+
+    def listed(self) -> Mapping[str, int]:
+        return {each.filename: each.file_size for each in self._archive.infolist()}
+
+    def checksum(self, path: str) -> int:
+        return self._archive.getinfo(path).CRC
+
+    def read(self, path: str) -> bytes:
+        return self._archive.read(path)
+
+
+class _Folder:
+    """A folder as it is."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._rows = {row.relative: row for row in rows}
+
+    def listed(self) -> Mapping[str, int]:
+        return {path: row.size for path, row in self._rows.items()}
+
+    def checksum(self, path: str) -> int:
+        return crc32(self.read(path))
+
+    def read(self, path: str) -> bytes:
+        with open(self._rows[path].path, "rb") as stream:
+            return stream.read()
+
+
 @contextmanager
-def _opened(digest: str, home: Home) -> Iterator[ZipFile]:
+def _opened(digest: str, home: Home, aside: Aside | None = None) -> Iterator[_Files]:
     path, store = layout.snapshot(digest), home.store
-    if store.local_root is not None:
+    if aside is not None and digest in aside:
+        yield _Folder(aside[digest])
+    elif store.local_root is not None:
         with ZipFile(os.path.join(store.local_root, path)) as archive:
-            yield archive
+            yield _Zip(archive)
     else:
         with ZipFile(io.BytesIO(store.read(path))) as archive:
-            yield archive
+            yield _Zip(archive)
 
 
-def _changes(before: ZipFile, after: ZipFile) -> Iterator[FileChange]:
-    old, new = _listed(before), _listed(after)
+def _changes(before: _Files, after: _Files) -> Iterator[FileChange]:
+    old, new = before.listed(), after.listed()
     for path in sorted({*old, *new}):
         if path not in new:
             yield FileChange(path, "removed")
         elif path not in old:
             yield FileChange(path, "added")
-        elif old[path] != new[path]:
-            same = _without_endings(before, path) == _without_endings(after, path) is not None
+        elif old[path] != new[path] or before.checksum(path) != after.checksum(path):
+            small = max(old[path], new[path]) <= _MOST_BYTES
+            same = small and _plain(before.read(path)) == _plain(after.read(path))
             yield FileChange(path, "changed", same)
 
 
-def _listed(archive: ZipFile) -> Mapping[str, tuple[int, int]]:
-    return {each.filename: (each.file_size, each.CRC) for each in archive.infolist()}
+def _plain(data: bytes) -> bytes:
+    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
-def _without_endings(archive: ZipFile, path: str) -> bytes | None:
-    if archive.getinfo(path).file_size > _MOST_BYTES:
-        return None
-    return archive.read(path).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-
-
-def _text(archive: ZipFile, path: str) -> list[str] | None:
+def _text(files: _Files, path: str) -> list[str] | None:
     """The lines of a file; None if it is too long or no text. One that is not there has none."""
-    try:
-        if archive.getinfo(path).file_size > _MOST_BYTES:
-            return None
-        data = archive.read(path)
-    except KeyError:
+    size = files.listed().get(path)
+    if size is None:
         return []
+    if size > _MOST_BYTES:
+        return None
+    data = files.read(path)
     if b"\0" in data:
         return None
     return data.decode("utf-8", "replace").splitlines(keepends=True)

@@ -1,0 +1,33 @@
+"""What several verbs are given in the same way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_aml.errors import UserErrorException
+
+if TYPE_CHECKING:
+    from airflow_aml.definition.spec import PipelineSpec
+
+
+def given_parameters(spec: PipelineSpec, pairs: list[str]) -> dict[str, Any]:
+    """``NAME=VALUE`` texts as values of the parameters' types.
+
+    Raises:
+        UserErrorException: not such a pair, an unknown name, or a text that is no such value.
+    """
+    from airflow_aml.definition.parameters import parse_text
+
+    known = {parameter.name: parameter for parameter in spec.parameters}
+    values = {}
+    for pair in pairs:
+        name, separator, text = pair.partition("=")
+        if not separator:
+            raise UserErrorException(f"-p takes NAME=VALUE, not {pair!r}.")
+        if name not in known:
+            raise UserErrorException(
+                f"Pipeline parameter with name {name} does not exist",
+                hint=f"This pipeline has {', '.join(sorted(known)) or 'none'}.",
+            )
+        values[name] = parse_text(known[name], text)
+    return values

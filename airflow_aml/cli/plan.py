@@ -1,0 +1,162 @@
+"""``airflow-aml plan``: what a run would do now, and why. It runs nothing and imports no Airflow.
+
+It asks the same functions as a run's first task, so a run that is started now does what it says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
+from typing import TYPE_CHECKING, Any
+
+from airflow_aml.cli.files import one_pipeline
+from airflow_aml.definition.homes import home_of
+from airflow_aml.definition.loading import load_file
+from airflow_aml.definition.registered import save_definitions
+from airflow_aml.definition.values import regenerates, resolve
+from airflow_aml.reuse.aside import Aside
+from airflow_aml.reuse.facts import RunFacts, walk_steps
+from airflow_aml.reuse.lookup import decide, duration
+from airflow_aml.workspace.snapshots import digest_of
+
+if TYPE_CHECKING:
+    from airflow_aml.definition.declarations import Declaration
+    from airflow_aml.reuse.walk import Decision
+    from airflow_aml.workspace.home import Home
+
+NOTHING_TO_DO, STEPS_WOULD_RUN = 0, 3
+
+
+def add_plan(verbs: Any) -> None:
+    """Adds ``plan FILE``."""
+    parser = verbs.add_parser("plan", help="what a run would do now, and why; nothing is run")
+    parser.add_argument("file", metavar="FILE")
+    parser.add_argument("--name", help="which pipeline, where the file declares several")
+    parser.add_argument(
+        "-p", "--parameter", action="append", default=[], metavar="NAME=VALUE", help="a parameter"
+    )
+    parser.add_argument(
+        "--regenerate", action="store_true", help="as if earlier results did not count"
+    )
+    parser.add_argument(
+        "--verify",
+        choices=["stamp", "content"],
+        default="stamp",
+        help="check earlier outputs by size and time, or read them all again",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.set_defaults(verb=_plan)
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    with redirect_stdout(sys.stderr):  # what a file prints is no answer of ours
+        dag_id, declaration = one_pipeline(load_file(_file(arguments.file)), arguments.name)
+        rows = planned(dag_id, declaration, arguments)
+    if arguments.json:
+        saved = round(sum(row["saved_seconds"] for row in rows), 3)
+        print(json.dumps({"dag_id": dag_id, "saved_seconds": saved, "steps": rows}))
+    else:
+        _print_rows(rows)
+    return NOTHING_TO_DO if all(row["decision"] == "reuse" for row in rows) else STEPS_WOULD_RUN
+
+
+def _file(path: str) -> str:
+    if not os.path.exists(path) and not path.endswith(".py"):
+        from airflow_aml.errors import UserErrorException
+
+        raise UserErrorException(
+            f"there is no file {path}.",
+            hint="plan reads the file that defines the pipeline; name that, not the DAG id.",
+        )
+    return path
+
+
+def planned(
+    dag_id: str, declaration: Declaration, arguments: argparse.Namespace
+) -> list[dict[str, Any]]:
+    """Of every step what a run would do with it (architecture 9)."""
+    from airflow_aml.cli.given import given_parameters
+
+    spec, folder = declaration.pipeline.spec, declaration.pipeline.folder
+    given = {**declaration.parameters, **given_parameters(spec, arguments.parameter)}
+    home, aside = home_of(spec.workspace), Aside()
+    missing = _note_on_setup if declaration.setup else None
+    facts = RunFacts(
+        home=home,
+        folder=folder,
+        snapshots=_snapshots(declaration, home, aside),
+        parameters=resolve(spec.parameters, given),
+        pinned=save_definitions(spec, home, folder, keep=False, missing=missing),
+        dag_id=dag_id,
+        aside=aside,
+        warn=_note,
+    )
+    steps = walk_steps(spec, facts)
+    decisions = decide(
+        home,
+        dag_id,
+        steps,
+        regenerate=arguments.regenerate or regenerates(declaration.options, given),
+        verify=arguments.verify,
+        aside=aside,
+    )
+    return [_row(step.name, step.id, decisions[step.id]) for step in steps]
+
+
+def _snapshots(declaration: Declaration, home: Home, aside: Aside) -> dict[str, str]:
+    taken: dict[str, str] = {}
+    for node in declaration.pipeline.spec.nodes:
+        if node.source_directory not in taken:
+            folder = os.path.join(declaration.pipeline.folder, node.source_directory)
+            digest, files = digest_of(folder, home)
+            taken[node.source_directory] = digest
+            aside.sources[digest] = files
+    return taken
+
+
+def _row(name: str, task_id: str, decision: Decision) -> dict[str, Any]:
+    record = decision.record
+    for warning in decision.warnings:
+        _note(f"{task_id}: {warning}")
+    return {
+        "name": name,
+        "task_id": task_id,
+        "decision": decision.decision,
+        "reason": decision.reason,
+        "fingerprint": decision.fingerprint.digest if decision.fingerprint else None,
+        "saved_seconds": round(record.seconds, 3) if record else 0.0,
+        "source_run": {"dag_id": record.dag_id, "run_id": record.run_id} if record else None,
+    }
+
+
+def _print_rows(rows: list[dict[str, Any]]) -> None:
+    width = max([len(row["name"]) for row in rows], default=0)
+    for row in rows:
+        print(f"{row['decision']:<7}  {row['name']:<{width}}  {row['reason']}".rstrip())
+    print(summary(rows))
+
+
+def summary(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The line below the table."""
+    counts = dict.fromkeys(("reuse", "run", "depends"), 0)
+    for row in rows:
+        counts[row["decision"]] += 1
+    saved = sum(row["saved_seconds"] for row in rows)
+    words = [f"{counts['reuse']} of {len(rows)} steps reused"]
+    if counts["run"]:
+        words.append(f"{counts['run']} to run")
+    if counts["depends"]:
+        words.append(f"{counts['depends']} to be seen")
+    return f"{', '.join(words)}; reuse saves {duration(saved)}"
+
+
+def _note(sentence: str) -> None:
+    print(f"airflow-aml: {sentence}", file=sys.stderr)
+
+
+def _note_on_setup(sentence: str) -> None:
+    _note(f"{sentence} The file may register it when it runs; until then its step is planned anew.")
