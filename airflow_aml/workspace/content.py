@@ -162,8 +162,10 @@ def _manifest_of_file(place: AnyPath, cache: Optional[StatCache]) -> Manifest:
 
 
 def _file_entry(place: AnyPath, cache: Optional[StatCache]) -> FileEntry:
-    if not stat.S_ISREG(os.stat(place).st_mode):  # opening a pipe would wait for its writer
-        raise UserErrorException("it is not a file.", where=os.fspath(place))
+    mode = os.stat(place).st_mode
+    if not stat.S_ISREG(mode):  # opening a pipe would wait for its writer
+        wrong = "a folder, not a file" if stat.S_ISDIR(mode) else "neither a file nor a folder"
+        raise UserErrorException(f"it is {wrong}.", where=os.fspath(place))
     known = worker_cache() if cache is None else cache
     digest, size = measure_one(os.path.abspath(place), algorithm_here(), known)
     return FileEntry("", size, digest)

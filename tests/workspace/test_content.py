@@ -283,8 +283,10 @@ def test_empty_folder_and_single_file(tmp_path: Path, cache: StatCache) -> None:
 def test_what_is_no_content_is_named(tmp_path: Path, cache: StatCache) -> None:
     """A pipe is an error and not a wait, and a missing file is one of the system's."""
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(UserErrorException, match=r"pipe: it is not a file"):
+    with pytest.raises(UserErrorException, match=r"pipe: it is neither a file nor a folder"):
         digest_file(tmp_path / "pipe", cache)
+    with pytest.raises(UserErrorException, match=r"it is a folder, not a file"):
+        digest_file(tmp_path, cache)
     with pytest.raises(FileNotFoundError):
         digest_tree(tmp_path / "nowhere", cache=cache)
 
