@@ -1,4 +1,4 @@
-"""``python -m benchmarks [parse] [imports] [hashing] [chain]``: measures, prints, and updates the page."""
+"""``python -m benchmarks [NAME ...]``: measures, prints, and updates the page."""
 
 from __future__ import annotations
 
