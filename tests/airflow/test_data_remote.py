@@ -283,6 +283,30 @@ def test_a_default_datastore_in_an_object_store(write, one_dag, run_dag, workspa
     assert not [path for path in files if "lease" in path or "manifest" in path or "claim" in path]
 
 
+def test_a_fixed_destination_is_put_right_again(write, one_dag, run_dag, workspace, cloud, capfd):
+    """A step whose result is reused does not leave another's files at its destination."""
+    datastores.save_datastore(workspace, cloud.datastore("lake"), {})
+    datastores.set_default_datastore(workspace, "lake")
+    write(
+        "p.py",
+        HEADER
+        + """
+    own = OutputFileDatasetConfig("own", destination=(store, "latest/data"))
+    p = Pipeline(ws, [step("write", arguments=[own, "hello"])])
+    """,
+    )
+    dag = one_dag()
+    assert run_dag(dag).state == "success"
+    lake = datastores.open_datastore(workspace, "lake")
+    lake.write("latest/data/t.csv", b"another's")
+
+    ran = run_dag(dag)
+
+    assert ran.states["write"] == "success", "".join(capfd.readouterr())
+    assert ran.xcom("write")["status"] == "Reused"
+    assert lake.read("latest/data/t.csv") == b"x,y\n1,hello\n"
+
+
 def test_no_secret_is_written_or_said(
     write, one_dag, run_dag, remote_workspace, cloud, tmp_path, capfd
 ):

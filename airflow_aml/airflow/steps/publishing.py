@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -10,8 +11,10 @@ from airflow_aml.reuse.effects import view_stamp
 from airflow_aml.reuse.index import Index
 from airflow_aml.reuse.places import Places
 from airflow_aml.reuse.records import OutputRecord, StepRecord, now
-from airflow_aml.workspace.content import manifest_of
+from airflow_aml.workspace.committed import find_document
 from airflow_aml.workspace.uris import path_of_uri
+
+_LOG = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from airflow_aml.airflow.steps.assemble import StepRun
@@ -31,14 +34,14 @@ def publish_again(
     places = Places(run.home)
     overwrite = {output.name: output.overwrite for output in run.node.outputs}
     outputs = {
-        name: _filled(output, run.id, overwrite.get(name, True), places)
+        name: _filled(run, output, overwrite.get(name, True), places)
         for name, output in record.outputs.items()
     }
     registered = tuple({"name": each.name, "version": each.version} for each in register())
     Index(run.home).add(replace(record, outputs=outputs, registered=registered, created=now()))
 
 
-def _filled(output: OutputRecord, attempt: str, overwrite: bool, places: Places) -> OutputRecord:
+def _filled(run: StepRun, output: OutputRecord, overwrite: bool, places: Places) -> OutputRecord:
     if output.view is None:
         return output
     try:
@@ -46,17 +49,31 @@ def _filled(output: OutputRecord, attempt: str, overwrite: bool, places: Places)
             return output
     except OSError:
         pass
-    _fill(output.uri, output.view, attempt, overwrite)
+    _fill(run, output.uri, output.view, overwrite)
     return replace(output, view_stamp=view_stamp(output.uri, output.view, places))
 
 
-def _fill(uri: str, place: str, attempt: str, overwrite: bool) -> None:
-    from airflow_aml.runtime.views import View
+def _fill(run: StepRun, uri: str, view: str, overwrite: bool) -> None:
+    from airflow_aml.airflow.connections import as_text
+    from airflow_aml.runtime import STORES_VARIABLE
+    from airflow_aml.runtime.places import Places as JobPlaces
+    from airflow_aml.runtime.refill import refill
 
-    source = path_of_uri(uri)
-    view = View(path_of_uri(place), attempt, overwrite=overwrite)
-    try:
-        view.prepare(source, manifest_of(source), lambda: None)
-        view.publish(source)
-    finally:
-        view.close()
+    job = run.job()
+    document = find_document(run.home, uri)
+    stores = JobPlaces(
+        {STORES_VARIABLE: as_text(run.stores.handed())},
+        lambda line: _LOG.info("%s", line.decode("utf-8", "replace").rstrip()),
+    )
+    refill(
+        job,
+        _place(uri),
+        run.stores.place(document) if document else "",
+        _place(view),
+        stores,
+        overwrite=overwrite,
+    )
+
+
+def _place(uri: str) -> str:
+    return path_of_uri(uri) if uri.startswith("file:") else uri
