@@ -5,6 +5,7 @@ from __future__ import annotations
 from airflow.sdk.plugins_manager import AirflowPlugin
 
 from airflow_aml.airflow import listener
+from airflow_aml.airflow.links import ReusedResultLink
 
 
 class AmlPlugin(AirflowPlugin):
@@ -12,3 +13,4 @@ class AmlPlugin(AirflowPlugin):
 
     name = "aml"
     listeners = [listener]
+    operator_extra_links = [ReusedResultLink()]

@@ -137,3 +137,53 @@ def test_task_log_shows_the_scripts_lines(
     line.scroll_into_view_if_needed()
 
     take_picture(page, pictures / "task-log.png")
+
+
+@pytest.fixture(scope="module")
+def reused_run(airflow: LocalAirflow, diabetes_dag: str, form_run: str) -> str:
+    """A run whose steps are all reused; its id."""
+    for _ in range(2):
+        run_id = airflow.rest.trigger(diabetes_dag)
+        assert airflow.rest.wait(diabetes_dag, run_id)["state"] == "success"
+    return run_id
+
+
+def test_grid_shows_reused_steps(
+    airflow: LocalAirflow, page: Page, diabetes_dag: str, reused_run: str, pictures: Path
+) -> None:
+    """Beside the runs before it, a run that changed nothing shows its steps as skipped."""
+    page.goto(f"{airflow.url}/dags/{diabetes_dag}")
+
+    for step in ("prepare", "train", "evaluate"):
+        task_id = task_id_of(airflow, diabetes_dag, step)
+        expect(page.get_by_test_id(f"grid-{reused_run}-{task_id}")).to_be_visible()
+
+    take_picture(page, pictures / "grid-reused.png")
+
+
+def test_reused_step_says_why(
+    airflow: LocalAirflow, page: Page, diabetes_dag: str, reused_run: str, pictures: Path
+) -> None:
+    """The page of a reused step has the reason, and a link to the run that it uses."""
+    task_id = task_id_of(airflow, diabetes_dag, "train")
+    run = quote(reused_run, safe="")
+    page.goto(f"{airflow.url}/dags/{diabetes_dag}/runs/{run}/tasks/{task_id}/xcom")
+
+    expect(page.get_by_text("nothing changed since run").first).to_be_visible()
+    expect(page.get_by_role("link", name="Reused result").first).to_be_visible()
+
+    take_picture(page, pictures / "reused-step.png")
+
+
+def test_sensor_log_says_what_is_saved(
+    airflow: LocalAirflow, page: Page, diabetes_dag: str, reused_run: str, pictures: Path
+) -> None:
+    """The log of the run's first task has a line for each step and the sum of what it saves."""
+    run = quote(reused_run, safe="")
+    page.goto(f"{airflow.url}/dags/{diabetes_dag}/runs/{run}/tasks/reuse")
+
+    line = page.get_by_text("3 of 3 steps reused").first
+    expect(line).to_be_visible()
+    line.scroll_into_view_if_needed()
+
+    take_picture(page, pictures / "reuse-log.png")

@@ -1,0 +1,59 @@
+"""A link from a step whose result is reused to the task that made it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote
+
+from airflow.sdk import BaseOperatorLink
+
+from airflow_aml.airflow.skipping import RETURN_VALUE
+from airflow_aml.airflow.steps.local import LocalStepOperator
+from airflow_aml.airflow.steps.script import PythonScriptStepOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk.types import TaskInstanceKey
+
+
+class ReusedResultLink(BaseOperatorLink):
+    """Leads to the task instance whose outputs a reused step stands for.
+
+    It is made from the step's ``return_value`` when somebody looks, so a run with hundreds of
+    reused steps stores nothing more for it.
+    """
+
+    name = "Reused result"
+    operators: ClassVar[list[type]] = [LocalStepOperator, PythonScriptStepOperator]
+
+    def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
+        """The page of that task instance; empty for a step that ran."""
+        value = _return_value(ti_key)
+        source = value.get("source_run") if isinstance(value, dict) else None
+        if not source:
+            return ""
+        dag_id, run_id, task_id = (quote(source[key], safe="") for key in _PARTS)
+        return f"/dags/{dag_id}/runs/{run_id}/tasks/{task_id}"
+
+
+_PARTS = ("dag_id", "run_id", "task_id")
+
+
+def _return_value(ti_key: TaskInstanceKey) -> Any:
+    # Links are asked for in the API server, which has the database.
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        found = session.execute(
+            XComModel.get_many(
+                key=RETURN_VALUE,
+                run_id=ti_key.run_id,
+                dag_ids=ti_key.dag_id,
+                task_ids=ti_key.task_id,
+                map_indexes=ti_key.map_index,
+            ).with_only_columns(XComModel.value)
+        ).first()
+    if not found or found[0] is None:
+        return None
+    return json.loads(found[0]) if isinstance(found[0], str) else found[0]

@@ -1,0 +1,125 @@
+"""A run in which nothing changed, against a hand-written DAG whose one task skips as many others.
+
+Chains of several lengths in one Airflow. Each pipeline ran once; after that its runs and those of
+the hand-written DAG take turns. A run's time goes from its start to its end, as Airflow has it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from datetime import datetime
+from statistics import median
+
+from benchmarks.chain import HOME, wait_for_quiet
+from benchmarks.report import Claim, Report
+from scripts import templates
+from scripts.local_airflow import LocalAirflow
+
+LENGTHS = (3, 20, 100)
+ROUNDS = 5
+
+PIPELINE = """
+# airflow dag
+from airflow_aml import OutputFileDatasetConfig, Pipeline, PythonScriptStep
+steps, data = [], None
+for number in range({length}):
+    read = [] if data is None else ["--read", data.as_input("data")]
+    data = OutputFileDatasetConfig("data")
+    steps.append(PythonScriptStep(
+        "step.py", name=f"step {{number:03}}", source_directory="src",
+        arguments=[*read, "--number", number, "--write", data]))
+Pipeline("bench", steps)
+"""
+
+SKIPPING = """
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG, chain, task
+from airflow.sdk.exceptions import DownstreamTasksSkipped
+names = [f"step_{{number:03}}" for number in range({length})]
+
+@task
+def skip():
+    raise DownstreamTasksSkipped(tasks=names)
+
+with DAG("{name}", schedule=None):
+    chain(skip(), *[EmptyOperator(task_id=name, trigger_rule="none_failed") for name in names])
+"""
+
+SCRIPT = """
+import argparse, os
+parser = argparse.ArgumentParser()
+for name in ("--read", "--number", "--write"):
+    parser.add_argument(name)
+args = parser.parse_args()
+with open(os.path.join(args.write, "number.txt"), "w") as stream:
+    stream.write(args.number)
+"""
+
+
+def run() -> Report:
+    """Starts an Airflow of its own, measures, and stops it."""
+    if HOME.exists():
+        shutil.rmtree(HOME)
+    settings = {**templates.AML_SETTINGS, "core.dagbag_import_timeout": "60"}
+    airflow = LocalAirflow(HOME, extra_settings=settings)
+    (airflow.dags_folder / "src").mkdir(parents=True)
+    (airflow.dags_folder / "src" / "step.py").write_text(SCRIPT)
+    for length in LENGTHS:
+        ours, theirs = names(length)
+        (airflow.dags_folder / f"{ours}.py").write_text(PIPELINE.format(length=length))
+        text = SKIPPING.format(length=length, name=theirs)
+        (airflow.dags_folder / f"{theirs}.py").write_text(text)
+    with airflow:
+        for length in LENGTHS:
+            for name in names(length):
+                airflow.rest.wait_for_dag(name)
+                run_once(airflow, name)  # ours runs every step
+        measured = [measure(airflow, length) for length in LENGTHS]
+    return report(measured)
+
+
+def names(length: int) -> tuple[str, str]:
+    """The DAG ids of the pipeline and of the hand-written DAG."""
+    return f"reused_{length}", f"skipped_{length}"
+
+
+def measure(airflow: LocalAirflow, length: int) -> list[tuple[float, float]]:
+    """Seconds of both, pair by pair."""
+    ours, theirs = names(length)
+    pairs = []
+    for number in range(ROUNDS):
+        wait_for_quiet()
+        pairs.append((run_once(airflow, ours), run_once(airflow, theirs)))
+        shown = ", ".join(f"{seconds:.2f} s" for seconds in pairs[-1])
+        print(f"  {length} steps, round {number + 1}: {shown}", file=sys.stderr, flush=True)
+    return pairs
+
+
+def run_once(airflow: LocalAirflow, dag_id: str) -> float:
+    """Runs a DAG to its end; its seconds."""
+    run_id = airflow.rest.trigger(dag_id)
+    while (found := airflow.rest.dag_run(dag_id, run_id))["state"] not in ("success", "failed"):
+        time.sleep(0.5)
+        airflow.check()
+    assert found["state"] == "success", (dag_id, found["state"])
+    start, end = (datetime.fromisoformat(found[name]) for name in ("start_date", "end_date"))
+    return (end - start).total_seconds()
+
+
+def report(measured: list[list[tuple[float, float]]]) -> Report:
+    """Medians; a ratio is the median of the pairs' ratios."""
+    rows, claims = [], []
+    for length, pairs in zip(LENGTHS, measured, strict=True):
+        ratio = median(ours / theirs for ours, theirs in pairs)
+        rows.append(
+            (
+                f"{length}",
+                f"{median(ours for ours, _ in pairs):.2f}",
+                f"{median(theirs for _, theirs in pairs):.2f}",
+                f"**{ratio:.2f}**",
+            )
+        )
+        claims.append(Claim(f"{length} reused steps, to as many skipped by hand", 1.3, ratio))
+    return Report(("steps", "all reused, s", "all skipped by hand, s", "ratio"), rows, claims)
