@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         PipelineOutputFileDataset,
         PipelineOutputTabularDataset,
     )
+    from airflow_aml.definition.reusepolicy import ReusePolicy
     from airflow_aml.definition.runconfig import (
         DEFAULT_CPU_IMAGE,
         DEFAULT_GPU_IMAGE,
@@ -80,6 +81,7 @@ _HOMES = {
     "PromoteHeadersBehavior": "definition.data.datatypes",
     "PythonScriptStep": "definition.step",
     "PythonScriptStepOperator": "airflow.steps.script",
+    "ReusePolicy": "definition.reusepolicy",
     "Run": "definition.runcontext",
     "RunConfiguration": "definition.runconfig",
     "StepSequence": "definition.step",
@@ -119,6 +121,7 @@ __all__ = [
     "PromoteHeadersBehavior",
     "PythonScriptStep",
     "PythonScriptStepOperator",
+    "ReusePolicy",
     "Run",
     "RunConfiguration",
     "StepSequence",
