@@ -22,11 +22,12 @@ from airflow_aml.definition.setup import SetupAction
 from airflow_aml.definition.spec import NodeSpec, PipelineSpec
 from airflow_aml.errors import SnapshotException, UserErrorException
 from airflow_aml.reuse.facts import RunFacts, walk_steps
+from airflow_aml.reuse.fingerprint import read_from
 from airflow_aml.reuse.lookup import decide, duration
-from airflow_aml.reuse.walk import DEPENDS, Decision, WalkStep
+from airflow_aml.reuse.walk import DEPENDS, REUSE, Decision, WalkStep
 from airflow_aml.workspace import layout, snapshots
 from airflow_aml.workspace.home import Home
-from airflow_aml.workspace.plans import PlannedInput, PlannedStep, RunPlan, write_plan
+from airflow_aml.workspace.plans import PlannedInput, PlannedStep, RunPlan, write_plan, write_reused
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -81,7 +82,9 @@ class ReuseSensor(BaseOperator):
         write_plan(home, run_id, plan)
         found = skipping.hits(decisions)
         self._say(plan, decisions)
-        skipping.replay(context, found)
+        kept = {name: skipping.xcoms(each) for name, each in found.items()}
+        write_reused(home, run_id, self.task_id, kept)
+        skipping.replay(context, found, self._read_by_others(plan))
         saved = sum(each.record.seconds for each in found.values() if each.record)
         context["ti"].xcom_push(
             key=skipping.RETURN_VALUE,
@@ -133,6 +136,17 @@ class ReuseSensor(BaseOperator):
             tags={str(key): str(value) for key, value in dict(settings.get("tags") or {}).items()},
         )
         return plan, walk_steps(self.spec, facts), pinned
+
+    def _read_by_others(self, plan: RunPlan) -> set[str] | None:
+        """The steps whose results tasks of this run will read; None if that cannot be known."""
+        if set(self.dag.task_ids) - set(plan.steps) - {self.task_id}:
+            return None  # a hand-written task beside them may read anything
+        return {
+            name
+            for step in plan.steps.values()
+            if step.decision != REUSE
+            for name in read_from(step.key)
+        }
 
     def _snapshots(self, home: Home) -> dict[str, str]:
         taken: dict[str, str] = {}

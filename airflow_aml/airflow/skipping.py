@@ -1,12 +1,15 @@
 """How a result that is reused shows in Airflow: its task is skipped, its XComs are there.
 
 Airflow skips any tasks of a run in one call, whichever they are, and lets a task write XComs of
-others. A skipped task emits no asset event, as its data did not change.
+others, one call each. Those of a few steps are all written. Of many steps only what somebody may
+read is, as writing hundreds would take longer than everything else; the task that decided has them
+in an XCom of its own, and the workspace keeps them for steps that are cleared later. A skipped task
+emits no asset event, as its data did not change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import DownstreamTasksSkipped
@@ -20,6 +23,13 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 RETURN_VALUE = "return_value"
+REUSED = "reused"
+"""Key of the XCom in which the task that decided has those of the steps that it skips."""
+
+FEW = 24
+"""So many XComs are written one by one; each takes 5 to 20 ms."""
+
+MOST_SHOWN = 500
 
 
 def hits(decisions: Mapping[str, Decision]) -> dict[str, Decision]:
@@ -27,17 +37,32 @@ def hits(decisions: Mapping[str, Decision]) -> dict[str, Decision]:
     return {name: each for name, each in decisions.items() if each.decision == REUSE}
 
 
-def replay(context: Context, decisions: Mapping[str, Decision]) -> None:
-    """Writes the XComs of results that are reused under the ids of the steps they stand for."""
+def replay(
+    context: Context, decisions: Mapping[str, Decision], needed: Collection[str] | None
+) -> None:
+    """Writes the XComs of results that are reused under the ids of the steps they stand for.
+
+    Args:
+        needed: ids of steps whose XComs other tasks may read in this run; None: of any.
+    """
+    if not decisions:
+        return
     ti = context["ti"]
-    for task_id, decision in decisions.items():
-        assert decision.record is not None
-        values: dict[str, Any] = {
-            name: output.reference for name, output in decision.record.outputs.items()
-        }
-        values[RETURN_VALUE] = reused(decision)
-        for key, value in values.items():
-            XCom.set(key=key, value=value, dag_id=ti.dag_id, task_id=task_id, run_id=ti.run_id)
+    values = {task_id: xcoms(decision) for task_id, decision in decisions.items()}
+    few = sum(map(len, values.values())) <= FEW
+    for task_id, each in values.items():
+        if few or needed is None or task_id in needed:
+            for key, value in each.items():
+                XCom.set(key=key, value=value, dag_id=ti.dag_id, task_id=task_id, run_id=ti.run_id)
+    if not few and needed is not None:
+        ti.xcom_push(key=REUSED, value=dict(list(values.items())[:MOST_SHOWN]))
+
+
+def xcoms(decision: Decision) -> dict[str, Any]:
+    """The XComs of a reused step by key: its outputs, and its return value."""
+    assert decision.record is not None
+    outputs = {name: output.reference for name, output in decision.record.outputs.items()}
+    return {**outputs, RETURN_VALUE: reused(decision)}
 
 
 def skip(decisions: Mapping[str, Decision]) -> None:

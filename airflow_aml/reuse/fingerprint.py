@@ -162,6 +162,12 @@ def complete(template: Mapping[str, Any], outputs: Outputs) -> Fingerprint:
         raise NoKey(f"its key cannot be written down: {error}.") from error
 
 
+def read_from(template: Mapping[str, Any]) -> list[str]:
+    """The ids of the steps whose outputs a step reads."""
+    contents = [port["content"] for port in template.get("inputs", {}).values()]
+    return [content[_HOLE][0] for content in contents if isinstance(content, Mapping)]
+
+
 def unknowable(spec: PipelineSpec) -> dict[str, dict[str, str]]:
     """Inputs whose content no key can hold, for :attr:`KeyFacts.unknown`: node id -> name -> why.
 

@@ -112,3 +112,28 @@ def read_plan(home: Home, pipeline_run_id: str, step: Optional[str] = None) -> O
     if step is not None and isinstance(document, dict):
         document["steps"] = {k: v for k, v in document.get("steps", {}).items() if k == step}
     return decode(RunPlan, document)
+
+
+def write_reused(home: Home, pipeline_run_id: str, walker: str, steps: Dict[str, Any]) -> None:
+    """Keeps what one walk of a run has found done already.
+
+    Args:
+        walker: the task that walked.
+        steps: task id -> its XComs by key: ``return_value`` and the outputs.
+    """
+    path = f"{layout.run(pipeline_run_id)}/reused/{walker}.json"
+    home.store.write(path, json.dumps({"version": PLAN_VERSION, "steps": steps}).encode())
+
+
+def read_reused(home: Home, pipeline_run_id: str) -> Dict[str, Any]:
+    """All of it: task id -> XComs by key.
+
+    Raises:
+        WorkspaceException: a document is damaged.
+    """
+    store, folder = home.store, f"{layout.run(pipeline_run_id)}/reused/"
+    found: Dict[str, Any] = {}
+    for name in store.children(folder):
+        document: Any = parse_json(store.read(folder + name), store.uri(folder + name))
+        found.update(document.get("steps", {}))
+    return found

@@ -296,3 +296,38 @@ def test_hidden_reads_are_asked_again(write, one_dag, run_dag, tmp_path):
 
     assert [*states, third.states["ask"]] == ["success", "skipped", "success"]
     assert "'facts'" in third.xcom("ask")["reason"]
+
+
+def test_a_long_chain_hands_on_what_is_read(write, one_dag, run_dag):
+    """Of many reused steps the XComs that a step reads are written; the sensor lists them all."""
+    write("work/work.py", SCRIPT)
+    write("raw.txt", "data")
+    write(
+        "p.py",
+        HEADER
+        + """
+    steps, data = [], raw
+    for number in range(14):
+        out = OutputFileDatasetConfig("o")
+        given = rate if number == 12 else 0
+        one = PythonScriptStep(
+            "work.py", name=f"s{number}", source_directory="work",
+            arguments=["--in", data, "--rate", given, "--out", out],
+        )
+        steps.append(one)
+        data = out.as_input("data")
+    pipeline = Pipeline(ws, steps)
+    """,
+    )
+    first = run_dag(one_dag())
+    second = run_dag(one_dag())
+    third = run_dag(one_dag(), {"rate": 5})
+
+    assert set(second.states.values()) == {"success", "skipped"}
+    listed = second.xcom("reuse", "reused")
+    assert listed["s13"]["o"] == first.xcom("s13", "o")
+    assert listed["s0"]["return_value"]["status"] == "Reused"
+    assert [third.states[f"s{n}"] for n in range(14)] == ["skipped"] * 12 + ["success"] * 2
+    assert third.xcom("s11", "o") == first.xcom("s11", "o")
+    assert third.xcom("s3", "o") is None
+    assert (third.output("s13", "o") / "text.txt").read_text().endswith(" 0 5 0")

@@ -23,7 +23,7 @@ from airflow_aml.errors import AirflowAmlError
 from airflow_aml.runtime.job import InputRef, StepJob, StepReport
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.home import Home
-from airflow_aml.workspace.plans import RunPlan, read_plan
+from airflow_aml.workspace.plans import RunPlan, read_plan, read_reused, write_reused
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -173,7 +173,10 @@ class AmlStepMixin(_Native):
 
         def fetch(task_id: str, key: str) -> Reference | None:
             if (task_id, key) not in fetched:
-                fetched[task_id, key] = ti.xcom_pull(task_ids=task_id, key=key)
+                found = ti.xcom_pull(task_ids=task_id, key=key)
+                if found is None:  # of one of many steps that were skipped
+                    found = read_reused(home, run_id).get(task_id, {}).get(key)
+                fetched[task_id, key] = found
             return fetched[task_id, key]
 
         return StepRun(
@@ -274,8 +277,11 @@ class AmlStepMixin(_Native):
         below = reusing.onward(run, context, references)
         for step_id, decision in below.items():
             self.log.info("step %s is reused: %s", step_id, decision.reason)
-        skipping.replay(context, below)
-        skipping.skip(below)
+        if below:
+            kept = {name: skipping.xcoms(each) for name, each in below.items()}
+            write_reused(run.home, run.pipeline_run_id, run.task_id, kept)
+            skipping.replay(context, below, reusing.needed_below(run, below))
+            skipping.skip(below)
 
 
 def _origin(run: StepRun) -> dict[str, str]:

@@ -18,7 +18,7 @@ from airflow_aml.definition.spec import StepOutput
 from airflow_aml.errors import AirflowAmlError
 from airflow_aml.reuse import environment
 from airflow_aml.reuse.effects import view_stamp
-from airflow_aml.reuse.fingerprint import Fingerprint, NoKey, complete
+from airflow_aml.reuse.fingerprint import Fingerprint, NoKey, complete, read_from
 from airflow_aml.reuse.index import Index
 from airflow_aml.reuse.inputs import content_of
 from airflow_aml.reuse.lookup import decide, decide_one, walk_step
@@ -242,6 +242,18 @@ def onward(
         candidates = [each for each in lower if str(states.get(each.id) or "") in _open_names()]
         return _found(run, candidates, settled)
     return {}
+
+
+def needed_below(run: StepRun, found: Mapping[str, Decision]) -> set[str]:
+    """Those of the results found whose outputs other steps may still read."""
+    plan = read_plan(run.home, run.pipeline_run_id)
+    steps = plan.steps if plan is not None else {}
+    return {
+        name
+        for step_id, planned in steps.items()
+        if step_id not in found
+        for name in read_from(planned.key)
+    }
 
 
 def _open_names() -> tuple[str, ...]:
