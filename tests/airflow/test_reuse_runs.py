@@ -307,9 +307,9 @@ def test_a_long_chain_hands_on_what_is_read(write, one_dag, run_dag):
         HEADER
         + """
     steps, data = [], raw
-    for number in range(14):
+    for number in range(16):
         out = OutputFileDatasetConfig("o")
-        given = rate if number == 12 else 0
+        given = rate if number == 14 else 0
         one = PythonScriptStep(
             "work.py", name=f"s{number}", source_directory="work",
             arguments=["--in", data, "--rate", given, "--out", out],
@@ -325,9 +325,9 @@ def test_a_long_chain_hands_on_what_is_read(write, one_dag, run_dag):
 
     assert set(second.states.values()) == {"success", "skipped"}
     listed = second.xcom("reuse", "reused")
-    assert listed["s13"]["o"] == first.xcom("s13", "o")
+    assert listed["s15"]["o"] == first.xcom("s15", "o")
     assert listed["s0"]["return_value"]["status"] == "Reused"
-    assert [third.states[f"s{n}"] for n in range(14)] == ["skipped"] * 12 + ["success"] * 2
-    assert third.xcom("s11", "o") == first.xcom("s11", "o")
+    assert [third.states[f"s{n}"] for n in range(16)] == ["skipped"] * 14 + ["success"] * 2
+    assert third.xcom("s13", "o") == first.xcom("s13", "o")
     assert third.xcom("s3", "o") is None
-    assert (third.output("s13", "o") / "text.txt").read_text().endswith(" 0 5 0")
+    assert (third.output("s15", "o") / "text.txt").read_text().endswith(" 0 5 0")
