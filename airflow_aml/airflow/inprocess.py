@@ -12,7 +12,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
@@ -24,6 +24,7 @@ from airflow_aml.definition.spec import NodeSpec, PipelineSpec
 from airflow_aml.errors import AirflowAmlError
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.caches import cache_folder
+from airflow_aml.workspace.runs import StepResult, read_head, results
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
@@ -198,34 +199,30 @@ def _outcome(
     spec: PipelineSpec, run: DagRun, home: Home, dag_id: str, seconds: float
 ) -> RunOutcome:
     run_id = layout.pipeline_run_id(home.uuid, dag_id, run.run_id)
-    tasks = {ti.task_id: ti for ti in run.get_task_instances()}
-    steps = [_step_outcome(node, tasks.get(node.id), home, run_id) for node in spec.nodes]
+    head = read_head(home, run_id)
+    known = {each.task_id: each for each in results(home, head)} if head else {}
+    states = {ti.task_id: str(ti.state) for ti in run.get_task_instances()}
+    steps = [
+        _step_outcome(node, states.get(node.id, ""), known.get(node.id)) for node in spec.nodes
+    ]
     saved = round(sum(step.saved_seconds for step in steps), 3)
     status = "Finished" if str(run.state) == "success" else "Failed"
     return RunOutcome(run_id, status, round(seconds, 3), saved, steps)
 
 
-def _step_outcome(node: NodeSpec, ti: Any, home: Home, run_id: str) -> StepOutcome:
-    status = _STEP_STATUS.get(str(ti.state) if ti else "", "NotStarted")
-    result: dict[str, Any] = {}
-    outputs: dict[str, str] = {}
-    if status in ("Finished", "Reused"):
-        result = ti.xcom_pull(task_ids=node.id) or {}
-        for output in node.outputs:
-            reference = ti.xcom_pull(task_ids=node.id, key=output.name)
-            if reference:
-                outputs[output.name] = reference["uri"]
-    reason = result.get("reason", "")
-    if status == "Failed":
-        with suppress(FileNotFoundError):
-            reason = home.store.read(layout.failed(run_id) + node.id).decode()
+def _step_outcome(node: NodeSpec, state: str, result: StepResult | None) -> StepOutcome:
+    """Airflow's word on how it ended, the workspace's on everything else."""
+    status = _STEP_STATUS.get(state, "NotStarted")
+    if result is None:
+        return StepOutcome(node.name, node.id, status)
+    if status == "Finished":  # a step that only published its earlier result again was started
+        status = result.status
     return StepOutcome(
         node.name,
         node.id,
-        # A step that only published its earlier result again was started, and is reused.
-        result.get("status", status),
-        reason,
-        result.get("seconds", 0.0),
-        result.get("saved_seconds", 0.0),
-        outputs,
+        status,
+        result.reason,
+        result.seconds,
+        result.saved_seconds,
+        dict(result.outputs),
     )

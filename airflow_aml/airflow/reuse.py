@@ -28,6 +28,7 @@ from airflow_aml.reuse.walk import DEPENDS, REUSE, Decision, WalkStep
 from airflow_aml.workspace import layout, snapshots
 from airflow_aml.workspace.home import Home
 from airflow_aml.workspace.plans import PlannedInput, PlannedStep, RunPlan, write_plan, write_reused
+from airflow_aml.workspace.runs import write_head
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -80,6 +81,7 @@ class ReuseSensor(BaseOperator):
         decisions = decide(home, self.dag_id, steps, regenerate=plan.regenerate)
         plan.steps.update(planned_steps(self.spec, steps, pinned, decisions))
         write_plan(home, run_id, plan)
+        write_head(home, run_id, plan)
         found = skipping.hits(decisions)
         self._say(plan, decisions)
         kept = {name: skipping.xcoms(each) for name, each in found.items()}

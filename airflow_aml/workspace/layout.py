@@ -12,7 +12,7 @@
     data/<step-run-id>/<output>.claim.json     the attempt that uploads an output just now
     registry/<kind>/<name>/<version>.json      datasets, models, ...: one document per version
     registry/<kind>/<name>.json                datastores, computes, ...: one document each
-    runs/<pipeline-run-id>/run.json            which DAG, Airflow run, parameters
+    runs/<pipeline-run-id>/run.json            which DAG and Airflow run, since when
     runs/<pipeline-run-id>/plan.json           what the run's first task decided
     runs/<pipeline-run-id>/failed/<task-id>    why that step failed; a hint for steps to come
     runs/<pipeline-run-id>/steps/<step-run-id>/report.json   how a step ended

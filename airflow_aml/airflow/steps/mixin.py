@@ -274,6 +274,7 @@ class AmlStepMixin(_Native):
             ti.xcom_push(key=key, value=reference)
             self.log.info("output %s: %s (%s files)", key, reference["uri"], reference["files"])
         ti.xcom_push(key=skipping.RETURN_VALUE, value=result)
+        reusing.report(run, references, result)
         below = reusing.onward(run, context, references)
         for step_id, decision in below.items():
             self.log.info("step %s is reused: %s", step_id, decision.reason)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from airflow_aml.reuse.verify import changed_since
 from airflow_aml.reuse.walk import DEPENDS, REUSE, RUN, Decision, below
 from airflow_aml.runtime.hidden import reads_file
 from airflow_aml.workspace.plans import PlannedStep, read_plan
+from airflow_aml.workspace.runs import write_report
 from airflow_aml.workspace.uris import uri_of_path
 
 if TYPE_CHECKING:
@@ -242,6 +244,15 @@ def onward(
         candidates = [each for each in lower if str(states.get(each.id) or "") in _open_names()]
         return _found(run, candidates, settled)
     return {}
+
+
+def report(
+    run: StepRun, references: Mapping[str, Mapping[str, Any]], result: Mapping[str, Any]
+) -> None:
+    """Keeps how the step has ended, for who asks without Airflow; losing that is no failure."""
+    values = {**references, skipping.RETURN_VALUE: result}
+    with suppress(AirflowAmlError, OSError):
+        write_report(run.home, run.pipeline_run_id, run.id, run.task_id, values)
 
 
 def needed_below(run: StepRun, found: Mapping[str, Decision]) -> set[str]:

@@ -1,0 +1,162 @@
+"""What a workspace knows of its runs: which there were, and how each of their steps ended.
+
+Airflow has all of this too; here it is for those who have no Airflow at hand, and for longer.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Dict, Iterator, List, Mapping, Optional
+
+from airflow_aml.codec import decode, encode
+from airflow_aml.errors import AirflowAmlError
+from airflow_aml.workspace import layout
+from airflow_aml.workspace.home import Home
+from airflow_aml.workspace.plans import RunPlan, read_reused
+
+RUN_VERSION = 1
+_RUNS = "runs/"
+_RESULT = "return_value"
+
+
+@dataclass(frozen=True)
+class RunHead:
+    """One pipeline run.
+
+    Attributes:
+        id: the pipeline-run id.
+        dag_id, run_id: Airflow's names of it.
+        created: when it was planned first, UTC, ISO 8601.
+        steps: task id -> step name.
+    """
+
+    id: str
+    dag_id: str
+    run_id: str
+    experiment: str
+    created: str
+    steps: Dict[str, str] = field(default_factory=dict)
+    version: int = RUN_VERSION
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """How a step of a run ended, or ``NotStarted``.
+
+    Attributes:
+        status: ``Finished``, ``Reused``, ``Failed`` or ``NotStarted``.
+        reason: why it ran or was reused; of a failed step, why it failed.
+        source: Airflow's names of the run whose result is reused.
+        outputs: output name -> URI.
+    """
+
+    task_id: str
+    name: str
+    status: str
+    reason: str = ""
+    fingerprint: Optional[str] = None
+    seconds: float = 0.0
+    saved_seconds: float = 0.0
+    source: Optional[Dict[str, Any]] = None
+    outputs: Dict[str, str] = field(default_factory=dict)
+
+
+def write_head(home: Home, pipeline_run_id: str, plan: RunPlan) -> None:
+    """Notes that a run has begun; of a run that is planned again the first note stays."""
+    from datetime import datetime, timezone
+
+    head = RunHead(
+        id=pipeline_run_id,
+        dag_id=plan.dag_id,
+        run_id=plan.run_id,
+        experiment=plan.experiment,
+        created=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+        steps={task_id: step.name for task_id, step in plan.steps.items()},
+    )
+    home.store.create(_head(pipeline_run_id), json.dumps(encode(head)).encode())
+
+
+def heads(home: Home) -> List[RunHead]:
+    """All runs, newest first. What cannot be read is left out: these are no runs of ours."""
+    found = [read_head(home, name.rstrip("/")) for name in home.store.children(_RUNS)]
+    known = [each for each in found if each is not None]
+    return sorted(known, key=lambda each: (each.created, each.id), reverse=True)
+
+
+def read_head(home: Home, pipeline_run_id: str) -> Optional[RunHead]:
+    """One run; None if the workspace has none of that id, or it cannot be read."""
+    try:
+        return decode(RunHead, json.loads(home.store.read(_head(pipeline_run_id))))
+    except (AirflowAmlError, OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None
+
+
+def write_report(
+    home: Home, pipeline_run_id: str, step_run_id: str, task_id: str, values: Mapping[str, Any]
+) -> None:
+    """Keeps how a step that was started has ended.
+
+    Args:
+        values: its XComs by key: ``return_value`` and the outputs.
+    """
+    document = {"version": RUN_VERSION, "task_id": task_id, "values": dict(values)}
+    path = f"{layout.step(pipeline_run_id, step_run_id)}/report.json"
+    home.store.write(path, json.dumps(document).encode())
+
+
+def results(home: Home, head: RunHead) -> List[StepResult]:
+    """How each step of a run has ended, as far as the workspace knows.
+
+    Raises:
+        WorkspaceException: the store cannot be read.
+    """
+    known: Dict[str, Mapping[str, Any]] = {**read_reused(home, head.id)}
+    known.update(_reports(home, head))
+    return [_result(home, head, task_id, known.get(task_id)) for task_id in head.steps]
+
+
+def status_of(steps: List[StepResult]) -> str:
+    """Of a run: ``Finished``, ``Failed``, or ``Unfinished`` if it is still going or was lost."""
+    statuses = {each.status for each in steps}
+    if "Failed" in statuses:
+        return "Failed"
+    return "Unfinished" if "NotStarted" in statuses else "Finished"
+
+
+def _head(pipeline_run_id: str) -> str:
+    return f"{layout.run(pipeline_run_id)}/run.json"
+
+
+def _reports(home: Home, head: RunHead) -> Iterator[Any]:
+    """(task id, XComs by key) of each step that was started and has ended."""
+    for task_id in head.steps:
+        place = layout.step(head.id, layout.step_run_id(head.id, task_id))
+        try:
+            yield task_id, json.loads(home.store.read(f"{place}/report.json"))["values"]
+        except FileNotFoundError:
+            continue
+
+
+def _result(
+    home: Home, head: RunHead, task_id: str, values: Optional[Mapping[str, Any]]
+) -> StepResult:
+    name = head.steps[task_id] or task_id
+    if values is None:
+        try:
+            why = home.store.read(layout.failed(head.id) + task_id).decode()
+        except FileNotFoundError:
+            return StepResult(task_id, name, "NotStarted")
+        return StepResult(task_id, name, "Failed", why)
+    result = values.get(_RESULT) or {}
+    return StepResult(
+        task_id,
+        name,
+        result.get("status", "Finished"),
+        result.get("reason", ""),
+        result.get("fingerprint"),
+        result.get("seconds", 0.0),
+        result.get("saved_seconds", 0.0),
+        result.get("source_run"),
+        {key: str(each["uri"]) for key, each in values.items() if key != _RESULT},
+    )
