@@ -5,14 +5,26 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from airflow_aml._version import __version__
 from airflow_aml.errors import AirflowAmlError
 
+_VERBS = {
+    "list": "files",
+    "graph": "files",
+    "plan": "plan",
+    "run": "run",
+    "explain": "history",
+    "runs": "history",
+}
+"""Verb -> the module that has it, as ``add_<verb>``."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the ``airflow-aml`` command; returns its exit code."""
-    arguments = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    arguments = _parser(words).parse_args(words)
     try:
         code: int = arguments.verb(arguments)
     except AirflowAmlError as error:
@@ -24,16 +36,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
-    from airflow_aml.cli import files, plan, run
-
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="airflow-aml", description="Azure ML SDK v1 pipelines, running on Apache Airflow."
     )
     parser.add_argument("--version", action="version", version=__version__)
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
-    files.add_list(verbs)
-    files.add_graph(verbs)
-    run.add_run(verbs)
-    plan.add_plan(verbs)
+    # Modules of other verbs are not imported: plan is to answer at once.
+    asked = [word for word in words[:1] if word in _VERBS]
+    for name in asked or _VERBS:
+        module = import_module(f"airflow_aml.cli.{_VERBS[name]}")
+        getattr(module, f"add_{name}")(verbs)
     return parser

@@ -1,0 +1,236 @@
+"""``airflow-aml explain`` and ``airflow-aml runs``: what a workspace tells of its runs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from airflow_aml.errors import UserErrorException, WorkspaceException
+from airflow_aml.reuse.lookup import duration
+from airflow_aml.workspace.home import default_url, open_home
+from airflow_aml.workspace.plans import read_plan
+from airflow_aml.workspace.runs import (
+    RunHead,
+    StepResult,
+    heads,
+    read_head,
+    results,
+    status_of,
+)
+
+if TYPE_CHECKING:
+    from airflow_aml.workspace.home import Home
+
+LATEST = "latest"
+PRICE_VARIABLE = "AIRFLOW__AML__PRICE_PER_HOUR"
+
+
+def add_explain(verbs: Any) -> None:
+    """Adds ``explain RUN [STEP]``."""
+    parser = verbs.add_parser("explain", help="why each step of a run ran or was reused")
+    parser.add_argument(
+        "run", metavar="RUN", help="a run's id, Airflow's id of it, or 'latest' (see --dag)"
+    )
+    parser.add_argument("step", metavar="STEP", nargs="?", help="one step alone")
+    parser.add_argument("--dag", metavar="DAG", help="the DAG whose run is meant")
+    parser.add_argument(
+        "--diff", action="store_true", help="show what changed in the sources since the run before"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.set_defaults(verb=_explain)
+
+
+def add_runs(verbs: Any) -> None:
+    """Adds ``runs [DAG|EXPERIMENT]``."""
+    parser = verbs.add_parser("runs", help="the workspace's runs, and what reuse has saved")
+    parser.add_argument("name", metavar="DAG|EXPERIMENT", nargs="?", help="of these alone")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.set_defaults(verb=_runs)
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    home = open_home(default_url(os.environ))
+    head = find_run(home, arguments.run, arguments.dag)
+    steps = _chosen(results(home, head), arguments.step)
+    diffs = _diffs(home, head, steps) if arguments.diff else {}
+    if arguments.json:
+        rows = [{**asdict(each), **_with_diff(diffs, each.task_id)} for each in steps]
+        print(json.dumps({**_about(head), "steps": rows}))
+        return 0
+    print(f"run {head.id}: {head.run_id} of {head.dag_id}, begun {head.created}")
+    width = max([len(each.name) for each in steps], default=0)
+    for each in steps:
+        first, *more = each.reason.splitlines() or [""]
+        print(f"{each.status:>10}  {each.name:<{width}}  {first}".rstrip())
+        for text in more:
+            print(f"            {text}")
+        if each.task_id in diffs:
+            sys.stdout.write(diffs[each.task_id])
+    return 0
+
+
+def find_run(home: Home, wanted: str, dag: str | None = None) -> RunHead:
+    """The run that is meant.
+
+    Args:
+        wanted: a pipeline-run id, an Airflow run id, or ``latest``.
+        dag: the DAG that it is of.
+
+    Raises:
+        UserErrorException: there is none, or several.
+    """
+    head = read_head(home, wanted) if "/" not in wanted else None
+    if head is not None:
+        return head
+    known = heads(home)
+    found = [
+        each
+        for each in known
+        if (dag is None or each.dag_id == dag) and wanted in (LATEST, each.run_id)
+    ]
+    if not found:
+        of_dag = f" of DAG {dag!r}" if dag else ""
+        newest = ", ".join(f"{each.run_id} of {each.dag_id}" for each in known[:3])
+        raise UserErrorException(
+            f"the workspace {home.url} has no run {wanted!r}{of_dag}.",
+            hint=f"Its newest are {newest}." if newest else "It has none at all.",
+        )
+    dags = sorted({each.dag_id for each in found})
+    if wanted != LATEST and len(dags) > 1:
+        raise UserErrorException(
+            f"several DAGs have a run {wanted!r}: {', '.join(dags)}.", hint="Say which with --dag."
+        )
+    return found[0]
+
+
+def _chosen(steps: list[StepResult], wanted: str | None) -> list[StepResult]:
+    if wanted is None:
+        return steps
+    chosen = [each for each in steps if wanted in (each.name, each.task_id)]
+    if not chosen:
+        raise UserErrorException(
+            f"the run has no step {wanted!r}; it has {', '.join(each.name for each in steps)}."
+        )
+    return chosen
+
+
+def _diffs(home: Home, head: RunHead, steps: Sequence[StepResult]) -> dict[str, str]:
+    """What changed in each step's sources since the run before that has a result of it."""
+    plan = read_plan(home, head.id)
+    if plan is None:
+        return {}
+    wanted = {each.task_id for each in steps if each.task_id in plan.steps}
+    diffs: dict[str, str] = {}
+    for earlier in heads(home):
+        if not wanted:
+            break
+        if earlier.dag_id != head.dag_id or earlier.created >= head.created:
+            continue
+        before = read_plan(home, earlier.id)
+        done = {each.task_id for each in results(home, earlier) if each.fingerprint}
+        for task_id in sorted(wanted & done):
+            if before is not None and task_id in before.steps:
+                wanted.discard(task_id)
+                old, new = before.steps[task_id].snapshot, plan.steps[task_id].snapshot
+                diffs[task_id] = _diff(home, old, new)
+    return {task_id: text for task_id, text in diffs.items() if text}
+
+
+def _diff(home: Home, old: str, new: str) -> str:
+    if old == new:
+        return ""
+    from airflow_aml.reuse.sources import diff
+
+    try:
+        return diff(old, new, home)
+    except (FileNotFoundError, ValueError, WorkspaceException) as error:
+        return f"the sources cannot be compared: {error}\n"
+
+
+def _with_diff(diffs: dict[str, str], task_id: str) -> dict[str, str]:
+    return {"diff": diffs[task_id]} if task_id in diffs else {}
+
+
+def _runs(arguments: argparse.Namespace) -> int:
+    home = open_home(default_url(os.environ))
+    wanted = arguments.name
+    rows = [
+        _row(home, head)
+        for head in heads(home)
+        if wanted is None or wanted in (head.dag_id, head.experiment)
+    ]
+    total = _total(rows, price_per_hour(os.environ.get(PRICE_VARIABLE, "")))
+    if arguments.json:
+        print(json.dumps({"runs": rows, "total": total}))
+        return 0
+    for row in rows:
+        print(
+            f"{row['created'][:19]}Z  {row['status']:<10}  {row['dag_id']}  {row['run_id']}  "
+            f"{row['ran']} ran in {duration(row['seconds'])}, {row['reused']} of {row['steps']} "
+            f"reused, {duration(row['saved_seconds'])} saved"
+        )
+    print(_total_line(total))
+    return 0
+
+
+def _about(head: RunHead) -> dict[str, Any]:
+    return {
+        "id": head.id,
+        "dag_id": head.dag_id,
+        "run_id": head.run_id,
+        "experiment": head.experiment,
+        "created": head.created,
+    }
+
+
+def _row(home: Home, head: RunHead) -> dict[str, Any]:
+    steps = results(home, head)
+    return {
+        **_about(head),
+        "status": status_of(steps),
+        "steps": len(steps),
+        "ran": sum(each.status == "Finished" for each in steps),
+        "reused": sum(each.status == "Reused" for each in steps),
+        "seconds": round(sum(each.seconds for each in steps), 3),
+        "saved_seconds": round(sum(each.saved_seconds for each in steps), 3),
+    }
+
+
+def _total(rows: Sequence[dict[str, Any]], price: float | None) -> dict[str, Any]:
+    total: dict[str, Any] = {"runs": len(rows)}
+    for name in ("ran", "reused", "seconds", "saved_seconds"):
+        total[name] = round(sum(row[name] for row in rows), 3)
+    if price is not None:
+        total["saved_money"] = round(total["saved_seconds"] / 3600 * price, 2)
+    return total
+
+
+def _total_line(total: dict[str, Any]) -> str:
+    runs = f"{total['runs']} run{'' if total['runs'] == 1 else 's'}"
+    money = f", {total['saved_money']:.2f} at your price" if "saved_money" in total else ""
+    return (
+        f"{runs}: {total['ran']} steps ran, {total['reused']} reused, "
+        f"{duration(total['saved_seconds'])} saved{money}"
+    )
+
+
+def price_per_hour(text: str) -> float | None:
+    """What an hour of computing costs, as the site has configured it; None if it has not.
+
+    Raises:
+        UserErrorException: the text is no number.
+    """
+    if not text.strip():
+        return None
+    try:
+        price = float(text)
+    except ValueError:
+        price = -1.0
+    if not 0 <= price < float("inf"):
+        raise UserErrorException(f"{PRICE_VARIABLE} must be a price, a number, not {text!r}.")
+    return price

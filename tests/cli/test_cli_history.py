@@ -1,0 +1,129 @@
+"""airflow-aml explain and runs: what a workspace tells of its runs, without Airflow."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from airflow_aml.cli import main
+
+PROGRAM = """
+    # airflow dag
+    from airflow_aml import OutputFileDatasetConfig, Pipeline, PipelineParameter, PythonScriptStep
+    text = PipelineParameter("text", "abc")
+    out, length = OutputFileDatasetConfig("out"), OutputFileDatasetConfig("length")
+    write = PythonScriptStep(
+        "write.py", name="write", source_directory="write", arguments=[out, text])
+    read = PythonScriptStep(
+        "read.py", name="read", source_directory="read", arguments=[out.as_input("in"), length])
+    main = Pipeline("ws", [read])
+"""
+WRITE = """
+    import os, sys
+    if sys.argv[2] == "bad":
+        sys.exit("cannot write that")
+    open(os.path.join(sys.argv[1], "t"), "w").write(sys.argv[2])
+"""
+READ = """
+    import os, sys
+    text = open(os.path.join(sys.argv[1], "t")).read()
+    open(os.path.join(sys.argv[2], "n"), "w").write(str(len(text)))
+"""
+
+
+@pytest.fixture
+def run(write, one_dag, run_dag):
+    """Runs a pipeline of two steps."""
+    write("write/write.py", WRITE)
+    write("read/read.py", READ)
+    write("count.py", PROGRAM)
+    return lambda **parameters: run_dag(one_dag(), parameters)
+
+
+@pytest.fixture
+def say(workspace, capsys):
+    """What a verb prints."""
+
+    def call(*words, code=0):
+        capsys.readouterr()
+        assert main([str(each) for each in words]) == code
+        done = capsys.readouterr()
+        return done.err if code else done.out
+
+    return call
+
+
+def test_explain_gives_each_step_a_sentence(run, say, write):
+    """Whatever decided: the run's first task, the step itself, or a step above it."""
+    run()
+    write("write/write.py", WRITE + "\n    # a comment\n")
+    second = run().dag_run.run_id
+
+    said = say("explain", second, "--diff")
+
+    assert said.startswith("run ")
+    assert "  Finished  write  write.py changed\n" in said
+    assert "    Reused  read   nothing changed since run " in said
+    assert "--- a/write.py\n+++ b/write.py\n" in said
+    assert "+# a comment\n" in said
+    third = run(text="bad").dag_run.run_id
+    assert "    Failed  write  step 'write': " in say("explain", third)
+    assert "cannot write that" in say("explain", "latest", "write", "--dag", "count")
+    assert "NotStarted  read" in say("explain", "latest")
+
+
+def test_explain_json(run, say):
+    """One object with everything that is known of each step."""
+    ran = run()
+    again = run()
+    answer = json.loads(say("explain", "latest", "--json"))
+    by_id = json.loads(say("explain", answer["id"], "read", "--json"))
+
+    assert (answer["dag_id"], answer["run_id"]) == ("count", again.dag_run.run_id)
+    write, read = answer["steps"]
+    assert (write["status"], read["status"]) == ("Reused", "Reused")
+    assert read["source"]["run_id"] == ran.dag_run.run_id
+    assert read["outputs"]["length"] == ran.xcom("read", "length")["uri"]
+    assert by_id["steps"] == [read]
+
+
+def test_explain_errors(run, say):
+    """What is wrong, and what there is."""
+    assert "has no run 'latest'" in say("explain", "latest", code=1)
+    run()
+    assert "Its newest are " in say("explain", "nothing", code=1)
+    assert "no step 'x'; it has write, read" in say("explain", "latest", "x", code=1)
+
+
+def test_runs_tells_what_reuse_saved(run, say, monkeypatch):
+    """Newest first, with totals; money only where a price is configured."""
+    first, second = run(), run(text="hello")
+    third = run()
+
+    answer = json.loads(say("runs", "--json"))
+
+    assert [each["run_id"] for each in answer["runs"]] == [
+        each.dag_run.run_id for each in (third, second, first)
+    ]
+    newest = answer["runs"][0]
+    assert (newest["status"], newest["ran"], newest["reused"]) == ("Finished", 0, 2)
+    saved = sum(first.xcom(name)["seconds"] for name in ("write", "read"))
+    assert newest["saved_seconds"] == pytest.approx(saved, abs=0.01)
+    assert newest["saved_seconds"] == third.xcom("reuse")["saved_seconds"]
+    assert answer["total"]["saved_seconds"] == newest["saved_seconds"]
+    assert "saved_money" not in answer["total"]
+    monkeypatch.setenv("AIRFLOW__AML__PRICE_PER_HOUR", "3600")
+    money = json.loads(say("runs", "count", "--json"))["total"]["saved_money"]
+    assert money == pytest.approx(saved, abs=0.02)
+    assert json.loads(say("runs", "other", "--json"))["runs"] == []
+    assert say("runs").endswith(" at your price\n")
+    assert say("runs").splitlines()[0].split()[1:4] == ["Finished", "count", newest["run_id"]]
+
+
+def test_a_price_is_a_number(say, monkeypatch):
+    """One line that names the setting."""
+    monkeypatch.setenv("AIRFLOW__AML__PRICE_PER_HOUR", "cheap")
+    assert "AIRFLOW__AML__PRICE_PER_HOUR must be a price" in say("runs", code=1)
+    monkeypatch.setenv("AIRFLOW__AML__PRICE_PER_HOUR", "-1")
+    assert "not '-1'" in say("runs", code=1)
