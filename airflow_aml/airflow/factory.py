@@ -58,7 +58,7 @@ def build_dag(
         "schedule": None,
         "catchup": False,
         "description": spec.description.partition("\n")[0] or None,
-        "doc_md": _documentation(spec) if lone is None else None,
+        "doc_md": _documentation(spec) if only is None else None,
         "tags": sorted({TAG, *_experiment_tag(settings)}),
         "params": parameters.params(spec.parameters, defaults or {}),
     }
@@ -77,6 +77,8 @@ def build_dag(
         retries=RETRIES,
         retry_delay=RETRY_DELAY,
     )
+    if only == HEAD_TASK:
+        return dag
     tasks: dict[str, Any] = {}
     for node in spec.nodes:
         task = tasks[node.id] = _task(node, spec, folder, dag)

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 Pinned = Mapping[str, Mapping[str, PinnedDataset]]
 
+_MOST_ALIKE = 10
+
 _UNDECIDED = Decision(DEPENDS, "")
 
 
@@ -163,7 +165,8 @@ class ReuseSensor(BaseOperator):
         for step_id, decision in decisions.items():
             for warning in decision.warnings:
                 self.log.warning("%s: %s", step_id, warning)
-            self.log.info("%-7s %s: %s", decision.decision, step_id, decision.reason)
+        for line in told(decisions):
+            self.log.info("%s", line)
         found = skipping.hits(decisions)
         seconds = sum(each.record.seconds for each in found.values() if each.record)
         self.log.info(
@@ -198,6 +201,22 @@ class ReuseSensor(BaseOperator):
                     node.name,
                     asked,
                 )
+
+
+def told(decisions: Mapping[str, Decision]) -> list[str]:
+    """A line for each step; of many that are reused for one reason, a line for all of them."""
+    alike: dict[str, list[str]] = {}
+    for step_id, each in skipping.hits(decisions).items():
+        alike.setdefault(each.reason, []).append(step_id)
+    lines = []
+    for step_id, each in decisions.items():
+        together = alike.get(each.reason, []) if each.decision == REUSE else []
+        if len(together) <= _MOST_ALIKE:
+            lines.append(f"{each.decision:<7} {step_id}: {each.reason}")
+        elif step_id == together[0]:
+            lines.append(f"{each.decision:<7} {len(together)} steps: {each.reason}")
+            lines.append(f"        {', '.join(together)}")
+    return lines
 
 
 def planned_steps(

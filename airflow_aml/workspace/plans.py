@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Dict, Optional, Tuple, Union
 
 from airflow_aml.codec import decode, encode
@@ -87,7 +87,13 @@ class RunPlan:
 
 def write_plan(home: Home, pipeline_run_id: str, plan: RunPlan) -> None:
     """Stores the plan of a run; a second call replaces the first whole."""
-    home.store.write(layout.plan(pipeline_run_id), json.dumps(encode(plan)).encode())
+    document = encode(replace(plan, steps={}))
+    # Keys are plain JSON, and by far the most of a long pipeline's plan.
+    document["steps"] = {
+        name: {**encode(replace(step, key={})), "key": step.key}
+        for name, step in plan.steps.items()
+    }
+    home.store.write(layout.plan(pipeline_run_id), json.dumps(document).encode())
 
 
 def read_plan(home: Home, pipeline_run_id: str, step: Optional[str] = None) -> Optional[RunPlan]:

@@ -9,7 +9,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowTaskTimeout,
+    TaskDeferred,
+)
 
 from airflow_aml.airflow import skipping
 from airflow_aml.airflow.settings import cache_bytes, open_workspace, scratch
@@ -20,6 +25,7 @@ from airflow_aml.airflow.steps.publishing import publish_again
 from airflow_aml.airflow.steps.storage import StepStores
 from airflow_aml.definition.spec import NodeSpec, ParameterRef, Text
 from airflow_aml.errors import AirflowAmlError
+from airflow_aml.reuse.walk import Decision
 from airflow_aml.runtime.job import InputRef, StepJob, StepReport
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.home import Home
@@ -30,7 +36,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
     from airflow_aml.definition.registered import RegisteredOutput
-    from airflow_aml.reuse.walk import Decision
+    from airflow_aml.reuse.lease import Lease
 
     class _Native:
         """The native operator that the mixin stands before, as the type checker sees it."""
@@ -102,8 +108,12 @@ class AmlStepMixin(_Native):
             raise AirflowFailException(str(error)) from error
         self.command = shown_command(self.node, self.job)
 
-    def execute(self, context: Context) -> None:
-        """Runs the step."""
+    def execute(self, context: Context, gone: str = "") -> None:
+        """Runs the step, or uses its earlier result, or waits for whoever is making that now.
+
+        Args:
+            gone: of whom it has waited for.
+        """
         if self.job is None:
             self.render_template_fields(context)
         job, run = self.job, self.step_run
@@ -114,11 +124,30 @@ class AmlStepMixin(_Native):
             from airflow_aml.airflow.steps.lost import sweep_earlier_attempts
 
             sweep_earlier_attempts(run)
-        decision = reusing.decision_of(run)
-        if decision.record is not None:
-            self.adopt(context, run, decision)
-            return
-        self.log.info("step %r runs: %s", run.node.name, decision.reason)
+        with reusing.single_flight(run, gone) as found:
+            if isinstance(found, Decision) and found.record is not None:
+                self.adopt(context, run, found)
+            elif isinstance(found, Decision):
+                self.log.info("step %r runs: %s", run.node.name, found.reason)
+                self.run_job(context, run, job, found)
+            else:
+                self._wait_for(found, run)
+
+    def _wait_for(self, lease: Lease, run: StepRun) -> NoReturn:
+        from airflow_aml.airflow.waiting import ResultTrigger
+
+        owner = lease.owner
+        where = f"task {owner.task_id!r} of run {owner.run_id!r} of {owner.dag_id!r}"
+        self.log.info("step %r waits: %s is at work on the same result", run.node.name, where)
+        trigger = ResultTrigger(self.workspace, lease.fingerprint)
+        raise TaskDeferred(trigger=trigger, method_name="execute_after")
+
+    def execute_after(self, context: Context, event: Mapping[str, Any] | None = None) -> None:
+        """Goes on when nobody is at work on the step's result any more."""
+        self.execute(context, gone=str((event or {}).get("gone", "")))
+
+    def run_job(self, context: Context, run: StepRun, job: StepJob, decision: Decision) -> None:
+        """Runs the step's script, and keeps what it has made."""
         work = Path(job.work)
         work.mkdir(parents=True)
         lost: Exception | None = None

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_aml.airflow import skipping
+from airflow_aml.airflow.steps.holding import held
 from airflow_aml.definition.spec import StepOutput
 from airflow_aml.errors import AirflowAmlError
 from airflow_aml.reuse import environment
@@ -22,6 +23,7 @@ from airflow_aml.reuse.effects import view_stamp
 from airflow_aml.reuse.fingerprint import Fingerprint, NoKey, complete, read_from
 from airflow_aml.reuse.index import Index
 from airflow_aml.reuse.inputs import content_of
+from airflow_aml.reuse.lease import Lease, Owner, take
 from airflow_aml.reuse.lookup import decide, decide_one, walk_step
 from airflow_aml.reuse.places import Places, stamp
 from airflow_aml.reuse.records import OutputRecord, StepRecord, now
@@ -61,6 +63,41 @@ def decision_of(run: StepRun) -> Decision:
         return Decision(RUN, reason, complete(step.key, known))
     except NoKey:
         return Decision(RUN, reason)
+
+
+@contextmanager
+def single_flight(run: StepRun, gone: str = "") -> Iterator[Decision | Lease]:
+    """What to do with the step; inside, nobody else does it.
+
+    Where another task instance is at work on the same result, it is its lease that is yielded.
+
+    Args:
+        gone: token of a lease whose owner has ended.
+    """
+    decision = decision_of(run)
+    planned = run.plan.steps[run.node.id]
+    if decision.record or not decision.fingerprint or _forced(run, planned):
+        yield decision
+        return
+    me = Owner(run.plan.dag_id, run.plan.run_id, run.task_id, run.map_index, run.try_number)
+    try:
+        taken, lease = _take(run, decision.fingerprint.digest, me, gone)
+    except (AirflowAmlError, OSError):  # twice the work is better than none
+        yield decision
+        return
+    if not taken:
+        yield lease
+        return
+    with held(run.home, lease):
+        # Whoever had it a moment ago may have finished.
+        yield decision_of(run)
+
+
+def _take(run: StepRun, fingerprint: str, me: Owner, gone: str) -> tuple[bool, Lease]:
+    taken, lease = take(run.home, fingerprint, me)
+    if not taken and lease.token == gone:
+        return take(run.home, fingerprint, me, over=lease)
+    return taken, lease
 
 
 def _forced(run: StepRun, planned: PlannedStep) -> str | None:

@@ -1,0 +1,64 @@
+"""Waiting for a task that is at work on the same result, without holding a worker's slot."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+from asgiref.sync import sync_to_async
+
+from airflow_aml.airflow.settings import open_workspace
+from airflow_aml.reuse.lease import Lease, holder
+
+_ENDED = ("success", "failed", "skipped", "removed", "upstream_failed", "up_for_retry")
+
+
+class ResultTrigger(BaseTrigger):
+    """Fires when nobody is at work on a result any more.
+
+    Args:
+        workspace: name of the workspace, as the pipeline has it.
+        fingerprint: of the result.
+        poll_seconds: time between two looks.
+    """
+
+    def __init__(self, workspace: str, fingerprint: str, poll_seconds: float = 1.0):
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.workspace = workspace
+        self.fingerprint = fingerprint
+        self.poll_seconds = poll_seconds
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """How Airflow makes it again in the triggerer."""
+        values = {
+            "workspace": self.workspace,
+            "fingerprint": self.fingerprint,
+            "poll_seconds": self.poll_seconds,
+        }
+        return f"{type(self).__module__}.{type(self).__qualname__}", values
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Looks now and then; after any error the step looks for itself."""
+        gone = ""
+        try:
+            home = await asyncio.to_thread(open_workspace, self.workspace)
+            while (lease := await asyncio.to_thread(holder, home, self.fingerprint)) is not None:
+                if await _has_ended(lease):
+                    gone = lease.token
+                    break
+                await asyncio.sleep(self.poll_seconds)
+        except Exception as error:  # noqa: BLE001 - a waiter must never be stuck
+            self.log.warning("the lease could not be watched: %s: %s", type(error).__name__, error)
+        yield TriggerEvent({"gone": gone})  # type: ignore[no-untyped-call]
+
+
+async def _has_ended(lease: Lease) -> bool:
+    """Whether this Airflow knows the owner's task instance, and that it does not run."""
+    owner = lease.owner
+    states = await sync_to_async(RuntimeTaskInstance.get_task_states)(
+        dag_id=owner.dag_id, task_ids=[owner.task_id], run_ids=[owner.run_id]
+    )
+    return states.get(owner.run_id, {}).get(owner.task_id) in _ENDED
