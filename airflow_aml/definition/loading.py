@@ -8,6 +8,7 @@ import traceback
 from contextlib import contextmanager
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
+from types import CodeType
 from typing import Iterator, List, Optional
 
 from airflow_aml.definition.declarations import Declarations
@@ -17,6 +18,19 @@ from airflow_aml.definition.origin import loading
 from airflow_aml.errors import AirflowAmlError, UserErrorException
 
 _MARKS = (b"Pipeline", b"airflow_aml")
+
+
+class _Loader(SourceFileLoader):
+    """Compiles what is in the file now.
+
+    Python's cached bytecode tells a change by size and whole seconds alone: a value that a program
+    edits and one that it edits again would be the same.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        code: CodeType = self.source_to_code(self.get_data(path), path)
+        return code
 
 
 def load_file(path: str, root: Optional[str] = None) -> Declarations:
@@ -38,7 +52,7 @@ def load_file(path: str, root: Optional[str] = None) -> Declarations:
         raise UserErrorException(f"{path} is not a Python file.")
     declarations = Declarations(path, os.path.abspath(root) if root else folder)
     name = f"airflow_aml_loaded_{slug(declarations.stem)}"
-    loader = SourceFileLoader(name, path)
+    loader = _Loader(name, path)
     spec = spec_from_loader(name, loader)
     assert spec is not None
     module = module_from_spec(spec)
