@@ -1,4 +1,9 @@
-"""The documents that define the product: their samples run, only the imports are changed."""
+"""The documents that define the product: their samples run, only the imports are changed.
+
+Left out of seeds 001 to 003, as they belong to later issues: setting up and attaching computes
+(AmlCompute, Databricks, Data Lake Analytics) and DatabricksStep, for which a name stands here;
+published pipelines, their REST calls and endpoints; schedules.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from airflow_aml import Dataset, Datastore
 from airflow_aml.workspace import datasets
 
 SEEDS = Path(__file__).parent
@@ -56,6 +62,39 @@ def test_seed_002_prepares_trains_and_compares(seed, capfd, workspace):
     assert datasets.versions(workspace, "prepared_output_data") == [1]
     place = ran.output("prepare", "output_1")
     assert place.parent == workspace.root / "datastores" / "workspaceblobstore" / "outputdataset"
+
+
+def test_seed_002_reads_a_table_in_a_script(seed, capfd):
+    """input_datasets of a direct input, hash_paths, target=, regenerate_outputs=False."""
+    _, ran = seed("002_more", {"pipeline_arg": "given"})
+
+    assert ran.state == "success"
+    said = "".join(capfd.readouterr())
+    assert "irises: ['setosa', 'virginica'] in workspace default" in said
+    assert "trained with given" in said
+
+
+def test_seed_003_uploads_trains_and_compares(seed, capfd, workspace):
+    """upload_files, one input both in inputs and downloaded in arguments, PipelineData."""
+    _, ran = seed("003", {"pipeline_arg": 20})
+
+    assert ran.state == "success"
+    assert (workspace.root / "datastores/workspaceblobstore/train-dataset/iris.csv").is_file()
+    assert (ran.output("train", "output_data1") / "rows.txt").read_text() == "2"
+    compared = (ran.output("compare", "out_data3") / "compared.txt").read_text()
+    assert compared == "2 of 2 rows, limit 20"
+    assert "irises: ['setosa', 'virginica']" in "".join(capfd.readouterr())
+
+
+def test_a_workspace_may_be_given_as_its_name(seed, workspace):
+    """The guides give `workspace="ws"` where an object is meant; the data calls take both."""
+    seed("002")
+
+    found = Dataset.get_by_name("ws", "prepared_output_data")
+    assert found.version == 1
+    assert sorted(found.to_path()) == ["/one.txt.prepared", "/two.txt.prepared"]
+    assert [each.name for each in Dataset.get_all(workspace="ws").values()] == [found.name]
+    assert Datastore.get("ws", "workspaceblobstore").name == "workspaceblobstore"
 
 
 def test_a_seed_runs_as_a_program_too(tmp_path, workspace):

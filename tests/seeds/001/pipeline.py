@@ -1,6 +1,7 @@
-# The sample of seed 001 with its imports changed, a local file as its input and the name of its
-# compute in place of the compute set-up. Airflow finds it by this line's word dag.
+# The sample of seed 001 with its imports changed, the name of its compute in place of the compute
+# set-up, and the datastore that it speaks of filled. Airflow finds it by this line's word dag.
 from airflow_aml import (
+    DataPath,
     Dataset,
     Datastore,
     Experiment,
@@ -10,12 +11,17 @@ from airflow_aml import (
     Workspace,
 )
 
+# Around the sample: its `datastore`, with its data.
+datastore = Datastore(Workspace.from_config(), "workspaceblobstore")
+datastore.upload(src_dir="20newsgroups", target_path="20newsgroups")
+
 ws = Workspace.from_config()
 blob_store = Datastore(ws, "workspaceblobstore")
 compute_target = "STANDARD_NC6"
 experiment = Experiment(ws, 'MyExperiment')
 
-input_data = Dataset.File.from_files('20newsgroups/20news.pkl')
+input_data = Dataset.File.from_files(
+    DataPath(datastore, '20newsgroups/20news.pkl'))
 
 output_data = PipelineData("output_data", datastore=blob_store)
 

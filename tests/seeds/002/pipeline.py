@@ -1,5 +1,5 @@
-# The step and pipeline samples of seed 002 with their imports changed, a local folder as input and
-# the name of the compute in place of its set-up. Airflow finds it by this line's word dag.
+# The step and pipeline samples of seed 002 with their imports changed, the name of the compute in
+# place of its set-up, and images in the datastore. Airflow finds it by this line's word dag.
 from airflow_aml import (
     Dataset,
     Datastore,
@@ -24,8 +24,13 @@ def_blob_store = Datastore(ws, "workspaceblobstore")
 # Get file storage associated with the workspace
 def_file_store = Datastore(ws, "workspacefilestore")
 
-my_dataset = Dataset.File.from_files('train-images/')
-output_data1 = OutputFileDatasetConfig(destination = (def_data_store, 'outputdataset/{run-id}'))
+# Around the samples: the images, and the name that the next but one has for the default datastore.
+def_blob_store.upload(src_dir="train-images", target_path="train-images")
+datastore = def_data_store
+
+my_dataset = Dataset.File.from_files([(def_blob_store, 'train-images/')])
+
+output_data1 = OutputFileDatasetConfig(destination = (datastore, 'outputdataset/{run-id}'))
 output_data_dataset = output_data1.register_on_complete(name = 'prepared_output_data')
 
 compute_target = "aml-compute"
