@@ -8,6 +8,7 @@ what runs then.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -443,3 +444,11 @@ def test_forced_run(project: Project) -> None:
     third = project.run()
     assert third.steps == NOTHING
     assert third.outputs == second.outputs
+
+
+def test_every_row_of_the_page_is_a_test() -> None:
+    """docs/reuse.md names tests of this file, all of them."""
+    page = Path(__file__).parents[2] / "docs" / "reuse.md"
+    named = set(re.findall(r"`(test_\w+)`", page.read_text()))
+    here = {name for name in globals() if name.startswith("test_")}
+    assert named == here - {"test_every_row_of_the_page_is_a_test"}
