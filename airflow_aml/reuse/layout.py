@@ -6,7 +6,7 @@
     reuse/v1/steps/<dag>/<task>[~<map index>].json     a copy of a step's latest record
     reuse/v1/inputs/<digest>.json                      the files of an external input, by content
     reuse/v1/leases/<fp>/<number>.json                 who is at work on a result right now
-    reuse/v1/savings/<dag>/<pipeline-run-id>/<walk>.json   what one walk of a run has saved
+    reuse/v1/unmentioned.json                          of garbage collection: what may go some day
     environments/<digest>.json                         interpreter and packages, by content
 
 ``<fp>`` is the hexadecimal part of a fingerprint; names of DAGs and tasks are written as
@@ -24,7 +24,6 @@ ROOT = "reuse/v1"
 STEPS = f"{ROOT}/steps/"
 INPUTS = f"{ROOT}/inputs/"
 LEASES = f"{ROOT}/leases/"
-SAVINGS = f"{ROOT}/savings/"
 ENVIRONMENTS = "environments/"
 
 _LONGEST = 120
@@ -61,11 +60,6 @@ def input_files(digest: str) -> str:
 def leases(fingerprint: str) -> str:
     """The folder of the leases on one fingerprint, with a slash at its end."""
     return f"{LEASES}{hexadecimal(fingerprint)}/"
-
-
-def savings(dag_id: str) -> str:
-    """The folder of what one DAG's runs have saved, with a slash at its end."""
-    return f"{SAVINGS}{_name(dag_id)}/"
 
 
 def environment(digest: str) -> str:

@@ -1,0 +1,217 @@
+"""What in a workspace is still needed, by what its documents mention.
+
+Documents are read as text: every id and every digest in one that is kept keeps what it names. So a
+document of a kind that is not known here keeps more than it must, and never less.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from airflow_aml.errors import AirflowAmlError
+from airflow_aml.reuse import layout as places
+from airflow_aml.reuse.index import Index
+from airflow_aml.reuse.records import StepRecord, age
+from airflow_aml.workspace import layout
+from airflow_aml.workspace.runs import RunHead, heads, results, status_of
+
+if TYPE_CHECKING:
+    from airflow_aml.workspace.home import Home
+
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_DIGEST = re.compile(r"[a-z0-9]+[:-]([0-9a-f]{64})(?![0-9a-f])")
+_RECORD = re.compile(rf"{places.ROOT}/[0-9a-f]{{2}}/[0-9a-f]{{64}}/.+\.json")
+_IN_RUN = re.compile(rf"runs/({_ID.pattern})/")
+_SAVED = "registry/definition/"
+_RUNS = "runs/"
+
+RUNNING_SECONDS = 7 * 86400.0
+"""A run that has not finished is taken for a running one for that long."""
+
+
+@dataclass(frozen=True)
+class Keep:
+    """What the caller wants kept.
+
+    Attributes:
+        older_than: seconds; what is younger stays.
+        keep_last: so many of the newest runs of each DAG and results of each step stay.
+        alive: pipeline-run ids of runs that are known to be running.
+        at: the moment that counts as now, with its time zone.
+    """
+
+    older_than: float
+    keep_last: int = 1
+    alive: Container[str] = ()
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+@dataclass
+class Needed:
+    """What is needed, and what of runs and records is not.
+
+    Attributes:
+        ids: of runs and step runs.
+        digests: of snapshots, environments and inputs, without their algorithm's name.
+        runs: ids of the pipeline runs to remove.
+        headless: ids of runs that nobody planned: steps in a hand-written DAG. Their age is not
+            known, and what their documents mention is needed as long as these are there.
+        records: path -> record of those to remove.
+        unreadable: sentences about what could not be understood, and therefore stays.
+    """
+
+    ids: set[str] = field(default_factory=set)
+    digests: set[str] = field(default_factory=set)
+    runs: list[str] = field(default_factory=list)
+    headless: list[str] = field(default_factory=list)
+    records: dict[str, StepRecord] = field(default_factory=dict)
+    unreadable: list[str] = field(default_factory=list)
+
+    def mentions(self, text: str) -> None:
+        """Everything that such a text names is needed."""
+        self.ids.update(_ID.findall(text))
+        self.digests.update(_DIGEST.findall(text))
+
+
+def needed(home: Home, keep: Keep) -> Needed:
+    """What a workspace still needs.
+
+    Raises:
+        WorkspaceException: the store cannot be read; nothing may be removed then.
+    """
+    result = Needed()
+    in_runs: set[str] = set()
+    for text in _texts(home, "registry/", skip=_SAVED):
+        result.mentions(text)
+        in_runs.update(_IN_RUN.findall(text))
+    planned: set[str] = set()
+    for head, stays in _runs(home, keep):
+        planned.add(head.id)
+        if stays:
+            result.ids.update(layout.step_run_id(head.id, task_id) for task_id in head.steps)
+            _keep_run(home, head.id, result)
+        elif head.id not in in_runs:
+            result.runs.append(head.id)
+    for name in home.store.children(_RUNS):
+        run = name.rstrip("/")
+        if run not in planned and run not in in_runs:
+            result.headless.append(run)
+            _keep_run(home, run, result)
+    _keep_records(home, keep, result)
+    return result
+
+
+def _texts(home: Home, prefix: str, skip: str = "\0") -> Iterator[str]:
+    for each in home.store.find(prefix):
+        if not each.path.startswith(skip) and each.path.endswith(".json"):
+            try:
+                yield f"{each.path}\n{home.store.read(each.path).decode('utf-8', 'replace')}"
+            except FileNotFoundError:  # it went meanwhile
+                continue
+
+
+def _runs(home: Home, keep: Keep) -> Iterator[tuple[RunHead, bool]]:
+    """Every run, newest first, and whether it stays."""
+    seen: dict[str, int] = {}
+    good: set[str] = set()
+    for head in heads(home):
+        number = seen[head.dag_id] = seen.get(head.dag_id, 0) + 1
+        seconds = (keep.at - datetime.fromisoformat(head.created)).total_seconds()
+        stays = seconds < keep.older_than or number <= keep.keep_last or head.id in keep.alive
+        if head.dag_id not in good or (not stays and seconds < RUNNING_SECONDS):
+            status = _status(home, head)
+            if status == "Finished" and head.dag_id not in good:
+                good.add(head.dag_id)
+                stays = True
+            stays = stays or (status == "Unfinished" and seconds < RUNNING_SECONDS)
+        yield head, stays
+
+
+def _status(home: Home, head: RunHead) -> str:
+    try:
+        return status_of(results(home, head))
+    except (AirflowAmlError, ValueError, LookupError, TypeError, AttributeError):
+        return "Unfinished"
+
+
+def _keep_run(home: Home, run: str, result: Needed) -> None:
+    folder = f"{layout.run(run)}/"
+    for each in home.store.find(folder):
+        result.mentions(each.path)
+        if "/outputs/" not in each.path[len(folder) :] and each.path.endswith(".json"):
+            try:
+                result.mentions(home.store.read(each.path).decode("utf-8", "replace"))
+            except FileNotFoundError:
+                continue
+
+
+def _keep_records(home: Home, keep: Keep, result: Needed) -> None:
+    index = Index(home)
+    found: list[tuple[str, StepRecord]] = []
+    for each in home.store.find(f"{places.ROOT}/"):
+        if _RECORD.fullmatch(each.path):
+            record = index.read(each.path, result.unreadable.append)
+            if record is not None:
+                found.append((each.path, record))
+            else:
+                _keep_unread(home, each.path, result)
+    days = _keep_days(home)
+    counted: dict[tuple[str, str, int], int] = {}
+    expired: dict[str, StepRecord] = {}
+    for path, record in sorted(found, key=lambda pair: pair[1].created, reverse=True):
+        step = (record.dag_id, record.task_id, record.map_index)
+        number = counted[step] = counted.get(step, 0) + 1
+        seconds = age(record, keep.at)
+        stays = seconds < keep.older_than or number <= keep.keep_last
+        if any(
+            output.uri.startswith(url) and seconds > most
+            for output in record.outputs.values()
+            for url, most in days
+        ):
+            expired[path] = record
+        elif stays or record.step_run_id in result.ids:
+            keep_record(record, result)
+        else:
+            result.records[path] = record
+    # A record that was set aside before its neighbour kept the same data stays with that data.
+    for path in [path for path, each in result.records.items() if each.step_run_id in result.ids]:
+        keep_record(result.records.pop(path), result)
+    result.records.update(expired)
+
+
+def keep_record(record: StepRecord, result: Needed) -> None:
+    """A record stays, and with it what it leads to."""
+    result.ids.add(record.step_run_id)
+    inputs = record.key.get("inputs")
+    contents = [each.get("content") for each in inputs.values()] if inputs else []
+    uris = [output.uri for output in record.outputs.values()]
+    for text in (record.snapshot, record.environment, *contents, *uris):
+        result.mentions(str(text))
+
+
+def _keep_unread(home: Home, path: str, result: Needed) -> None:
+    """Of a later release, or damaged: it stays, and so does all that it names."""
+    with suppress(FileNotFoundError):
+        result.mentions(f"{path}\n{home.store.read(path).decode('utf-8', 'replace')}")
+
+
+def _keep_days(home: Home) -> list[tuple[str, float]]:
+    """(URL, seconds) of each datastore that keeps intermediate data for so long only."""
+    from airflow_aml.workspace.datastores import datastore_names, load_datastore
+
+    stores = (load_datastore(home, name) for name in datastore_names(home))
+    return [
+        (f"{each.url.rstrip('/')}/", each.keep_days * 86400.0)
+        for each in stores
+        if each.url and each.keep_days is not None
+    ]
+
+
+def ids_in(text: str) -> Iterable[str]:
+    """The ids of runs that a path or name holds."""
+    return _ID.findall(text)
