@@ -45,9 +45,9 @@ def test_listing_takes_milliseconds() -> None:
     """It is done in every run, so it may cost next to nothing."""
     best = 9.0
     for _ in range(5):
-        started = time.perf_counter()
+        started = time.process_time()
         installed(sys.path)
-        best = min(best, time.perf_counter() - started)
+        best = min(best, time.process_time() - started)
     assert best < 0.02
 
 
@@ -93,10 +93,10 @@ def test_another_interpreter_is_asked_once(other: Path, caches: Path) -> None:
     """The second time its answer comes from the cache, and what is installed then is seen."""
     first = of_interpreter(str(other))
     assert "hypothesis" not in first.packages
-    assert len(list((caches / "interpreters").iterdir())) == 1
-    started = time.perf_counter()
+    (memory,) = (caches / "interpreters").iterdir()
+    written = memory.stat().st_mtime_ns
     assert of_interpreter(str(other)) == first
-    assert time.perf_counter() - started < 0.02
+    assert memory.stat().st_mtime_ns == written
     (site_packages(other) / "new_thing-3.1.dist-info").mkdir()
     assert of_interpreter(str(other)).packages == {**first.packages, "new-thing": "3.1"}
 

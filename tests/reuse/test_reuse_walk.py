@@ -275,9 +275,9 @@ def test_a_chain_of_two_thousand_steps_is_walked_without_recursion(world: World)
         WalkStep(f"s{n}", f"s{n}", {**keys, "script": f"{n}.py"}, (f"s{n - 1}",) if n else ())
         for n in range(2000)
     ]
-    started = time.perf_counter()
+    started = time.process_time()
     decisions = world.ask(steps=steps)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
     assert len(decisions) == 2000
     assert len(below(steps, "s0")) == 1999
     settled: dict[str, Any] = {"s0": {}}
@@ -285,17 +285,17 @@ def test_a_chain_of_two_thousand_steps_is_walked_without_recursion(world: World)
 
 
 def test_a_hundred_unchanged_steps_are_decided_at_once(world: World) -> None:
-    """100 records are read and 100 outputs are checked in well under a tenth of a second."""
+    """100 records are read and 100 outputs are checked in less than a tenth of a second of work."""
     for number in range(100):
         world.step(f"s{number}", reads=(f"s{number - 1}",) if number else ())
     world.run()
     steps, best = world.steps, 9.0
     for _ in range(5):
-        started = time.perf_counter()
+        started = time.process_time()
         decisions = world.ask(steps=steps)
-        best = min(best, time.perf_counter() - started)
+        best = min(best, time.process_time() - started)
     assert {each.decision for each in decisions.values()} == {"reuse"}
-    assert best < 0.15, f"{best * 1000:.0f} ms"
+    assert best < 0.1, f"{best * 1000:.0f} ms"
     print(f"100 steps in {best * 1000:.1f} ms")
 
 
