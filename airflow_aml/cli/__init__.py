@@ -41,7 +41,8 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         prog="airflow-aml", description="Azure ML SDK v1 pipelines, running on Apache Airflow."
     )
     parser.add_argument("--version", action="version", version=__version__)
-    verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
+    # Without a name here argparse writes a help text to find one, and imports what that takes.
+    verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB", prog="airflow-aml")
     # Modules of other verbs are not imported: plan is to answer at once.
     asked = [word for word in words[:1] if word in _VERBS]
     for name in asked or _VERBS:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from contextlib import contextmanager
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
@@ -70,6 +69,8 @@ def load_file(path: str, root: Optional[str] = None) -> Declarations:
             where=os.path.basename(path),
         ) from error
     except (Exception, SystemExit) as error:
+        import traceback
+
         line = traceback.extract_tb(error.__traceback__)[-1]
         raise UserErrorException(
             f"{type(error).__name__}: {error} ({os.path.basename(line.filename)}:{line.lineno}).",

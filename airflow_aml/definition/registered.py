@@ -101,7 +101,7 @@ def save_definitions(
     """
     pinned: Dict[str, PinnedDataset] = {}
     result: Dict[str, Dict[str, PinnedDataset]] = {}
-    known = set(datastore_names(home))
+    known: Optional[Collection[str]] = None
     for node in spec.nodes:
         for port in node.inputs:
             if isinstance(port.source, StepOutput):
@@ -109,6 +109,7 @@ def save_definitions(
             where = f"step {node.name!r}, input {port.name!r}"
             key = definition_id(port.source)
             if key not in pinned:
+                known = set(datastore_names(home)) if known is None else known
                 try:
                     pinned[key] = pin(port.source, home, folder, known, where, keep=keep)
                 except UserErrorException as error:

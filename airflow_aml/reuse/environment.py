@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -176,6 +175,8 @@ def _version(parts: Sequence[Any]) -> str:
 
 def _asked(path: str) -> dict[str, Any]:
     """The interpreter's own answer, written down for the next time."""
+    import subprocess
+
     try:
         done = subprocess.run(
             [path, "-c", _QUESTION],

@@ -24,8 +24,6 @@ Every path here is relative to the workspace's root and POSIX. Digests are writt
 
 from __future__ import annotations
 
-import uuid
-
 LAYOUT_VERSION = 1
 WORKSPACE_DOCUMENT = "workspace.json"
 REGISTRY = "registry"
@@ -92,9 +90,15 @@ def step(pipeline_run_id: str, step_run_id: str) -> str:
 
 def pipeline_run_id(workspace_uuid: str, dag_id: str, run_id: str) -> str:
     """``PipelineRun.id``: the same for the same Airflow run, everywhere and always."""
-    return str(uuid.uuid5(uuid.UUID(workspace_uuid), f"{dag_id}\n{run_id}"))
+    return _derived(workspace_uuid, f"{dag_id}\n{run_id}")
 
 
 def step_run_id(pipeline_run: str, task_id: str, map_index: int = -1) -> str:
     """``{run-id}`` in destinations and ``AZUREML_RUN_ID`` in the script's environment."""
-    return str(uuid.uuid5(uuid.UUID(pipeline_run), f"{task_id}\n{map_index}"))
+    return _derived(pipeline_run, f"{task_id}\n{map_index}")
+
+
+def _derived(identity: str, name: str) -> str:
+    from uuid import UUID, uuid5  # only runs have ids, and importing it takes a while
+
+    return str(uuid5(UUID(identity), name))

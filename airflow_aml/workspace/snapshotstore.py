@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator
@@ -25,6 +23,9 @@ def zip_place(home: Home, place: str) -> Iterator[Path]:
     if home.is_local:
         yield home.path(place)
         return
+    import shutil
+    import tempfile
+
     folder = tempfile.mkdtemp(prefix="airflow-aml-")
     try:
         path = Path(folder, os.path.basename(place))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
@@ -80,12 +78,16 @@ def opened(files: Sequence[SourceFile]) -> Iterator[List[str]]:
     folder: Optional[str] = None
     try:
         if any(each.local is None for each in files):
+            import tempfile
+
             folder = tempfile.mkdtemp(prefix="airflow-aml-")
             yield fetch(files, folder)
         else:
             yield [each.local or "" for each in files]
     finally:
         if folder is not None:
+            import shutil
+
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -121,6 +123,8 @@ def _fetch_url(url: str, place: str) -> None:
             f"{url} cannot be read here: {error}.",
             hint="pip install fsspec aiohttp, or upload the file to a datastore.",
         ) from error
+    import shutil
+
     os.makedirs(os.path.dirname(place), exist_ok=True)
     try:
         with fsspec.open(url, "rb") as source, open(place, "wb") as target:
