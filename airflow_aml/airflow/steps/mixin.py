@@ -17,6 +17,7 @@ from airflow.sdk.exceptions import (
 )
 
 from airflow_aml.airflow import skipping
+from airflow_aml.airflow.lineage import Made, facets
 from airflow_aml.airflow.settings import cache_bytes, open_workspace, scratch
 from airflow_aml.airflow.steps import reusing
 from airflow_aml.airflow.steps.assemble import Reference, StepRun
@@ -32,6 +33,7 @@ from airflow_aml.workspace.home import Home
 from airflow_aml.workspace.plans import RunPlan, read_plan, read_reused, write_reused
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
     from jinja2 import Environment
 
@@ -70,6 +72,7 @@ class AmlStepMixin(_Native):
     command: str
     step_run: StepRun | None = None
     job: StepJob | None = None
+    made: Made | None = None
 
     def configure(self, job: StepJob) -> None:
         """Tells the native operator to run the runtime on that job."""
@@ -165,6 +168,12 @@ class AmlStepMixin(_Native):
         finally:
             shutil.rmtree(work, ignore_errors=True)
             self.job = self.step_run = None
+
+    def get_openlineage_facets_on_complete(
+        self, task_instance: Any
+    ) -> OperatorLineage[Any, Any] | None:
+        """What Airflow's OpenLineage provider asks for; None for a step that has not succeeded."""
+        return None if self.made is None else facets(self.made)
 
     def _register(
         self, context: Context, run: StepRun, references: Mapping[str, Mapping[str, Any]]
@@ -276,6 +285,7 @@ class AmlStepMixin(_Native):
         if unrecorded:
             self.log.warning("this result is not kept for reuse: %s", unrecorded)
         result = skipping.finished(decision.fingerprint, decision.reason, reusing.spent(report))
+        self.made = Made(run, references, {each.name: each.version for each in registered})
         self._hand_on(context, run, references, result)
 
     def adopt(self, context: Context, run: StepRun, decision: Decision) -> None:
@@ -287,8 +297,16 @@ class AmlStepMixin(_Native):
         assert decision.record is not None
         self.log.info("step %r is reused: %s", run.node.name, decision.reason)
         references = {name: each.reference for name, each in decision.record.outputs.items()}
+        versions = {each["name"]: each["version"] for each in decision.record.registered}
+
+        def register() -> list[RegisteredOutput]:
+            done = self._register(context, run, references)
+            versions.update((each.name, each.version) for each in done)
+            return done
+
         if decision.publishes:
-            publish_again(run, decision.record, lambda: self._register(context, run, references))
+            publish_again(run, decision.record, register)
+        self.made = Made(run, references, versions)
         self._hand_on(context, run, references, skipping.reused(decision))
 
     def _hand_on(
