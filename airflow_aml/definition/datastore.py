@@ -108,6 +108,11 @@ class Datastore(DatastoreRegistrations):
         """Whether it answers queries and holds no files."""
         return self.datastore_type in SQL_TYPES
 
+    @property
+    def keep_days(self) -> Optional[int]:
+        """For how many days what steps leave in it may be counted on; None: for ever."""
+        return self.record.keep_days
+
     # -- files ----------------------------------------------------------------------------------
 
     def upload(

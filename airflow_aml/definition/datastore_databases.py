@@ -178,18 +178,35 @@ def register(
     secret: Mapping[str, Optional[str]],
     overwrite: bool,
     connection_id: Optional[str] = None,
+    keep_days: Optional[int] = None,
 ) -> Datastore:
     """Registers a datastore, or declares it, and returns it."""
     from airflow_aml.definition.datastore import Datastore
 
     record = DatastoreRecord(
-        check_name(name), type_name, url, _said(settings), connection_id=connection_id
+        check_name(name),
+        type_name,
+        url,
+        _said(settings),
+        connection_id=connection_id,
+        keep_days=_days(name, keep_days),
     )
     kept = _said(secret)
     arguments: Dict[str, Any] = {"record": encode(record), "overwrite": overwrite}
     if name in BUILT_IN or not declare(REGISTER_DATASTORE, arguments, kept):
         save_datastore(home_of(workspace), record, kept, overwrite=overwrite)
     return Datastore(workspace, name)
+
+
+def _days(name: str, keep_days: Optional[int]) -> Optional[int]:
+    whole = isinstance(keep_days, int) and not isinstance(keep_days, bool)
+    if keep_days is None or (whole and keep_days >= 1):
+        return keep_days
+    raise UserErrorException(
+        f"keep_days of the datastore {name!r} must be a whole number of days, 1 or more, "
+        f"not {keep_days!r}.",
+        hint="Leave it out to keep what is in the datastore for ever.",
+    )
 
 
 def _said(values: Mapping[str, Optional[str]]) -> Dict[str, str]:

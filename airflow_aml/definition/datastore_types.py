@@ -1,7 +1,8 @@
 """``Datastore.register_*``: v1's kinds of datastores, and S3 and local folders beside them.
 
 Each takes v1's arguments, and ``connection_id=``: the Airflow connection that opens it, which keeps
-its key out of the workspace altogether.
+its key out of the workspace altogether. ``keep_days=`` says for how many days what steps leave in
+it, and nobody has registered, may be counted on; None: for ever.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class DatastoreRegistrations(DatabaseRegistrations):
         subscription_id: Optional[str] = None,
         resource_group: Optional[str] = None,
         connection_id: Optional[str] = None,
+        keep_days: Optional[int] = None,
     ) -> Datastore:
         """Registers a container of Azure Blob Storage.
 
@@ -59,7 +61,15 @@ class DatastoreRegistrations(DatabaseRegistrations):
         }
         url = f"abfs://{container_name}"
         return register(
-            workspace, datastore_name, "AzureBlob", url, settings, secret, overwrite, connection_id
+            workspace,
+            datastore_name,
+            "AzureBlob",
+            url,
+            settings,
+            secret,
+            overwrite,
+            connection_id,
+            keep_days,
         )
 
     @staticmethod
@@ -76,6 +86,7 @@ class DatastoreRegistrations(DatabaseRegistrations):
         create_if_not_exists: bool = False,
         skip_validation: bool = False,
         mounted_at: Optional[str] = None,
+        keep_days: Optional[int] = None,
     ) -> Datastore:
         """Registers an Azure file share that is mounted on every worker at the same path.
 
@@ -92,7 +103,14 @@ class DatastoreRegistrations(DatabaseRegistrations):
             )
         settings = {"account_name": account_name, "container_name": file_share_name}
         return register(
-            workspace, datastore_name, "AzureFile", _local_url(mounted_at), settings, {}, overwrite
+            workspace,
+            datastore_name,
+            "AzureFile",
+            _local_url(mounted_at),
+            settings,
+            {},
+            overwrite,
+            keep_days=keep_days,
         )
 
     @staticmethod
@@ -113,6 +131,7 @@ class DatastoreRegistrations(DatabaseRegistrations):
         resource_group: Optional[str] = None,
         grant_workspace_access: bool = False,
         connection_id: Optional[str] = None,
+        keep_days: Optional[int] = None,
     ) -> Datastore:
         """Registers a file system of Azure Data Lake Storage Gen2.
 
@@ -140,6 +159,7 @@ class DatastoreRegistrations(DatabaseRegistrations):
             secret,
             overwrite,
             connection_id,
+            keep_days,
         )
 
     @staticmethod
@@ -155,6 +175,7 @@ class DatastoreRegistrations(DatabaseRegistrations):
         region_name: Optional[str] = None,
         overwrite: bool = False,
         connection_id: Optional[str] = None,
+        keep_days: Optional[int] = None,
     ) -> Datastore:
         """Registers a bucket of S3, or of what speaks its language; not in v1.
 
@@ -178,12 +199,24 @@ class DatastoreRegistrations(DatabaseRegistrations):
         secret = {"key": access_key, "secret": secret_key, "token": session_token}
         url = f"s3://{bucket_name}/{(path or '').strip('/')}".rstrip("/")
         return register(
-            workspace, datastore_name, "S3", url, settings, secret, overwrite, connection_id
+            workspace,
+            datastore_name,
+            "S3",
+            url,
+            settings,
+            secret,
+            overwrite,
+            connection_id,
+            keep_days,
         )
 
     @staticmethod
     def register_local(
-        workspace: Any, datastore_name: str, root: str, overwrite: bool = False
+        workspace: Any,
+        datastore_name: str,
+        root: str,
+        overwrite: bool = False,
+        keep_days: Optional[int] = None,
     ) -> Datastore:
         """Registers a folder that every worker sees at the same path; not in v1.
 
@@ -196,7 +229,9 @@ class DatastoreRegistrations(DatabaseRegistrations):
         require(root=root)
         url = _local_url(os.path.join(defining_folder(), os.path.expanduser(root)))
         settings = {"root": os.path.normpath(os.path.join(defining_folder(), root))}
-        return register(workspace, datastore_name, "Local", url, settings, {}, overwrite)
+        return register(
+            workspace, datastore_name, "Local", url, settings, {}, overwrite, keep_days=keep_days
+        )
 
     @staticmethod
     def register_azure_data_lake(*_: Any, **__: Any) -> Datastore:

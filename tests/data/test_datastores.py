@@ -265,3 +265,25 @@ def test_an_unregistered_datastore_is_forgotten_with_its_secret(ws, workspace):
 
     assert "b" not in ws.datastores
     assert not (workspace.root / "registry" / "secrets" / "b.json").exists()
+
+
+def test_retention_belongs_to_the_datastore(ws, workspace):
+    """keep_days stands in the datastore's document; another number needs overwrite=True."""
+    made = Datastore.register_local(ws, "short", "/tmp", keep_days=7)
+    Datastore.register_s3(ws, "bucket", "b", connection_id="c", keep_days=30)
+    Datastore.register_local(ws, "ever", "/tmp")
+
+    assert made.keep_days == Datastore(ws, "short").keep_days == 7
+    assert load_datastore(workspace, "bucket").keep_days == 30
+    assert [Datastore(ws, name).keep_days for name in ("ever", "workspaceblobstore")] == [None] * 2
+    with pytest.raises(UserErrorException, match="already exists: 'short'"):
+        Datastore.register_local(ws, "short", "/tmp", keep_days=8)
+    Datastore.register_local(ws, "short", "/tmp", keep_days=8, overwrite=True)
+    assert Datastore(ws, "short").keep_days == 8
+
+
+@pytest.mark.parametrize("days", [0, -1, 1.5, "30", True])
+def test_retention_is_a_number_of_days(ws, days):
+    """What is no such number is refused, with the way to keep data for ever."""
+    with pytest.raises(UserErrorException, match=r"keep_days of the datastore 'd'.*for ever"):
+        Datastore.register_local(ws, "d", "/tmp", keep_days=days)
