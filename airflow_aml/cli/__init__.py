@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -24,7 +25,22 @@ _VERBS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the ``airflow-aml`` command; returns its exit code."""
     words = sys.argv[1:] if argv is None else list(argv)
-    arguments = _parser(words).parse_args(words)
+    code = _done(_parsed(words))
+    if argv is None:
+        gc.freeze()  # the process ends: what it holds goes with it, uncounted
+    return code
+
+
+def _parsed(words: Sequence[str]) -> argparse.Namespace:
+    # Of what is imported nothing is garbage; looking for some would be a tenth of a plan's time.
+    gc.disable()
+    try:
+        return _parser(words).parse_args(words)
+    finally:
+        gc.enable()
+
+
+def _done(arguments: argparse.Namespace) -> int:
     try:
         code: int = arguments.verb(arguments)
     except AirflowAmlError as error:
