@@ -8,7 +8,7 @@ from importlib import import_module
 
 from benchmarks.report import Report, write
 
-NAMES = ("parse", "imports", "hashing", "chain")
+NAMES = ("parse", "imports", "hashing", "plan", "chain")
 
 
 def main(wanted: list[str]) -> int:
