@@ -6,14 +6,16 @@ Screenshots go to a folder for temporary files; with UPDATE_SCREENSHOTS=1 to doc
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
+from typing import Any
+from urllib.parse import quote, urlencode
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from scripts.demo import read_metrics, task_id_of
+from scripts.demo import find_dag, read_metrics, task_id_of
 from scripts.local_airflow import LocalAirflow
 from scripts.templates import PROJECT
 
@@ -28,6 +30,8 @@ CHROMIUM_ARGUMENTS = [
     "--disable-sync",
 ]
 PATIENCE_MS = 120_000
+LINEAGE = Path(__file__).parent / "lineage"
+ASSETS = "/api/v2/assets"
 
 pytestmark = [
     pytest.mark.browser,
@@ -164,26 +168,86 @@ def test_grid_shows_reused_steps(
 def test_reused_step_says_why(
     airflow: LocalAirflow, page: Page, diabetes_dag: str, reused_run: str, pictures: Path
 ) -> None:
-    """The page of a reused step has the reason, and a link to the run that it uses."""
+    """A reused step has the XComs of its result, with the reason."""
     task_id = task_id_of(airflow, diabetes_dag, "train")
     run = quote(reused_run, safe="")
     page.goto(f"{airflow.url}/dags/{diabetes_dag}/runs/{run}/tasks/{task_id}/xcom")
 
-    expect(page.get_by_text("nothing changed since run").first).to_be_visible()
-    expect(page.get_by_role("link", name="Reused result").first).to_be_visible()
-
+    expect(page.get_by_role("row").filter(has_text="return_value")).to_be_visible()
     take_picture(page, pictures / "reused-step.png")
+    result = airflow.rest.xcoms(diabetes_dag, reused_run, task_id)["return_value"]
+    assert result["reason"].startswith("nothing changed since run")
 
 
-def test_sensor_log_says_what_is_saved(
-    airflow: LocalAirflow, page: Page, diabetes_dag: str, reused_run: str, pictures: Path
+@pytest.fixture(scope="module")
+def lineage_dags(airflow: LocalAirflow) -> dict[str, str]:
+    """Two pipeline files that know each other by a dataset's name alone, both run."""
+    folder = airflow.dags_folder / "lineage"
+    shutil.copytree(LINEAGE, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    found = {}
+    for name in ("clean_sales", "report_sales"):
+        found[name] = find_dag(airflow, folder / f"{name}.py")
+        run_id = airflow.rest.trigger(found[name])
+        assert airflow.rest.wait(found[name], run_id)["state"] == "success"
+    return found
+
+
+@pytest.fixture(scope="module")
+def asset(airflow: LocalAirflow, lineage_dags: dict[str, str]) -> dict[str, Any]:
+    """The dataset that passes between them, as Airflow's API knows it."""
+    query = urlencode({"uri_pattern": "aml://default/datasets/clean%20sales"})
+    (found,) = airflow.rest.get(f"{ASSETS}?{query}").json()["assets"]
+    return dict(found)
+
+
+def test_the_event_says_what_was_written(
+    airflow: LocalAirflow, lineage_dags: dict[str, str], asset: dict[str, Any]
 ) -> None:
-    """The log of the run's first task has a line for each step and the sum of what it saves."""
-    run = quote(reused_run, safe="")
-    page.goto(f"{airflow.url}/dags/{diabetes_dag}/runs/{run}/tasks/reuse")
+    """One event, of the step that wrote it: version, digest, files and bytes of the dataset."""
+    events = airflow.rest.get(f"{ASSETS}/events?{urlencode({'asset_id': asset['id']})}").json()
 
-    line = page.get_by_text("3 of 3 steps reused").first
-    expect(line).to_be_visible()
-    line.scroll_into_view_if_needed()
+    (event,) = events["asset_events"]
+    assert (event["source_dag_id"], event["source_task_id"]) == (
+        lineage_dags["clean_sales"],
+        "clean",
+    )
+    extra = event["extra"]
+    assert (extra["version"], extra["files"], extra["bytes"]) == (1, 2, 4)
+    assert extra["digest"].partition(":")[2]
+    assert extra["uri"].endswith("/cleaned")
 
-    take_picture(page, pictures / "reuse-log.png")
+
+def test_airflow_knows_who_writes_and_who_reads(
+    lineage_dags: dict[str, str], asset: dict[str, Any]
+) -> None:
+    """The dataset's producing and consuming tasks are of two DAGs."""
+    sides = {
+        side: [(each["dag_id"], each["task_id"]) for each in asset[f"{side}_tasks"]]
+        for side in ("producing", "consuming")
+    }
+
+    assert sides == {
+        "producing": [(lineage_dags["clean_sales"], "clean")],
+        "consuming": [(lineage_dags["report_sales"], "sum_up")],
+    }
+
+
+def test_the_asset_graph_shows_both_pipelines(
+    airflow: LocalAirflow, page: Page, pictures: Path, asset: dict[str, Any]
+) -> None:
+    """From the data that the first reads to what the second makes, with the steps between."""
+    page.goto(f"{airflow.url}/assets/{asset['id']}")
+    page.get_by_text("Task Dependencies").click()
+
+    boxes = page.locator(".react-flow__node")
+    for text in (
+        "default/raw sales",
+        "lineage_clean_sales.clean",
+        "default/clean sales",
+        "lineage_report_sales.sum_up",
+        "default/sales report",
+    ):
+        expect(boxes.filter(has_text=text).first).to_be_visible()
+    page.get_by_label("Fit View").click()
+
+    take_picture(page, pictures / "asset-graph.png")
