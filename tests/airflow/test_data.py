@@ -43,7 +43,7 @@ def project(write):
 
 
 def test_a_registered_output_is_a_dataset_and_an_asset(write, one_dag, run_dag, workspace):
-    """register_on_complete makes version 1 in the first run and 2 in the second."""
+    """register_on_complete makes version 1, and version 2 when the step has written anew."""
     write(
         "p.py",
         HEADER
@@ -60,6 +60,8 @@ def test_a_registered_output_is_a_dataset_and_an_asset(write, one_dag, run_dag, 
     run_dag(dag)
     assert datasets.versions(workspace, "prepared_output_data") == [1]
     run_dag(dag)
+    assert datasets.versions(workspace, "prepared_output_data") == [1]
+    run_dag(dag, {"aml_regenerate_outputs": True})
 
     assert datasets.versions(workspace, "prepared_output_data") == [1, 2]
     dataset = Dataset.get_by_name(Workspace(), "prepared_output_data")
