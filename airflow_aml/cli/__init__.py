@@ -18,6 +18,7 @@ _VERBS = {
     "run": "run",
     "explain": "history",
     "runs": "history",
+    "gc": "garbage",
 }
 """Verb -> the module that has it, as ``add_<verb>``."""
 
