@@ -2,7 +2,7 @@
 
 Each takes v1's arguments, and ``connection_id=``: the Airflow connection that opens it, which keeps
 its key out of the workspace altogether. ``keep_days=`` says for how many days what steps leave in
-it, and nobody has registered, may be counted on; None: for ever.
+it may be counted on, and is reused; None: for ever.
 """
 
 from __future__ import annotations
