@@ -18,6 +18,8 @@ _NEEDED_BY_STEPS = (
     "airflow_aml.definition.workspace",
     "airflow_aml.runtime.commit",
     "airflow_aml.runtime.inline",
+    "airflow_aml.workspace.names",
+    "airflow_aml.workspace.stores.local",
 )
 
 

@@ -89,8 +89,8 @@ def single_flight(run: StepRun, gone: str = "") -> Iterator[Decision | Lease]:
         yield lease
         return
     with held(run.home, lease):
-        # Whoever had it a moment ago may have finished.
-        yield decision_of(run)
+        # Whoever had it before may have finished since that look.
+        yield decision_of(run) if lease.number > 1 else decision
 
 
 def _take(run: StepRun, fingerprint: str, me: Owner, gone: str) -> tuple[bool, Lease]:
