@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airflow.sdk import BaseOperatorLink
 
-from airflow_aml.airflow.skipping import RETURN_VALUE
-from airflow_aml.airflow.steps.local import LocalStepOperator
-from airflow_aml.airflow.steps.script import PythonScriptStepOperator
 
 if TYPE_CHECKING:
     from airflow.sdk.types import TaskInstanceKey
@@ -24,7 +21,14 @@ class ReusedResultLink(BaseOperatorLink):
     """
 
     name = "Reused result"
-    operators: ClassVar[list[type]] = [LocalStepOperator, PythonScriptStepOperator]
+
+    @property
+    def operators(self) -> list[type]:  # type: ignore[override]
+        """The operators that have it; only who shows links needs their classes."""
+        from airflow_aml.airflow.steps.local import LocalStepOperator
+        from airflow_aml.airflow.steps.script import PythonScriptStepOperator
+
+        return [LocalStepOperator, PythonScriptStepOperator]
 
     def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
         """The page of that task instance; empty for a step that ran."""
@@ -36,6 +40,7 @@ class ReusedResultLink(BaseOperatorLink):
         return f"/dags/{dag_id}/runs/{run_id}/tasks/{task_id}"
 
 
+_RETURN_VALUE = "return_value"
 _PARTS = ("dag_id", "run_id", "task_id")
 
 
@@ -47,7 +52,7 @@ def _return_value(ti_key: TaskInstanceKey) -> Any:
     with create_session() as session:
         found = session.execute(
             XComModel.get_many(
-                key=RETURN_VALUE,
+                key=_RETURN_VALUE,
                 run_id=ti_key.run_id,
                 dag_ids=ti_key.dag_id,
                 task_ids=ti_key.task_id,
