@@ -8,7 +8,6 @@ from urllib.parse import quote
 
 from airflow.sdk import BaseOperatorLink
 
-
 if TYPE_CHECKING:
     from airflow.sdk.types import TaskInstanceKey
 
