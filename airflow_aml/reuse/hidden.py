@@ -2,7 +2,8 @@
 
 A question is ``{"kind", "name", "version"}``: the registry's word for what was asked
 (``dataset``, ``model``), its name, and the version that was asked for: a number, or None for the
-latest. The answer is ``{"version", "id"}``, or None where there is no such thing.
+latest. The answer is ``{"version", "id", "content"}``, or None where there is no such thing: a
+version of a dataset says where its data is, so what is there now belongs to the answer.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ def answer(home: Home, asked: Mapping[str, Any]) -> dict[str, Any] | None:
 
     Raises:
         WorkspaceException: the registry cannot be read.
+        NoKey: nobody can tell what the data is.
+        UserErrorException, OSError: the data is not there.
     """
     from airflow_aml.workspace.registry import LATEST, Registry
 
@@ -33,4 +36,9 @@ def answer(home: Home, asked: Mapping[str, Any]) -> dict[str, Any] | None:
         )
     except UserErrorException:
         return None
-    return {"version": number, "id": document.get("id")}
+    found = {"version": number, "id": document.get("id")}
+    if asked.get("kind") == "dataset" and document.get("definition"):
+        from airflow_aml.reuse.inputs import content_of
+
+        found["content"] = content_of(document["definition"], home, home.url)
+    return found

@@ -65,12 +65,19 @@ def content_of(
 
 def _of_tree(path: str, home: Home | None, aside: Aside | None) -> str:
     tree = digest_tree(path)
-    if home is not None and tree.files <= MOST_NAMED:
+    name = "" if os.path.isdir(path) else os.path.basename(path)
+    # A script sees what a single file is called, and may read a date in it.
+    digest = digest_record(["file", 1, name, tree.digest]) if name else tree.digest
+    if tree.files > MOST_NAMED:
+        return digest
+    if home is not None:
         rows = manifest_of(path).files
-        keep_files(home, tree.digest, [(each.path, each.size, each.digest) for each in rows])
-    if aside is not None and tree.files <= MOST_NAMED:
-        aside.inputs[tree.digest] = lambda: {e.path: e.digest for e in manifest_of(path).files}
-    return tree.digest
+        keep_files(home, digest, [(each.path or name, each.size, each.digest) for each in rows])
+    if aside is not None:
+        aside.inputs[digest] = lambda: {
+            each.path or name: each.digest for each in manifest_of(path).files
+        }
+    return digest
 
 
 def _of_paths(found: InputFiles) -> str:

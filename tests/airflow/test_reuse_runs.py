@@ -297,6 +297,20 @@ def test_hidden_reads_are_asked_again(write, one_dag, run_dag, tmp_path):
     assert [*states, third.states["ask"]] == ["success", "skipped", "success"]
     assert "'facts'" in third.xcom("ask")["reason"]
 
+    (tmp_path / "2.csv").write_text("n\n3\n")
+    fourth = run_dag(one_dag())
+    assert fourth.states["ask"] == "success", "the same version, with other data"
+    assert run_dag(one_dag()).states["ask"] == "skipped"
+
+
+def test_an_input_file_with_another_name(chain, write):
+    """What a single file is called is something that a script sees."""
+    chain()
+    write("sales_2.txt", "data")
+    write("p.py", CHAIN.replace("raw.txt", "sales_2.txt"))
+
+    assert steps_of(chain())[0] == "ran"
+
 
 def test_a_long_chain_hands_on_what_is_read(write, one_dag, run_dag):
     """Of many reused steps the XComs that a step reads are written; the sensor lists them all."""

@@ -271,7 +271,7 @@ def test_input_content(project: Project) -> None:
     project.write("data/raw.txt", "other data")
     second = project.run()
     assert second.steps == ["ran", "ran", "ran"]
-    assert second.reasons["prepare"] == "the file of input 'raw' changed"
+    assert second.reasons["prepare"] == "input 'raw' changed: 1 file (raw.txt)"
 
 
 def test_touch(project: Project) -> None:
@@ -304,10 +304,13 @@ def test_file_renamed(project: Project) -> None:
 
 
 def test_input_moved(project: Project) -> None:
-    """Where an input's file is does not count, only what it holds."""
-    project.write("elsewhere/renamed.txt", "some data")
-    project.edit("data/raw.txt", "elsewhere/renamed.txt")
+    """Where an input's file is does not count; what it holds and what it is called do."""
+    project.write("elsewhere/raw.txt", "some data")
+    project.edit("data/raw.txt", "elsewhere/raw.txt")
     assert project.run().steps == NOTHING
+    project.write("elsewhere/renamed.txt", "some data")
+    project.edit("elsewhere/raw.txt", "elsewhere/renamed.txt")
+    assert project.run().steps == ["ran", "reused", "reused"]
 
 
 def test_deleted_output(project: Project) -> None:

@@ -21,6 +21,7 @@ from airflow_aml.errors import AirflowAmlError
 from airflow_aml.reuse import environment
 from airflow_aml.reuse.effects import view_stamp
 from airflow_aml.reuse.fingerprint import Fingerprint, NoKey, complete, read_from
+from airflow_aml.reuse.hidden import answer
 from airflow_aml.reuse.index import Index
 from airflow_aml.reuse.inputs import content_of
 from airflow_aml.reuse.lease import Lease, Owner, take
@@ -187,7 +188,7 @@ def _record(
         created=now(),
         reason=decision.reason,
         inputs=_input_uris(run),
-        hidden_reads=tuple(_reads(job)),
+        hidden_reads=tuple(_reads(run, job)),
         registered=tuple({"name": each.name, "version": each.version} for each in registered),
     )
 
@@ -231,14 +232,25 @@ def _input_uris(run: StepRun) -> dict[str, str]:
     return uris
 
 
-def _reads(job: StepJob) -> list[dict[str, Any]]:
-    """What the script asked the workspace for."""
+def _reads(run: StepRun, job: StepJob) -> list[dict[str, Any]]:
+    """What the script asked the workspace for, and what was there.
+
+    Raises:
+        AirflowAmlError, OSError: nobody can tell what was there.
+    """
     try:
         lines = Path(reads_file(job.work)).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return []
-    reads = [json.loads(line) for line in lines]
-    return [each for number, each in enumerate(reads) if each not in reads[:number]]
+    reads = []
+    for line in dict.fromkeys(lines):
+        read = json.loads(line)
+        noted, found = read["resolved"], answer(run.home, read["asked"])
+        # The script noted which version it got, not what that held.
+        if noted and found and all(found[name] == value for name, value in noted.items()):
+            read["resolved"] = found
+        reads.append(read)
+    return reads
 
 
 def _changed_inputs(run: StepRun, fingerprint: Fingerprint) -> str | None:
