@@ -27,6 +27,7 @@ def decide(
     *,
     regenerate: bool = False,
     verify: str = STAMP,
+    explain: bool = True,
     aside: Aside | None = None,
 ) -> dict[str, Decision]:
     """What the walk says of these steps. It never raises: who cannot decide lets steps run.
@@ -35,12 +36,13 @@ def decide(
         dag_id: whose earlier runs reasons are told from.
         settled: see :func:`~airflow_aml.reuse.walk.walk`.
         verify: how results are checked; see :class:`~airflow_aml.reuse.verify.Verifier`.
+        explain: whether a miss is compared with earlier results to say what changed.
         aside: what reasons are told from beside the workspace.
     """
     steps = list(steps)
     try:
         index, verifier, rules = _asked(
-            home, dag_id, regenerate=regenerate, verify=verify, aside=aside
+            home, dag_id, regenerate=regenerate, verify=verify, explain=explain, aside=aside
         )
         return walk(steps, settled or {}, index, verifier, rules)
     except Exception as error:  # noqa: BLE001 - a run never fails for a reason of reuse
@@ -48,16 +50,23 @@ def decide(
 
 
 def decide_one(
-    home: Home, dag_id: str, step: WalkStep, known: Outputs, rejected: Iterable[str] = ()
+    home: Home,
+    dag_id: str,
+    step: WalkStep,
+    known: Outputs,
+    rejected: Iterable[str] = (),
+    *,
+    explain: bool = True,
 ) -> Decision:
     """``reuse`` or ``run`` for a step whose inputs are all there. It never raises.
 
     Args:
         known: the outputs that it reads.
         rejected: step-run ids whose results do not count.
+        explain: as in :func:`decide`.
     """
     try:
-        index, verifier, rules = _asked(home, dag_id, rejected=frozenset(rejected))
+        index, verifier, rules = _asked(home, dag_id, rejected=frozenset(rejected), explain=explain)
         return look_up(step, known, index, verifier, rules)
     except Exception as error:  # noqa: BLE001 - see above
         return _undecided(error)
@@ -94,6 +103,7 @@ def _asked(
     regenerate: bool = False,
     rejected: frozenset[str] = frozenset(),
     verify: str = STAMP,
+    explain: bool = True,
     aside: Aside | None = None,
 ) -> tuple[Index, Verifier, Rules]:
     index, verifier = Index(home), Verifier(home, verify)
@@ -104,7 +114,7 @@ def _asked(
     rules = Rules(
         regenerate=regenerate,
         rejected=rejected,
-        why=Explainer(home, index, dag_id, aside=aside).miss,
+        why=Explainer(home, index, dag_id, aside=aside).miss if explain else None,
         in_place=in_place,
     )
     return index, verifier, rules

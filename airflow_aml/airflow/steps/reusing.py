@@ -56,9 +56,12 @@ def decision_of(run: StepRun) -> Decision:
     known = _inputs(run)
     reason = _forced(run, planned)
     if reason is None:
-        found = decide_one(run.home, run.plan.dag_id, step, known, rejected=[run.id])
-        if found.decision == RUN and found.record is None and planned.decision == RUN:
-            return replace(found, reason=planned.reason or found.reason)
+        told = planned.decision == RUN and bool(planned.reason)
+        found = decide_one(
+            run.home, run.plan.dag_id, step, known, rejected=[run.id], explain=not told
+        )
+        if told and found.decision == RUN and found.record is None:
+            return replace(found, reason=planned.reason)
         return found
     try:
         return Decision(RUN, reason, complete(step.key, known))
@@ -335,7 +338,8 @@ def _found(
         )
         if waits:
             return {"?": Decision(DEPENDS, "")}
-    return skipping.hits(decide(run.home, run.plan.dag_id, lower, settled))
+    # Only hits are wanted, so no miss needs to be explained.
+    return skipping.hits(decide(run.home, run.plan.dag_id, lower, settled, explain=False))
 
 
 def _states(context: Context, ids: list[str]) -> dict[str, Any]:
