@@ -121,7 +121,7 @@ def test_plan_names_files_and_values(plan, run, write):
     """Reasons name changed files, inputs and parameters although nothing new was stored."""
     run()
     write("raw.txt", "other")
-    assert plan()["prepare"] == ("run", "the file of input 'raw' changed")
+    assert plan()["prepare"] == ("run", "input 'raw' changed: 1 file (raw.txt)")
     write("raw.txt", "data")
     write("train/train.py", SCRIPT + "#")
     write("train/helper.py", "x = 1")
