@@ -69,7 +69,7 @@ class FaultRun:
     def above(self) -> list[psutil.Process]:
         """Airflow's task process and its supervisor, and the shell that watches the former."""
         task, supervisor = psutil.Process(int(self.note("script.pid"))).parents()[:2]
-        (watcher,) = [each for each in task.children() if "watcher" in " ".join(each.cmdline())]
+        (watcher,) = [each for each in task.children() if "airflow_aml.watcher" in each.cmdline()]
         assert " ".join(supervisor.cmdline()).startswith("airflow worker -- LocalExecutor")
         return [watcher, task, supervisor]
 
@@ -82,7 +82,8 @@ class FaultRun:
     def committed(self) -> list[str]:
         """The files of everything that the run's step ever committed."""
         place = self.airflow.home.workspace / "data" / self.note("step-run")
-        return sorted(str(path.relative_to(place)) for path in place.rglob("*") if path.is_file())
+        files = (path.relative_to(place) for path in place.rglob("*") if path.is_file())
+        return sorted(str(path) for path in files if not path.name.endswith(".manifest.json"))
 
 
 class Faults:
