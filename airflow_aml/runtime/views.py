@@ -7,6 +7,7 @@ filling one view at the same time.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 from contextlib import suppress
@@ -92,19 +93,16 @@ class Lease:
         return holder.get("host") == os.uname().nodename and not is_alive(holder.get("pid"))
 
     def _discard(self, stale: Dict[str, Any]) -> None:
-        # Of several who find it stale one renames it; a new holder's lease is put back.
-        aside = f"{self.path}.{self._attempt}-{os.urandom(4).hex()}"
+        # One at a time looks again and removes it, so that nobody removes a new holder's lease.
+        folder = os.open(os.path.dirname(self.path), os.O_RDONLY)
         try:
-            os.rename(self.path, aside)
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            if self._holder() == stale:
+                os.unlink(self.path)
         except FileNotFoundError:
-            return
-        try:
-            if read_json(aside) != stale:
-                os.link(aside, self.path)
-        except (WorkspaceException, FileExistsError):
             pass
         finally:
-            os.unlink(aside)
+            os.close(folder)
 
 
 class View:
