@@ -101,7 +101,6 @@ class AmlStepMixin(_Native):
         self, context: Context, jinja_env: Environment | None = None
     ) -> None:
         """Resolves the step's command line, so that Airflow shows what really runs."""
-        self.command = ""  # made below, from arguments in which braces are only braces
         self.command = ""  # v1's arguments are plain text, whatever signs of Jinja's they hold
         super().render_template_fields(context, jinja_env)
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +29,7 @@ from airflow_aml.reuse.lookup import decide, decide_one, walk_step
 from airflow_aml.reuse.places import Places, stamp
 from airflow_aml.reuse.records import OutputRecord, StepRecord, now
 from airflow_aml.reuse.verify import changed_since
-from airflow_aml.reuse.walk import DEPENDS, REUSE, RUN, Decision, below
+from airflow_aml.reuse.walk import REUSE, RUN, Decision, WalkStep, below
 from airflow_aml.runtime.hidden import reads_file
 from airflow_aml.workspace.plans import PlannedStep, read_plan
 from airflow_aml.workspace.runs import write_report
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from airflow_aml.runtime.job import StepJob, StepReport
 
 _SETTLED = ("success", "skipped")
-_OPEN = (None, "", "none", "scheduled", "queued", "no_status")
+_OPEN = ("", "none", "scheduled", "queued")
 
 
 def decision_of(run: StepRun) -> Decision:
@@ -290,12 +290,12 @@ def onward(
     if not lower or plan.regenerate:
         return {}
     own = {run.node.id: {name: str(each["digest"]) for name, each in references.items()}}
-    if _found(run, lower, own, others_settled=True):
-        states = _states(context, [each.id for each in steps if each.id != run.node.id])
-        settled = {**_settled(run, plan.steps, states, lower), **own}
-        candidates = [each for each in lower if str(states.get(each.id) or "") in _open_names()]
-        return _found(run, candidates, settled)
-    return {}
+    # Asking Airflow for states takes longer than all of this; most often there is nothing to skip.
+    if not _waits_for_others(lower, run.node.id) and not _hits(run, lower, own):
+        return {}
+    states = _states(context, [each.id for each in steps if each.id != run.node.id])
+    settled = {**_settled(run, plan.steps, states, lower), **own}
+    return _hits(run, [each for each in lower if states.get(each.id) in _OPEN], settled)
 
 
 def report(
@@ -319,44 +319,38 @@ def needed_below(run: StepRun, found: Mapping[str, Decision]) -> set[str]:
     }
 
 
-def _open_names() -> tuple[str, ...]:
-    return tuple(str(each or "") for each in _OPEN)
+def _waits_for_others(lower: Sequence[WalkStep], step_id: str) -> bool:
+    """Whether some of these steps also wait for a step that is not below this one."""
+    known = {each.id for each in lower} | {step_id}
+    return any(name not in known for each in lower for name in each.upstream)
 
 
-def _found(
-    run: StepRun,
-    lower: list[Any],
-    settled: Mapping[str, Mapping[str, str]],
-    *,
-    others_settled: bool = False,
+def _hits(
+    run: StepRun, lower: Sequence[WalkStep], settled: Mapping[str, Mapping[str, str]]
 ) -> dict[str, Decision]:
-    """The hits among these steps; with ``others_settled`` only whether a look at states pays."""
-    if others_settled:
-        ids = {each.id for each in lower}
-        waits = any(
-            name not in settled and name not in ids for each in lower for name in each.upstream
-        )
-        if waits:
-            return {"?": Decision(DEPENDS, "")}
     # Only hits are wanted, so no miss needs to be explained.
     return skipping.hits(decide(run.home, run.plan.dag_id, lower, settled, explain=False))
 
 
-def _states(context: Context, ids: list[str]) -> dict[str, Any]:
+def _states(context: Context, ids: list[str]) -> dict[str, str]:
+    """Task id -> its state in this run; empty for one that has none yet."""
     ti = context["ti"]
     states = ti.get_task_states(dag_id=ti.dag_id, task_ids=ids, run_ids=[ti.run_id])
-    found: dict[str, Any] = dict(states.get(ti.run_id, {}))
-    return found
+    found = states.get(ti.run_id, {})
+    return {name: str(found.get(name) or "") for name in ids}
 
 
 def _settled(
-    run: StepRun, planned: Mapping[str, PlannedStep], states: Mapping[str, Any], lower: list[Any]
+    run: StepRun,
+    planned: Mapping[str, PlannedStep],
+    states: Mapping[str, str],
+    lower: Sequence[WalkStep],
 ) -> dict[str, dict[str, str]]:
     """Outputs of the finished steps that the ones below wait for."""
     wanted = {name for each in lower for name in each.upstream} - {run.node.id}
     settled: dict[str, dict[str, str]] = {}
     for name in wanted:
-        if str(states.get(name)) in _SETTLED:
+        if states.get(name) in _SETTLED:
             references = {key: run.fetch(name, key) for key in planned[name].outputs}
             settled[name] = {
                 key: str(each["digest"]) for key, each in references.items() if each is not None
