@@ -345,3 +345,26 @@ def test_a_long_chain_hands_on_what_is_read(write, one_dag, run_dag):
     assert third.xcom("s13", "o") == first.xcom("s13", "o")
     assert third.xcom("s3", "o") is None
     assert (third.output("s15", "o") / "text.txt").read_text().endswith(" 0 5 0")
+
+
+def test_a_join_whose_arms_wrote_the_same_again(write, one_dag, run_dag):
+    """Both arms of a diamond run again to the same bytes: the join below them is cut off."""
+    for name in ("left", "right"):
+        write(f"{name}/{name}.py", SCRIPT)
+    write("join/join.py", "pass")
+    write("raw.txt", "data")
+    write(
+        "p.py",
+        HEADER
+        + """
+    arms = [step("left", "--in", raw, "--out", a), step("right", "--in", raw, "--out", b)]
+    pipeline = Pipeline(ws, [*arms, step("join", a.as_input("one"), b.as_input("two"))])
+    """,
+    )
+    run_dag(one_dag())
+    for name in ("left", "right"):
+        write(f"{name}/{name}.py", SCRIPT + "\n    # a comment\n")
+
+    states = run_dag(one_dag()).states
+
+    assert (states["left"], states["right"], states["join"]) == ("success", "success", "skipped")
