@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -22,14 +23,55 @@ _VERBS = {
 }
 """Verb -> the module that has it, as ``add_<verb>``."""
 
+NOBODY_READS = 141
+"""The exit code when the reader of our output has gone: that of a program ended by SIGPIPE."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the ``airflow-aml`` command; returns its exit code."""
     words = sys.argv[1:] if argv is None else list(argv)
-    code = _done(_parsed(words))
+    if argv is None:
+        _occupy_standard_streams()
+    try:
+        try:
+            code = _done(_parsed(words))
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        if not _nobody_reads():
+            raise
+        code = NOBODY_READS
     if argv is None:
         gc.freeze()  # the process ends: what it holds goes with it, uncounted
     return code
+
+
+def _occupy_standard_streams() -> None:
+    """Where one is closed what we say goes nowhere, and not into the next file that is opened."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - as long as the process is
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
+
+
+def _nobody_reads() -> bool:
+    """Whether whoever read our output has gone, as ``head -1`` does; it is then told no more."""
+    from select import POLLERR, poll
+
+    gone = False
+    for stream in (sys.stdout, sys.stderr):
+        asked = poll()
+        asked.register(stream.fileno(), 0)
+        if any(event & POLLERR for _, event in asked.poll(0)):
+            gone = True
+            # What is still in the stream goes nowhere, so nothing complains at the process' end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return gone
 
 
 def _parsed(words: Sequence[str]) -> argparse.Namespace:
