@@ -24,7 +24,14 @@ from airflow_aml.errors import SnapshotException, UserErrorException
 from airflow_aml.reuse.facts import RunFacts, walk_steps
 from airflow_aml.reuse.fingerprint import read_from
 from airflow_aml.reuse.lookup import decide, duration
-from airflow_aml.reuse.walk import DEPENDS, REUSE, Decision, WalkStep
+from airflow_aml.reuse.walk import (
+    DEPENDS,
+    REUSE,
+    Decision,
+    WalkStep,
+    first_warnings,
+    names_of,
+)
 from airflow_aml.workspace import layout, snapshots
 from airflow_aml.workspace.home import Home
 from airflow_aml.workspace.plans import PlannedInput, PlannedStep, RunPlan, write_plan, write_reused
@@ -85,7 +92,7 @@ class ReuseSensor(BaseOperator):
         write_plan(home, run_id, plan)
         write_head(home, run_id, plan)
         found = skipping.hits(decisions)
-        self._say(plan, decisions)
+        self._say(plan, decisions, names_of(steps))
         kept = {name: skipping.xcoms(each) for name, each in found.items()}
         write_reused(home, run_id, self.task_id, kept)
         skipping.replay(context, found, self._read_by_others(plan))
@@ -159,13 +166,14 @@ class ReuseSensor(BaseOperator):
                 taken[node.source_directory] = self._snapshot(home, node)
         return taken
 
-    def _say(self, plan: RunPlan, decisions: Mapping[str, Decision]) -> None:
+    def _say(
+        self, plan: RunPlan, decisions: Mapping[str, Decision], names: Mapping[str, str]
+    ) -> None:
         for name, value in plan.parameters.items():
             self.log.info("parameter %s = %r", name, value)
-        for step_id, decision in decisions.items():
-            for warning in decision.warnings:
-                self.log.warning("%s: %s", step_id, warning)
-        for line in told(decisions):
+        for warning, step_id in first_warnings(decisions).items():
+            self.log.warning("step %s: %s", names[step_id], warning)
+        for line in told(decisions, names):
             self.log.info("%s", line)
         found = skipping.hits(decisions)
         seconds = sum(each.record.seconds for each in found.values() if each.record)
@@ -203,7 +211,7 @@ class ReuseSensor(BaseOperator):
                 )
 
 
-def told(decisions: Mapping[str, Decision]) -> list[str]:
+def told(decisions: Mapping[str, Decision], names: Mapping[str, str]) -> list[str]:
     """A line for each step; of many that are reused for one reason, a line for all of them."""
     alike: dict[str, list[str]] = {}
     for step_id, each in skipping.hits(decisions).items():
@@ -212,10 +220,10 @@ def told(decisions: Mapping[str, Decision]) -> list[str]:
     for step_id, each in decisions.items():
         together = alike.get(each.reason, []) if each.decision == REUSE else []
         if len(together) <= _MOST_ALIKE:
-            lines.append(f"{each.decision:<7} {step_id}: {each.reason}")
+            lines.append(f"{each.shown:<7} {names[step_id]}: {each.reason}")
         elif step_id == together[0]:
-            lines.append(f"{each.decision:<7} {len(together)} steps: {each.reason}")
-            lines.append(f"        {', '.join(together)}")
+            lines.append(f"{each.shown:<7} {len(together)} steps: {each.reason}")
+            lines.append(f"        {', '.join(names[one] for one in together)}")
     return lines
 
 

@@ -64,7 +64,7 @@ class Explainer:
                 earlier = self.most_similar(fingerprint.record)
                 if earlier is not None:
                     changes = self._sentence(earlier, fingerprint.record, step)
-                    name = f"{earlier.task_id!r} of {earlier.dag_id!r}"
+                    name = f"{(earlier.step or earlier.task_id)!r} of {earlier.dag_id!r}"
                     return f"{FIRST}; it is like {name}, but {changes}"
             if earlier is None:
                 return FIRST

@@ -137,12 +137,15 @@ def key_template(node: NodeSpec, facts: KeyFacts) -> Key:
     return template
 
 
-def complete(template: Mapping[str, Any], outputs: Outputs) -> Fingerprint:
+def complete(
+    template: Mapping[str, Any], outputs: Outputs, names: Mapping[str, str] = {}
+) -> Fingerprint:
     """The fingerprint of a step whose inputs are all there.
 
     Args:
         template: of :func:`key_template`.
         outputs: at least of the steps that it reads from.
+        names: what a sentence calls these steps, by id; without it their ids.
 
     Raises:
         NoKey: something that the key is made of cannot be told.
@@ -153,7 +156,7 @@ def complete(template: Mapping[str, Any], outputs: Outputs) -> Fingerprint:
     if record.get("version") != KEY_VERSION:
         raise NoKey("its key was made by another release.")
     record["inputs"] = {
-        name: {**port, "content": _content(name, port["content"], outputs)}
+        name: {**port, "content": _content(name, port["content"], outputs, names)}
         for name, port in record["inputs"].items()
     }
     try:
@@ -175,6 +178,7 @@ def unknowable(spec: PipelineSpec) -> dict[str, dict[str, str]]:
     definition is kept, not what it holds.
     """
     links = {(node.id, port.name) for node in spec.nodes for port in node.outputs if port.link}
+    names = {node.id: node.name for node in spec.nodes}
     result: dict[str, dict[str, str]] = {}
     for node in spec.nodes:
         for port in node.inputs:
@@ -183,7 +187,7 @@ def unknowable(spec: PipelineSpec) -> dict[str, dict[str, str]]:
                 why = f"input {port.name!r} is a query, whose answer may have changed."
             elif source.kind == "step_output" and (source.node, source.output) in links:
                 why = (
-                    f"input {port.name!r} is a dataset that step {source.node!r} hands on, "
+                    f"input {port.name!r} is a dataset that step {names[source.node]!r} hands on, "
                     "whose data may have changed."
                 )
             else:
@@ -207,13 +211,14 @@ def digest_of(value: Any) -> str:
     return f"sha256:{hashlib.sha256(_HEADER + text.encode()).hexdigest()}"
 
 
-def _content(name: str, content: Any, outputs: Outputs) -> str:
+def _content(name: str, content: Any, outputs: Outputs, names: Mapping[str, str]) -> str:
     if not isinstance(content, Mapping):
         return str(content)
     step, output = content[_HOLE]
     digest = outputs.get(step, {}).get(output)
     if not digest:
-        raise NoKey(f"input {name!r}: step {step!r} left no output {output!r} in this run.")
+        shown = names.get(step, repr(step))
+        raise NoKey(f"input {name!r}: step {shown} left no output {output!r} in this run.")
     return digest
 
 

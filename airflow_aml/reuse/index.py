@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from airflow_aml.errors import AirflowAmlError
 from airflow_aml.reuse import layout
-from airflow_aml.reuse.records import NotARecord, StepRecord
+from airflow_aml.reuse.records import DamagedRecord, NotARecord, StepRecord
 
 if TYPE_CHECKING:
     from airflow_aml.workspace.home import Home
@@ -19,6 +19,7 @@ Warn = Callable[[str], None]
 """Hears one sentence about something that was passed over."""
 
 _MOST = 50
+_REMOVE = "'airflow-aml gc' removes it."
 
 
 def _silent(sentence: str) -> None:
@@ -62,7 +63,7 @@ class Index:
             if name.endswith(".json"):
                 record = self.read(folder + name, warn)
                 if record is not None and record.fingerprint != fingerprint:
-                    warn(f"the record {folder + name} is not about what its name says.")
+                    warn(f"the record {folder + name} is not about what its name says. {_REMOVE}")
                 elif record is not None:
                     yield record
 
@@ -79,10 +80,25 @@ class Index:
         except FileNotFoundError:
             return None
         except NotARecord as error:
-            warn(f"the record {path} is passed over: {error}")
+            what_to_do = f" {_REMOVE}" if isinstance(error, DamagedRecord) else ""
+            warn(f"the record {path} is passed over: {error}{what_to_do}")
         except (AirflowAmlError, OSError) as error:
             warn(f"the record {path} could not be read: {_reason(error)}")
         return None
+
+    def is_damaged(self, path: str) -> bool:
+        """Whether the document at a record's place can be none of any release: nobody misses it.
+
+        Raises:
+            WorkspaceException: the store cannot be read.
+        """
+        try:
+            record = StepRecord.from_bytes(self._store.read(path))
+        except FileNotFoundError:
+            return False
+        except NotARecord as error:
+            return isinstance(error, DamagedRecord)
+        return not path.startswith(layout.records(record.fingerprint))
 
 
 def _reason(error: Exception) -> str:

@@ -18,6 +18,10 @@ class NotARecord(AirflowAmlError):
     """A document is no step record that this release can read; the text says why."""
 
 
+class DamagedRecord(NotARecord):
+    """No release can read it."""
+
+
 @dataclass(frozen=True, slots=True)
 class OutputRecord:
     """One committed output.
@@ -117,15 +121,15 @@ class StepRecord:
             document = json.loads(data)
             version = document["version"]
         except (ValueError, TypeError, LookupError, RecursionError) as error:
-            raise NotARecord("it is damaged, or no record at all.") from error
+            raise DamagedRecord("it is damaged, or no record at all.") from error
         if type(version) is not int or version < 1:
-            raise NotARecord("it is no record: it has no version.")
+            raise DamagedRecord("it is no record: it has no version.")
         if version > RECORD_VERSION:
             raise NotARecord(f"a later release wrote it (version {version}).")
         try:
             return _record(document)
         except (TypeError, ValueError, LookupError, AttributeError) as error:
-            raise NotARecord(f"it is damaged: {error}.") from error
+            raise DamagedRecord(f"it is damaged: {error}.") from error
 
 
 _FIELDS = tuple(StepRecord.__dataclass_fields__)

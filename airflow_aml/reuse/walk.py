@@ -18,6 +18,8 @@ from airflow_aml.reuse.records import StepRecord, age
 REUSE = "reuse"
 RUN = "run"
 DEPENDS = "depends"
+PUBLISH = "publish"
+"""What people read of a decision ``run`` that only puts an earlier result into place again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class WalkStep:
         key: its template (:func:`~airflow_aml.reuse.fingerprint.key_template`).
         upstream: ids of all steps that it waits for, for data or not (``NodeSpec.upstream``).
         max_age: of a result that may be reused, in seconds; None: any age.
+        pending: what has still to happen before its inputs are known, as in "depends on ...": for
+            those who ask before a run has begun.
     """
 
     id: str
@@ -38,6 +42,7 @@ class WalkStep:
     upstream: Sequence[str] = ()
     allow_reuse: bool = True
     max_age: float | None = None
+    pending: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,11 @@ class Decision:
     def publishes(self) -> bool:
         """Whether the step has to start only to put its earlier result into place again."""
         return self.decision == RUN and self.record is not None
+
+    @property
+    def shown(self) -> str:
+        """The decision as people read it: ``reuse``, ``publish``, ``run`` or ``depends``."""
+        return PUBLISH if self.publishes else self.decision
 
 
 class Records(Protocol):
@@ -130,16 +140,40 @@ def walk(
     outputs are then known to the steps below. What goes wrong with one record or one look-up is a
     reason to run the step.
     """
+    steps = list(steps)
+    names = names_of(steps)
     known: dict[str, Mapping[str, str]] = dict(settled)
     decisions: dict[str, Decision] = {}
     for step in steps:
         if step.id in settled:
             continue
-        decision = _decide(step, known, index, verifier, rules)
+        decision = _decide(step, known, index, verifier, rules, names)
         decisions[step.id] = decision
         if decision.decision == REUSE and decision.record is not None:
             known[step.id] = decision.record.digests
     return decisions
+
+
+def names_of(steps: Sequence[WalkStep]) -> dict[str, str]:
+    """Step id -> what sentences call it: the name that its author gave it, in quotes.
+
+    Where several steps have one name it is the id.
+    """
+    named: dict[str, list[str]] = {}
+    for step in steps:
+        named.setdefault(step.name or step.id, []).append(step.id)
+    return {
+        each: repr(name if len(ids) == 1 else each) for name, ids in named.items() for each in ids
+    }
+
+
+def first_warnings(decisions: Mapping[str, Decision]) -> dict[str, str]:
+    """Each warning with the id of the first step that it was heard at: it is said once."""
+    found: dict[str, str] = {}
+    for step_id, decision in decisions.items():
+        for warning in decision.warnings:
+            found.setdefault(warning, step_id)
+    return found
 
 
 def below(steps: Iterable[WalkStep], step_id: str) -> list[WalkStep]:
@@ -159,13 +193,17 @@ def look_up(
     index: Records,
     verifier: Checks,
     rules: Rules = Rules(),
+    names: Mapping[str, str] = {},
 ) -> Decision:
     """``reuse`` or ``run`` for one step whose inputs are all there, whatever its policies are.
 
     A step without a plan decides by this, and so does one that has waited for another run.
+
+    Args:
+        names: what sentences call other steps (:func:`names_of`).
     """
     try:
-        fingerprint = complete(step.key, known)
+        fingerprint = complete(step.key, known, names)
     except NoKey as error:
         return Decision(RUN, _bare(str(error)))
     warnings: list[str] = []
@@ -193,20 +231,28 @@ def _decide(
     index: Records,
     verifier: Checks,
     rules: Rules,
+    names: Mapping[str, str],
 ) -> Decision:
     if rules.regenerate:
         return Decision(RUN, "regenerate_outputs was asked for")
     if not step.allow_reuse:
         return Decision(RUN, "the author says allow_reuse=False")
+    if step.pending:
+        return Decision(DEPENDS, f"depends on {step.pending}")
     for sentence in step.key.get("unknown", ()):
         return Decision(RUN, _bare(str(sentence)))
     waits = [each for each in step.upstream if each not in known]
     if waits:
-        failed = [each for each in waits if each in rules.failed]
-        if failed:
-            return Decision(DEPENDS, f"step {failed[0]!r}, which it waits for, has failed")
-        return Decision(DEPENDS, f"depends on {_listed(waits)}")
-    return look_up(step, known, index, verifier, rules)
+        return Decision(DEPENDS, _waiting(waits, rules, names))
+    return look_up(step, known, index, verifier, rules, names)
+
+
+def _waiting(waits: Sequence[str], rules: Rules, names: Mapping[str, str]) -> str:
+    said = {each: names.get(each, repr(each)) for each in waits}
+    for each in waits:
+        if each in rules.failed:
+            return f"step {said[each]}, which it waits for, has failed"
+    return f"depends on {_listed(list(said.values()))}"
 
 
 def _hit(
@@ -238,9 +284,9 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} seconds"
 
 
-def _listed(ids: Sequence[str]) -> str:
-    shown = ", ".join(repr(each) for each in ids[:3])
-    return f"{shown} and {len(ids) - 3} more" if len(ids) > 3 else shown
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:3])
+    return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown
 
 
 def _bare(sentence: str) -> str:

@@ -304,11 +304,11 @@ def test_the_files_of_an_upstream_output_that_changed_are_named(world: World) ->
 def test_who_asks_may_search_for_the_most_similar_step(story: Story) -> None:
     """A step in a new DAG is compared with the one that it is most like."""
     story.ran(replace(BASE, snapshot="sha256:far", environment="sha256:e9"), dag_id="far")
-    story.ran(dag_id="near", task_id="fit", step_run_id="s-2")
+    story.ran(dag_id="near", task_id="fit", step="Fit it", step_run_id="s-2")
     now = replace(BASE, parameters={"lr": 0.1})
     assert story.why(facts=now) == "first run of this step"
     assert story.why(facts=now, search=True) == (
-        "first run of this step; it is like 'fit' of 'near', "
+        "first run of this step; it is like 'Fit it' of 'near', "
         "but parameter 'lr' changed from 0.01 to 0.1"
     )
 

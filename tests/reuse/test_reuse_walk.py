@@ -15,7 +15,7 @@ from airflow_aml.reuse import layout
 from airflow_aml.reuse.index import Index
 from airflow_aml.reuse.records import StepRecord
 from airflow_aml.reuse.verify import Verifier
-from airflow_aml.reuse.walk import WalkStep, below
+from airflow_aml.reuse.walk import WalkStep, below, first_warnings
 from airflow_aml.workspace.uris import path_of_uri
 from tests.reuse.conftest import FACTS, World
 
@@ -34,6 +34,19 @@ def test_nothing_is_reused_the_first_time(world: World) -> None:
     chain(world)
     assert world.decisions() == {"prepare": "run", "train": "depends", "evaluate": "depends"}
     assert world.ask()["train"].reason == "depends on 'prepare'"
+
+
+def test_sentences_call_a_step_by_its_authors_name(world: World) -> None:
+    """Task ids are for Airflow; they stand in only where several steps have one name."""
+    world.step("prepare_data")
+    world.step("train", reads=("prepare_data",))
+    world.nodes[0] = replace(world.nodes[0], name="Prepare data")
+    assert world.ask()["train"].reason == "depends on 'Prepare data'"
+    world.step("prepare_data_2")
+    world.nodes[2] = replace(world.nodes[2], name="Prepare data")
+    assert world.ask()["train"].reason == "depends on 'prepare_data'"
+    failed = world.ask(failed={"prepare_data"})["train"].reason
+    assert failed == "step 'prepare_data', which it waits for, has failed"
 
 
 def test_an_unchanged_pipeline_is_reused_whole(world: World) -> None:
@@ -211,6 +224,20 @@ def test_a_garbled_record_is_a_miss_with_a_warning(world: World) -> None:
     decision = world.ask()["prepare"]
     assert decision.decision == "run"
     assert path in decision.warnings[0]
+    assert decision.warnings[0].endswith("'airflow-aml gc' removes it.")
+
+
+def test_a_warning_is_said_once_for_all_steps_that_heard_it(world: World) -> None:
+    """Two steps that are the same work look at one damaged record; the author reads of it once."""
+    world.step("a")
+    world.step("b")
+    world.nodes[1] = replace(world.nodes[0], id="b")
+    record = world.run()["a"]
+    path = layout.record(record.fingerprint, record.created, record.step_run_id)
+    world.home.store.write(path, b"{")
+    decisions = world.ask()
+    assert decisions["a"].warnings == decisions["b"].warnings
+    assert list(first_warnings(decisions).values()) == ["a"]
 
 
 def test_a_result_that_is_no_longer_in_place_is_published_again(world: World) -> None:
