@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_aml.cli.files import one_pipeline
@@ -21,10 +22,12 @@ from airflow_aml.definition.values import regenerates, resolve
 from airflow_aml.reuse.aside import Aside
 from airflow_aml.reuse.facts import RunFacts, walk_steps
 from airflow_aml.reuse.lookup import decide, duration
+from airflow_aml.reuse.walk import DEPENDS, PUBLISH, REUSE, RUN, first_warnings, names_of
 from airflow_aml.workspace.snapshots import digest_of
 
 if TYPE_CHECKING:
     from airflow_aml.definition.declarations import Declaration
+    from airflow_aml.definition.registered import PinnedDataset
     from airflow_aml.reuse.walk import Decision
     from airflow_aml.workspace.home import Home
 
@@ -61,7 +64,7 @@ def _plan(arguments: argparse.Namespace) -> int:
         print(json.dumps({"dag_id": dag_id, "saved_seconds": saved, "steps": rows}))
     else:
         _print_rows(rows)
-    return NOTHING_TO_DO if all(row["decision"] == "reuse" for row in rows) else STEPS_WOULD_RUN
+    return NOTHING_TO_DO if all(row["decision"] == REUSE for row in rows) else STEPS_WOULD_RUN
 
 
 def _file(path: str) -> str:
@@ -78,24 +81,28 @@ def _file(path: str) -> str:
 def planned(
     dag_id: str, declaration: Declaration, arguments: argparse.Namespace
 ) -> list[dict[str, Any]]:
-    """Of every step what a run would do with it (architecture 9)."""
+    """Of every step what a run would do with it (architecture 9).
+
+    ``decision`` is ``reuse``, ``run``, ``depends``, or ``publish``: the result is reused, but the
+    step has to start and put it back where its author wants to see it.
+    """
     from airflow_aml.cli.given import given_parameters
 
     spec, folder = declaration.pipeline.spec, declaration.pipeline.folder
     given = {**declaration.parameters, **given_parameters(spec, arguments.parameter)}
     home, aside = home_of(spec.workspace), Aside()
-    missing = _note_on_setup if declaration.setup else None
+    pinned, pending = _pinned(declaration, home)
     facts = RunFacts(
         home=home,
         folder=folder,
         snapshots=_snapshots(declaration, home, aside),
         parameters=resolve(spec.parameters, given),
-        pinned=save_definitions(spec, home, folder, keep=False, missing=missing),
+        pinned=pinned,
         dag_id=dag_id,
         aside=aside,
         warn=_note,
     )
-    steps = walk_steps(spec, facts)
+    steps = [replace(each, pending=pending.get(each.id, "")) for each in walk_steps(spec, facts)]
     decisions = decide(
         home,
         dag_id,
@@ -104,7 +111,31 @@ def planned(
         verify=arguments.verify,
         aside=aside,
     )
+    names = names_of(steps)
+    for warning, step_id in first_warnings(decisions).items():
+        _note(f"step {names[step_id]}: {warning}")
     return [_row(step.name, step.id, decisions[step.id]) for step in steps]
+
+
+def _pinned(
+    declaration: Declaration, home: Home
+) -> tuple[dict[str, dict[str, PinnedDataset]], dict[str, str]]:
+    """What inputs mean now; and of each step whose inputs the run will first make, by what."""
+    spec, folder = declaration.pipeline.spec, declaration.pipeline.folder
+    if not declaration.setup:
+        return save_definitions(spec, home, folder, keep=False), {}
+    from airflow_aml.reuse.pending import pending_inputs
+
+    missing: list[str] = []
+    pinned = save_definitions(spec, home, folder, keep=False, missing=missing.append)
+    pending = pending_inputs(spec, pinned, declaration.setup, home, folder)
+    for node in spec.nodes:
+        there = {*pinned.get(node.id, {}), *pending.get(node.id, {})}
+        if any(
+            port.source.kind != "step_output" and port.name not in there for port in node.inputs
+        ):
+            save_definitions(spec, home, folder, keep=False)  # raises, as it does in a run
+    return pinned, {step_id: next(iter(why.values())) for step_id, why in pending.items()}
 
 
 def _snapshots(declaration: Declaration, home: Home, aside: Aside) -> dict[str, str]:
@@ -120,12 +151,10 @@ def _snapshots(declaration: Declaration, home: Home, aside: Aside) -> dict[str, 
 
 def _row(name: str, task_id: str, decision: Decision) -> dict[str, Any]:
     record = decision.record
-    for warning in decision.warnings:
-        _note(f"{task_id}: {warning}")
     return {
         "name": name,
         "task_id": task_id,
-        "decision": decision.decision,
+        "decision": decision.shown,
         "reason": decision.reason,
         "fingerprint": decision.fingerprint.digest if decision.fingerprint else None,
         "saved_seconds": round(record.seconds, 3) if record else 0.0,
@@ -142,21 +171,19 @@ def _print_rows(rows: list[dict[str, Any]]) -> None:
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> str:
     """The line below the table."""
-    counts = dict.fromkeys(("reuse", "run", "depends"), 0)
+    counts = dict.fromkeys((REUSE, PUBLISH, RUN, DEPENDS), 0)
     for row in rows:
         counts[row["decision"]] += 1
     saved = sum(row["saved_seconds"] for row in rows)
-    words = [f"{counts['reuse']} of {len(rows)} steps reused"]
-    if counts["run"]:
-        words.append(f"{counts['run']} to run")
-    if counts["depends"]:
-        words.append(f"{counts['depends']} to be seen")
+    words = [f"{counts[REUSE] + counts[PUBLISH]} of {len(rows)} steps reused"]
+    if counts[PUBLISH]:
+        words.append(f"{counts[PUBLISH]} of them published again")
+    if counts[RUN]:
+        words.append(f"{counts[RUN]} to run")
+    if counts[DEPENDS]:
+        words.append(f"{counts[DEPENDS]} to be seen")
     return f"{', '.join(words)}; reuse saves {duration(saved)}"
 
 
 def _note(sentence: str) -> None:
     print(f"airflow-aml: {sentence}", file=sys.stderr)
-
-
-def _note_on_setup(sentence: str) -> None:
-    _note(f"{sentence} The file may register it when it runs; until then its step is planned anew.")

@@ -90,24 +90,24 @@ def _set_default(action: SetupAction, folder: str, home: Home, say: Said) -> str
     return f"datastore {name!r} is the default one"
 
 
-def _upload_folder(action: SetupAction, folder: str, home: Home, say: Said) -> str:
-    arguments = action.arguments
-    pairs = folder_pairs(_path(folder, arguments["folder"]), arguments["target"])
-    pairs = matching_pairs(pairs, arguments["target"], arguments.get("pattern"))
-    return _upload(arguments, pairs, home, say)
+def pairs_of(action: SetupAction, folder: str) -> List[Tuple[str, str]]:
+    """The files of an upload: (local path, path in the datastore).
 
-
-def _upload_files(action: SetupAction, folder: str, home: Home, say: Said) -> str:
+    Raises:
+        UserErrorException: a file or folder is not there.
+    """
     arguments = action.arguments
+    target = arguments["target"]
+    if action.action == UPLOAD_FOLDER:
+        pairs = folder_pairs(_path(folder, arguments["folder"]), target)
+        return matching_pairs(pairs, target, arguments.get("pattern"))
     root = arguments["relative_root"]
     files = [_path(folder, each) for each in arguments["files"]]
-    pairs = file_pairs(files, root and _path(folder, root), arguments["target"])
-    return _upload(arguments, pairs, home, say)
+    return file_pairs(files, root and _path(folder, root), target)
 
 
-def _upload(
-    arguments: Mapping[str, Any], pairs: List[Tuple[str, str]], home: Home, say: Said
-) -> str:
+def _upload(action: SetupAction, folder: str, home: Home, say: Said) -> str:
+    arguments, pairs = action.arguments, pairs_of(action, folder)
     # `overwrite` in the file means "bring it up to date": once for a program, each time for a run.
     store = open_datastore(home, arguments["datastore"])
     name = load_datastore(home, arguments["datastore"]).name
@@ -162,7 +162,7 @@ def _nobody(text: str) -> None:
 _APPLY: Mapping[str, Callable[[SetupAction, str, Home, Said], str]] = {
     REGISTER_DATASTORE: _register_datastore,
     SET_DEFAULT_DATASTORE: _set_default,
-    UPLOAD_FOLDER: _upload_folder,
-    UPLOAD_FILES: _upload_files,
+    UPLOAD_FOLDER: _upload,
+    UPLOAD_FILES: _upload,
     REGISTER_DATASET: _register_dataset,
 }

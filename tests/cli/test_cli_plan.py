@@ -179,6 +179,97 @@ def test_plan_and_run_for_people(cli):
     assert "3 of 3 steps reused; reuse saves " in cli("plan", "p.py").stdout
 
 
+DECLARED = """
+    # airflow dag
+    from airflow_aml import Dataset, OutputFileDatasetConfig, Pipeline, PythonScriptStep, Workspace
+    ws = Workspace()
+    store = ws.get_default_datastore()
+    store.upload_files(["raw.txt"], target_path="raw", overwrite=True)
+    Dataset.File.from_files([(store, "raw/raw.txt")]).register(
+        ws, "raw", create_new_version=True)
+    def step(name, given, out):
+        return PythonScriptStep(
+            name + ".py", name=name, source_directory=name, arguments=["--in", given, "--out", out])
+    a, b = OutputFileDatasetConfig("a"), OutputFileDatasetConfig("b")
+    prepare = step("prepare", Dataset.get_by_name(ws, "raw").as_named_input("raw").as_mount(), a)
+    train = step("train", a.as_input("data"), b)
+    main = Pipeline(ws, [train])
+"""
+
+
+def test_plan_knows_what_the_file_declares(plan, cli, write, one_dag, run_dag):
+    """An upload or registration that a run will do first is what a step depends on until then."""
+    write("p.py", DECLARED)
+
+    first = cli("plan", "p.py", "--json", code=3)
+    assert first.stderr == ""
+    steps = {each["name"]: each for each in json.loads(first.stdout)["steps"]}
+    assert (steps["prepare"]["decision"], steps["prepare"]["reason"]) == (
+        "depends",
+        "depends on the declared registration of dataset 'raw'",
+    )
+    assert steps["train"]["reason"] == "depends on 'prepare'"
+    run_dag(one_dag())
+    assert [each[0] for each in plan(code=0).values()] == ["reuse", "reuse"]
+
+    write("raw.txt", "other")
+    assert plan()["prepare"] == (
+        "depends",
+        "depends on the declared upload to datastore 'workspaceblobstore' at 'raw'",
+    )
+    run_dag(one_dag())
+    assert plan(code=0)["prepare"][0] == "reuse"
+    (Path(one_dag().fileloc).parent / "raw.txt").unlink()
+    decision, reason = plan()["prepare"]
+    assert decision == "depends"
+    assert "which cannot be done (there is no file " in reason
+
+
+def test_plan_refuses_what_no_run_could_find(cli, write):
+    """A dataset that is neither there nor declared is an error, as it is in a run."""
+    write("p.py", DECLARED.replace('get_by_name(ws, "raw")', 'get_by_name(ws, "rwa")'))
+    assert "there is no dataset named 'rwa'" in cli("plan", "p.py", code=1).stderr
+
+
+def test_plan_tells_what_is_only_published_again(cli, run_dag, one_dag, write):
+    """A, B, A: the script need not run, but its fixed destination shows the other's files."""
+    fixed = 'OutputFileDatasetConfig("a", destination=(Workspace().get_default_datastore(), "at/"))'
+    program = PROGRAM.replace("a, b, c = (", f"a, b, c = {fixed}, *(").replace('"abc")', '"bc")')
+    program = program.replace('raw, "--out"', 'raw, "--rate", rate, "--out"')
+    write("p.py", program.replace("import PythonScriptStep", "import PythonScriptStep, Workspace"))
+    run_dag(one_dag(), {"rate": 1})
+    run_dag(one_dag(), {"rate": 2})
+
+    steps = json.loads(cli("plan", "p.py", "--json", code=3).stdout)["steps"]
+    assert steps[0]["decision"] == "publish"
+    assert steps[0]["reason"].startswith("nothing changed, but the destination of output 'a' ")
+    assert steps[0]["saved_seconds"] > 0
+    said = cli("plan", "p.py", code=3).stdout
+    assert said.startswith("publish  prepare  nothing changed, but the destination of output 'a' ")
+    assert "1 of 3 steps reused, 1 of them published again, 2 to be seen;" in said
+    ran = run_dag(one_dag(), {"rate": 1})
+    assert ran.xcom("prepare")["reason"] == steps[0]["reason"]
+    assert ran.states["train"] == "skipped"
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_gone_is_no_error(tmp_path, workspace, unbuffered):
+    """``airflow-aml plan FILE | head -1`` ends without a word, with the exit code of SIGPIPE."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("airflow-aml")), "plan", "p.py"],
+        cwd=tmp_path / "dags",
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
 def test_plan_errors(cli):
     """Exit code 1 and one line."""
     for words in (["nowhere.py"], ["team_pipeline"], ["p.py", "-p", "x=1"]):
