@@ -29,6 +29,8 @@ class Wire:
         self._loop = asyncio.new_event_loop()
         self._listener: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._held = False
+        self._connecting: set[asyncio.Future[None]] = set()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self.mend()
@@ -46,15 +48,21 @@ class Wire:
         """Ends every connection in the middle of what it does, and refuses new ones."""
         self._do(self._cut())
 
+    def hold(self) -> None:
+        """Takes what arrives, and passes nothing on: a server that has died without a word."""
+        self._held = True
+
     def mend(self) -> None:
         """Lets connections through (again)."""
-        self._do(self._listen())
+        self._held = False
+        if self._listener is None or not self._listener.is_serving():
+            self._do(self._listen())
 
     def _do(self, coroutine: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
     async def _listen(self) -> None:
-        self._listener = await asyncio.start_server(self._connect, "127.0.0.1", self.port)
+        self._listener = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
         self.port = self._listener.sockets[0].getsockname()[1]
 
     async def _cut(self) -> None:
@@ -67,13 +75,21 @@ class Wire:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # At once: a cut may come before the task has begun, and would not know of this end.
+        self._writers.add(writer)
+        task = asyncio.ensure_future(self._connect(reader, writer))
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
+
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._server_port)
         except OSError:
+            self._writers.discard(writer)
             writer.transport.abort()
             return
-        self._writers |= {writer, up_writer}
+        self._writers.add(up_writer)
         try:
             await asyncio.gather(self._pass(reader, up_writer), self._pass(up_reader, writer))
         except OSError:
@@ -99,6 +115,8 @@ class Wire:
                 due, data = await arrived.get()
                 if due > self._loop.time():
                     await asyncio.sleep(due - self._loop.time())
+                while self._held:
+                    await asyncio.sleep(0.05)
                 if not data:
                     writer.write_eof()
                     return

@@ -11,6 +11,7 @@ import threading
 import time
 import traceback
 from pathlib import Path
+from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
@@ -240,6 +241,35 @@ def test_connection_that_comes_back(place: Place, tmp_path: Path) -> None:
 
 
 @remote_only
+def test_server_that_says_nothing(place: Place, tmp_path: Path) -> None:
+    """A store that takes connections and never answers is an error soon, whatever it is asked."""
+    assert place.server is not None
+    (tmp_path / "small").write_bytes(b"2")
+    (tmp_path / "large").write_bytes(os.urandom(20 << 20))
+    with Wire(place.server.port) as wire:
+        store = open_store(place.url, _patient(place.kind, place.server.options_at(wire.port), 0.5))
+        assert isinstance(store, FsspecStore)
+        store.delays = (0.01,)
+        store.write("x", b"1")
+        wire.hold()
+        started = time.monotonic()
+        for attempt in (
+            lambda: store.read("x"),
+            lambda: store.write("x", b"2"),
+            lambda: list(store.find()),
+            lambda: store.upload([(str(tmp_path / "small"), "y")]),
+            lambda: store.download([("x", str(tmp_path / "x"))]),
+        ):
+            with pytest.raises(WorkspaceException, match="does not answer"):
+                attempt()
+        assert time.monotonic() - started < 60
+        wire.mend()
+        assert store.read("x") == b"1"
+        store.upload([(str(tmp_path / "large"), "large")])
+        assert [each.size for each in store.find("large")] == [20 << 20]
+
+
+@remote_only
 def test_connection_that_stays_away(place: Place, tmp_path: Path) -> None:
     """A store that goes for good in mid-upload is an error; called again, the upload completes."""
     assert place.server is not None
@@ -334,6 +364,13 @@ def _authorise(server: Server, requests: str) -> None:
     """Lets that many requests pass before the server looks at credentials."""
     address = f"{server.url}/moto-api/reset-auth"
     urlopen(Request(address, requests.encode(), {"Content-Type": "text/plain"})).close()
+
+
+def _patient(kind: str, options: dict[str, Any], seconds: float) -> dict[str, Any]:
+    """The options of a client that waits so long for an answer."""
+    if kind == "azure":
+        return {**options, "read_timeout": seconds}
+    return {**options, "config_kwargs": {"read_timeout": seconds}}
 
 
 def _sources(tmp_path: Path, count: int) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ import logging
 from typing import Any, AsyncContextManager, Dict, List, Mapping, Optional
 
 from airflow_aml.workspace.stores.backend import LARGE, Listed, Sent, md5_of
+from airflow_aml.workspace.stores.patience import CONNECT_SECONDS, READ_SECONDS, in_time
 from airflow_aml.workspace.stores.trouble import Kind, Trouble
 
 _MOST_IN_ONE_REQUEST = 32 * 1024 * 1024
@@ -45,6 +46,7 @@ class AzureBackend:
             logger.setLevel(logging.WARNING)
         self.container = container
         self._fs: Any = AzureBlobFileSystem(use_listings_cache=False, **options)
+        _limit(self._fs.service_client._pipeline._transport, options)  # noqa: SLF001
         self.loop = self._fs.loop
         self._client: Any = self._fs.service_client.get_container_client(container)
         # What comes with the first answer is in memory whole; 32 MB for each of many is too much.
@@ -52,16 +54,23 @@ class AzureBackend:
 
     def diagnose(self, error: BaseException) -> Trouble:
         """See :class:`~airflow_aml.workspace.stores.backend.Backend`."""
-        from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
+        from azure.core import exceptions
 
-        if isinstance(error, HttpResponseError) and error.status_code is not None:
+        if isinstance(error, exceptions.HttpResponseError) and error.status_code is not None:
             code = getattr(error, "error_code", None)
             name = str(getattr(code, "value", code) or error.reason or "")
             return Trouble(_kind(error.status_code, name), f"{error.status_code} {name}")
         said = f"{type(error).__name__}: {error}"
-        if isinstance(error, ClientAuthenticationError):  # before anything was sent
+        if isinstance(error, exceptions.ClientAuthenticationError):  # before anything was sent
             return Trouble(Kind.DENIED, said)
-        broken = isinstance(error, (AzureError, ConnectionError, asyncio.TimeoutError))
+        silent = (
+            exceptions.ServiceRequestTimeoutError,
+            exceptions.ServiceResponseTimeoutError,
+            asyncio.TimeoutError,
+        )
+        if isinstance(error, silent):
+            return Trouble(Kind.SILENT, said)
+        broken = isinstance(error, (exceptions.AzureError, ConnectionError))
         transient = broken or type(error).__module__.startswith("aiohttp")
         return Trouble(Kind.TRANSIENT if transient else Kind.OTHER, said)
 
@@ -180,6 +189,32 @@ class AzureBackend:
 
         digest = await self.loop.run_in_executor(None, md5_of, local)
         return ContentSettings(content_md5=bytearray(digest))
+
+
+class _Sender:
+    """What sends a transport's requests, and gives up one that cannot be sent."""
+
+    def __init__(self, transport: Any) -> None:
+        self._send = transport.send
+        self._config = transport.connection_config
+
+    async def __call__(self, request: Any, **config: Any) -> Any:
+        from azure.core.exceptions import ServiceResponseTimeoutError
+
+        size = int(request.headers.get("Content-Length") or 0)
+        try:
+            return await in_time(self._send(request, **config), self._config.read_timeout, size)
+        except asyncio.TimeoutError as error:
+            raise ServiceResponseTimeoutError("the request took too long") from error
+
+
+def _limit(transport: Any, options: Mapping[str, Any]) -> None:
+    """Limits how long a request takes; adlfs hands none of this to the client that it makes."""
+    config = transport.connection_config
+    config.timeout = options.get("connection_timeout") or CONNECT_SECONDS
+    config.read_timeout = options.get("read_timeout") or READ_SECONDS
+    if not isinstance(transport.send, _Sender):  # adlfs gives the same client for the same options
+        transport.send = _Sender(transport)
 
 
 def _kind(status: int, code: str) -> Kind:

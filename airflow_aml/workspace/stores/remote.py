@@ -29,6 +29,8 @@ from airflow_aml.workspace.stores.trouble import Kind, Secrets, Trouble
 
 _T = TypeVar("_T")
 _LARGE_AT_ONCE = 4
+_SILENT_TRIES = 2
+_MAY_PASS = (Kind.TRANSIENT, Kind.SILENT)
 
 
 class _Job(NamedTuple):
@@ -43,7 +45,8 @@ class FsspecStore:
     """A folder of a container or bucket.
 
     A request that fails for a reason that may pass (no answer, throttling, an error inside the
-    service) is sent again, five times in about twenty seconds.
+    service) is sent again, five times in about twenty seconds; one that nobody answers, once, as
+    that takes as long as the client waits for an answer.
 
     Attributes:
         delays: seconds to wait before each further try, about.
@@ -230,13 +233,16 @@ class FsspecStore:
     ) -> _T:
         import asyncio
 
+        silent = 0
         for delay in (*self.delays, None):
             try:
                 return await act(backend)
             except Exception as error:  # noqa: BLE001, PERF203 - the backend tells what it means
                 _raise_if_local(error)
                 trouble = backend.diagnose(error)
-                if trouble.kind is not Kind.TRANSIENT or delay is None:
+                silent += trouble.kind is Kind.SILENT
+                again = trouble.kind in _MAY_PASS and silent < _SILENT_TRIES
+                if not again or delay is None:
                     # Not chained: what the library says may hold what must not be shown.
                     raise self._error(backend, trouble, path) from None
                 await asyncio.sleep(delay * (0.5 + random.random()))  # noqa: S311
@@ -259,7 +265,7 @@ class FsspecStore:
                 where=place,
                 hint="Check the key or token, that it has not expired, and what it may do.",
             )
-        if trouble.kind is Kind.TRANSIENT:
+        if trouble.kind in _MAY_PASS:
             return WorkspaceException(f"the store does not answer ({said}).", where=place)
         return WorkspaceException(f"the store cannot do this ({said}).", where=place)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+from functools import lru_cache
 from typing import Any, AsyncContextManager, AsyncIterator, Dict, List, Mapping, Optional
 
 from airflow_aml.workspace.stores.backend import Listed, Sent, md5_of, md5_of_parts
+from airflow_aml.workspace.stores.patience import CONNECT_SECONDS, READ_SECONDS, in_time
 from airflow_aml.workspace.stores.trouble import Kind, Trouble
 
 _PART = 16 * 1024 * 1024
@@ -45,8 +47,11 @@ class S3Backend:
         config: Dict[str, Any] = {
             "max_pool_connections": self.workers + 8,
             "retries": {"mode": "standard", "total_max_attempts": 2},
+            "connect_timeout": CONNECT_SECONDS,
+            "read_timeout": READ_SECONDS,
             **(given.pop("config_kwargs", None) or {}),
         }
+        config.setdefault("http_session_cls", _session(config["read_timeout"]))
         self._fs: Any = S3FileSystem(use_listings_cache=False, config_kwargs=config, **given)
         # The store tries again, and so does the client for each request; s3fs need not too.
         self._fs.retries = 1
@@ -65,14 +70,20 @@ class S3Backend:
         said = f"{type(error).__name__}: {error}"
         if isinstance(error, (exceptions.NoCredentialsError, exceptions.PartialCredentialsError)):
             return Trouble(Kind.DENIED, said)
+        silent = (
+            exceptions.ConnectTimeoutError,
+            exceptions.ReadTimeoutError,
+            asyncio.TimeoutError,
+            TimeoutError,
+        )
+        if isinstance(error, silent):
+            return Trouble(Kind.SILENT, said)
         broken = (
             exceptions.HTTPClientError,
             exceptions.ConnectionError,
             exceptions.ResponseStreamingError,
             exceptions.IncompleteReadError,
             ConnectionError,
-            asyncio.TimeoutError,
-            TimeoutError,
         )
         transient = isinstance(error, broken) or type(error).__module__.startswith("aiohttp")
         return Trouble(Kind.TRANSIENT if transient else Kind.OTHER, said)
@@ -194,6 +205,23 @@ class S3Backend:
             if not page.get("IsTruncated"):
                 return
             arguments["ContinuationToken"] = page["NextContinuationToken"]
+
+
+@lru_cache(maxsize=None)
+def _session(read_seconds: float) -> Any:
+    """What sends requests, and gives up one that cannot be sent."""
+    from aiobotocore.httpsession import AIOHTTPSession
+    from botocore.exceptions import ReadTimeoutError
+
+    class Session(AIOHTTPSession):  # type: ignore[misc]
+        async def send(self, request: Any) -> Any:
+            size = int(request.headers.get("Content-Length") or 0)
+            try:
+                return await in_time(super().send(request), read_seconds, size)
+            except asyncio.TimeoutError as error:
+                raise ReadTimeoutError(endpoint_url=request.url, error=error) from None
+
+    return Session
 
 
 def _kind(status: int, code: str) -> Kind:

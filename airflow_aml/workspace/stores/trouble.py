@@ -20,6 +20,7 @@ class Kind(Enum):
     NO_CONTAINER = "there is no such container or bucket"
     DENIED = "the credentials do not allow it"
     EXISTS = "there is such a file already"
+    SILENT = "nobody answered in time"
     TRANSIENT = "the same request may succeed a moment later"
     OTHER = "something else"
 
