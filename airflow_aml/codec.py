@@ -1,7 +1,8 @@
 """Frozen dataclasses to and from plain JSON values, by their annotations.
 
 Only what specs are made of is known: scalars, ``Optional``, ``Tuple[X, ...]``, ``Dict[str, X]``,
-dataclasses, and unions of dataclasses told apart by their ``kind`` field. Fields that hold their
+dataclasses, named tuples (the same, where there are very many of one), and unions of dataclasses
+told apart by their ``kind`` field. Fields that hold their
 default are left out when writing and filled in when reading, so documents stay small and a field
 that a later release adds does not change the text of older specs.
 """
@@ -33,7 +34,9 @@ _SCALARS: Tuple[type, ...] = (str, int, float, bool, type(None))
 
 def encode(value: Any) -> Any:
     """The JSON-ready form of a dataclass, tuple, dict or scalar."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    if isinstance(value, _SCALARS):
+        return value
+    if _is_record(type(value)):
         document = {}
         kind: Any = type(value)
         for name, default in _defaults(kind):
@@ -45,8 +48,6 @@ def encode(value: Any) -> Any:
         return [encode(item) for item in value]
     if isinstance(value, dict):
         return {key: encode(item) for key, item in value.items()}
-    if isinstance(value, _SCALARS):
-        return value
     raise TypeError(f"cannot write a {type(value).__name__} into a spec")
 
 
@@ -72,8 +73,19 @@ def _same(value: Any, default: Any) -> bool:
     return type(value) is type(default) and bool(value == default)
 
 
+def _is_record(cls: Any) -> bool:
+    return dataclasses.is_dataclass(cls) or _is_named_tuple(cls)
+
+
+def _is_named_tuple(cls: Any) -> bool:
+    return isinstance(cls, type) and issubclass(cls, tuple) and hasattr(cls, "_fields")
+
+
 @lru_cache(maxsize=None)
 def _defaults(cls: Any) -> Tuple[Tuple[str, Any], ...]:
+    if _is_named_tuple(cls):
+        known = cls._field_defaults
+        return tuple((name, known.get(name, dataclasses.MISSING)) for name in cls._fields)
     pairs = []
     for item in dataclasses.fields(cls):
         if item.default is not dataclasses.MISSING:
@@ -92,8 +104,8 @@ Reader = Callable[[Any, str], Any]
 @lru_cache(maxsize=None)
 def _reader(annotation: Hashable) -> Reader:
     """A function that reads one JSON value as ``annotation`` says, chosen once per annotation."""
-    if dataclasses.is_dataclass(annotation):
-        return _dataclass_reader(annotation)
+    if _is_record(annotation):
+        return _record_reader(annotation)
     origin = getattr(annotation, "__origin__", None)
     if origin is Union:
         return _union_reader(annotation)
@@ -106,9 +118,9 @@ def _reader(annotation: Hashable) -> Reader:
     return _scalar_reader(annotation)
 
 
-def _dataclass_reader(cls: Any) -> Reader:
+def _record_reader(cls: Any) -> Reader:
     hints = get_type_hints(cls)
-    readers = {item.name: _reader(hints[item.name]) for item in dataclasses.fields(cls)}
+    readers = {name: _reader(hints[name]) for name, _ in _defaults(cls)}
     required = {name for name, default in _defaults(cls) if default is dataclasses.MISSING}
 
     def read(value: Any, where: str) -> Any:

@@ -74,7 +74,8 @@ def manifest_of(place: AnyPath, cache: Optional[StatCache] = None) -> Manifest:
     if not os.path.isdir(place):
         return _manifest_of_file(place, cache)
     found = _survey(place, cache)
-    files = tuple([FileEntry(path, size, digest) for path, digest, size, _ in found.rows()])
+    entry = FileEntry._make  # half of what its constructor takes
+    files = tuple([entry((path, size, digest)) for path, digest, size, _ in found.rows()])
     return Manifest(found.digest, found.size, files)
 
 

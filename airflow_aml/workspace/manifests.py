@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Tuple, Union
+from typing import NamedTuple, Tuple, Union
 
 MANIFEST_VERSION = 1
 
 
-@dataclass(frozen=True)
-class FileEntry:
+class FileEntry(NamedTuple):
     """One file. ``path`` is POSIX and relative to the output; ``size`` is in bytes.
 
     An output that is a single file, not a folder, has one entry, whose ``path`` is empty: what such

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from airflow_aml.codec import decode, encode
 from airflow_aml.errors import UserErrorException
 from airflow_aml.workspace.digests import digest_bytes
-from airflow_aml.workspace.manifests import FileEntry, build, of_files
+from airflow_aml.workspace.manifests import FileEntry, Manifest, build, of_files
 
 NAMES = st.text(
     st.characters(blacklist_categories=("Cs", "Cc"), blacklist_characters="/"),
@@ -175,3 +176,16 @@ def test_deep_folders_need_no_recursion(tmp_path: Path) -> None:
         assert [each.path for each in build(tmp_path / "top").files] == ["d/" * 1500 + "file"]
     finally:  # nor does this need any, which pytest's own clean-up does
         subprocess.run(["rm", "-rf", tmp_path / "top"], check=True)
+
+
+def test_rows_are_written_as_objects() -> None:
+    """A manifest in a step's report has a JSON object for each file, and is read back the same."""
+    manifest = of_files((FileEntry("a/b", 1, "sha256:0"), FileEntry("c", 0, "sha256:1")))
+    document = encode(manifest)
+    assert document["files"] == [
+        {"path": "a/b", "size": 1, "digest": "sha256:0"},
+        {"path": "c", "size": 0, "digest": "sha256:1"},
+    ]
+    assert decode(Manifest, document) == manifest
+    with pytest.raises(UserErrorException, match="unknown 'mode'"):
+        decode(Manifest, {**document, "files": [{**document["files"][0], "mode": 1}]})
