@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from airflow_aml._version import __version__
 
 if TYPE_CHECKING:
-    from airflow_aml.airflow.steps.script import PythonScriptStepOperator
+    from airflow_aml.airflow.steps.script import (
+        PythonScriptStepOperator as PythonScriptStepOperator,
+    )
     from airflow_aml.definition.consumption import DatasetConsumptionConfig
     from airflow_aml.definition.data.datatypes import DataType, PromoteHeadersBehavior
     from airflow_aml.definition.datareference import DataPath, DataPathComputeBinding, DataReference
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
         Environment,
         RunConfiguration,
     )
-    from airflow_aml.definition.runcontext import Run
+    from airflow_aml.definition.runs.context import Run
     from airflow_aml.definition.spec import PipelineSpec
     from airflow_aml.definition.step import PipelineStep, PythonScriptStep, StepSequence
     from airflow_aml.definition.tabular import TabularDataset
@@ -82,7 +84,7 @@ _HOMES = {
     "PythonScriptStep": "definition.step",
     "PythonScriptStepOperator": "airflow.steps.script",
     "ReusePolicy": "definition.reusepolicy",
-    "Run": "definition.runcontext",
+    "Run": "definition.runs.context",
     "RunConfiguration": "definition.runconfig",
     "StepSequence": "definition.step",
     "TabularDataset": "definition.tabular",
@@ -120,7 +122,6 @@ __all__ = [
     "PipelineStep",
     "PromoteHeadersBehavior",
     "PythonScriptStep",
-    "PythonScriptStepOperator",
     "ReusePolicy",
     "Run",
     "RunConfiguration",
@@ -130,6 +131,9 @@ __all__ = [
     "__version__",
 ]
 
+
+_OPERATORS = ["PythonScriptStepOperator"]
+"""For DAGs that are written by hand. They take all of Airflow, so ``import *`` brings none."""
 
 _LATER = {
     "AmlCompute": "compute",
@@ -166,4 +170,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted([*__all__, *_OPERATORS])

@@ -8,6 +8,9 @@ RUNTIME_ERROR = 121
 COOKIE = "AIRFLOW_AML_ATTEMPT"
 """Environment variable that marks every process of one attempt, so that all can be found."""
 
+RECORD_VARIABLE = "AIRFLOW_AML_RECORD"
+"""Environment variable with the local folder that the script's record grows in."""
+
 STORES_VARIABLE = "AIRFLOW_AML_STORES"
 """Environment variable with what opens remote stores; see ``workspace.credentials``."""
 

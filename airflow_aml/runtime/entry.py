@@ -10,8 +10,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from airflow_aml.errors import AirflowAmlError, UserErrorException
-from airflow_aml.runtime import RUNTIME_ERROR, argv, environment, is_uri
-from airflow_aml.runtime.keep import close_staging, discard_staging, keep_files
+from airflow_aml.runtime import RUNTIME_ERROR, argv, environment, is_uri, recording
+from airflow_aml.runtime.keep import close_staging, discard_staging
 from airflow_aml.runtime.process import STANDARD, Ended, Sink, run_script
 from airflow_aml.runtime.reading import read_job
 from airflow_aml.runtime.stage import Staged, prepare, remove
@@ -132,6 +132,7 @@ class _Attempt:
         """Goes the whole way."""
         job = self._job
         started = time.monotonic()
+        recording.begin(job)
         staged = self._staged = prepare(job, self._stop.check, self._warnings.append, self._remote)
         environ = environment.build(
             job,
@@ -153,14 +154,14 @@ class _Attempt:
             stop=self._stop,
             kill_after=job.kill_after,
             meanwhile=self._load_the_rest,
-            sinks=self._sinks,
+            sinks=recording.keeping(job, self._sinks, self._warnings.append),
         )
         self._warnings.extend(ended.warnings)
         return self._after(staged, ended)
 
     def _after(self, staged: Staged, ended: Ended) -> Report:
         started = time.monotonic()
-        keep_files(self._job, staged.source, self._warnings.append, self._remote)
+        recording.finish(self._job, staged.source, self._warnings.append, self._remote)
         self._stop.check()
         if ended.exit_code != 0:
             return self.report("script_failed", _failure(self._job, ended.exit_code))

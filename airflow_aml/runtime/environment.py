@@ -10,7 +10,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Callable, Dict, Iterator, List, Mapping, Tuple
 
-from airflow_aml.runtime import COOKIE, STORES_VARIABLE
+from airflow_aml.runtime import COOKIE, RECORD_VARIABLE, STORES_VARIABLE, recording
 
 if TYPE_CHECKING:
     from airflow_aml.runtime.job import StepJob
@@ -84,6 +84,7 @@ def build(
     path = [source, script_folder, variables.get("PYTHONPATH", "")]
     variables["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(filter(None, path)))
     variables[COOKIE] = job.attempt
+    variables[RECORD_VARIABLE] = recording.folder_of(job)
     return variables
 
 
@@ -102,6 +103,7 @@ def _identity(job: StepJob) -> Dict[str, str]:
     variables = {
         "AZUREML_RUN_ID": job.run_id,
         "AZUREML_ROOT_RUN_ID": job.root_run_id,
+        "AIRFLOW_AML_STEP": job.step,
         "AZUREML_ARM_SUBSCRIPTION": SUBSCRIPTION,
         "AZUREML_ARM_RESOURCEGROUP": RESOURCE_GROUP,
         "AZUREML_ARM_WORKSPACE_NAME": job.workspace_name,

@@ -151,7 +151,7 @@ class StepJob:
         root_run_id: the pipeline-run id.
         work: scratch folder of this attempt, removed by whoever made it.
         snapshot: place of the snapshot's zip, extracted to ``<work>/src``.
-        kept: folder or URI that what the script leaves in ``./outputs`` is moved to.
+        record: folder or URI of the step run's record (see :mod:`~airflow_aml.runtime.recording`).
         interpreter: absolute path of the Python that runs the script.
         parameters: ``AML_PARAMETER_<name>`` variables, values as text.
         kill_after: seconds between SIGTERM and SIGKILL.
@@ -167,7 +167,7 @@ class StepJob:
     snapshot: str
     script: str
     interpreter: str
-    kept: str
+    record: str
     arguments: Tuple[JobArgument, ...] = ()
     inputs: Tuple[JobInput, ...] = ()
     outputs: Tuple[JobOutput, ...] = ()

@@ -207,8 +207,8 @@ def is_over(holder: Dict[str, Any], try_number: int) -> bool:
     return holder.get("host") == os.uname().nodename and not is_alive(holder.get("pid"))
 
 
-def send_kept(job: StepJob, folder: str, warn: Callable[[str], None], places: Places) -> None:
-    """Uploads what the script left in ``./outputs`` to where the run keeps it.
+def send_record(job: StepJob, folder: str, warn: Callable[[str], None], places: Places) -> None:
+    """Uploads the record of an attempt to its place, instead of an earlier attempt's.
 
     Raises:
         WorkspaceException: the store cannot be used.
@@ -216,14 +216,18 @@ def send_kept(job: StepJob, folder: str, warn: Callable[[str], None], places: Pl
     from airflow_aml.workspace.tree import walk
 
     def problem(relative: str, wrong: str) -> None:
-        warn(f"outputs/{relative} {wrong} and is not kept.")
+        name = relative[len("files/") :] if relative.startswith("files/") else relative
+        warn(f"{name} {wrong} and is not kept.")
 
-    store, path = places.locate(job.kept)
-    found = walk(folder, problem)
-    names = {f"{path}/{each.relative}" for each in found}
-    store.delete([each.path for each in store.find(f"{path}/") if each.path not in names])
+    store, path = places.locate(job.record)
+    found = walk(folder, problem) if os.path.isdir(folder) else []
+    if job.try_number > 1:
+        names = {f"{path}/{each.relative}" for each in found}
+        store.delete([each.path for each in store.find(f"{path}/") if each.path not in names])
+    if not found:
+        return
     size = sum(each.status.st_size for each in found)
-    telling = places.telling("keeping what is in ./outputs", len(found), size, lambda: None)
+    telling = places.telling("keeping the step's record", len(found), size, lambda: None)
     store.upload(
         [(os.fsdecode(each.path), f"{path}/{each.relative}") for each in found], telling.progress
     )

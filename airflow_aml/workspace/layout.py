@@ -16,7 +16,9 @@
     runs/<pipeline-run-id>/plan.json           what the run's first task decided
     runs/<pipeline-run-id>/failed/<task-id>    why that step failed; a hint for steps to come
     runs/<pipeline-run-id>/steps/<step-run-id>/report.json   how a step ended
-    runs/<pipeline-run-id>/steps/<step-run-id>/outputs/...   what a script left in ./outputs
+    runs/<pipeline-run-id>/steps/<step-run-id>/journal.jsonl what its script noted: metrics, tags
+    runs/<pipeline-run-id>/steps/<step-run-id>/files/...     its logs, what it left in ./outputs
+    runs/<pipeline-run-id>/steps/<step-run-id>/of/<run-id>/  the same of its parent or children
 
 Every path here is relative to the workspace's root and POSIX. Digests are written
 ``<algorithm>:<hex>`` in documents and ``<algorithm>-<hex>`` in file names.

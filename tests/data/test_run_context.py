@@ -90,6 +90,6 @@ def test_outside_a_run_there_is_an_offline_one(ws, capsys):
 
 
 def test_what_comes_later_says_so(in_a_run):
-    """Metrics and models belong to the runs release."""
-    with pytest.raises(NotServedError, match=r"Run.log comes with the runs release"):
-        in_a_run().log("a", 1)
+    """Secrets belong to a later release, and that is said by name."""
+    with pytest.raises(NotServedError, match=r"Run.get_secret comes with the runs release"):
+        in_a_run().get_secret("a")

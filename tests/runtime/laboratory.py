@@ -46,7 +46,7 @@ class Lab:
             snapshot=str(take(source, self.home).path),
             script=members.pop("script", "step.py"),
             interpreter=members.pop("interpreter", sys.executable),
-            kept=str(self.folder / f"kept-{attempt}"),
+            record=str(self.folder / f"record-{attempt}"),
             kill_after=members.pop("kill_after", 5.0),
             **members,
         )

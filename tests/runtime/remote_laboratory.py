@@ -64,7 +64,7 @@ class RemoteLab:
             snapshot=self.home.uri(layout.snapshot(take(source, self.home).digest)),
             script="step.py",
             interpreter=sys.executable,
-            kept=self.home.uri(f"kept/{attempt}"),
+            record=self.home.uri(f"record/{attempt}"),
             outputs=(output,),
             kill_after=5.0,
             cache=str(self.folder / "cache"),

@@ -90,7 +90,7 @@ def test_step_runs_in(lab: Lab, alone: dict, version: str) -> None:
     report = StepReport.read(job.report_path)
     assert report.outcome == "finished"
     assert Path(job.outputs[0].destination, "names").read_text() == "a,b"
-    assert Path(job.kept, "log").read_text() == "x"
+    assert Path(job.record, "files", "outputs", "log").read_text() == "x"
 
 
 @pytest.mark.parametrize("version", SERVED or [pytest.param("", marks=pytest.mark.skip("none"))])

@@ -118,12 +118,12 @@ def test_outputs_folder_is_kept(lab: Lab) -> None:
     for code, outcome in (("0", "finished"), ("5", "script_failed")):
         job = lab.job(script, files={"code": code})
         assert lab.run(job).outcome == outcome
-        assert names(Path(job.kept)) == ["m", "m/x.pkl"]
+        assert names(Path(job.record, "files/outputs")) == ["m", "m/x.pkl"]
         assert lab.run(job).outcome == outcome
-        assert names(Path(job.kept)) == ["m", "m/x.pkl"]
+        assert names(Path(job.record, "files/outputs")) == ["m", "m/x.pkl"]
     job = lab.job("")
     lab.run(job)
-    assert not os.path.exists(job.kept)
+    assert not os.path.exists(job.record)
 
 
 def test_links_become_content(lab: Lab, tmp_path: Path) -> None:

@@ -223,7 +223,7 @@ def test_what_is_left_in_outputs_is_kept(lab: RemoteLab) -> None:
 
     assert lab.run(job).outcome == "script_failed"
 
-    assert lab.paths("kept/") == [f"kept/{job.attempt}/m/x"]
+    assert lab.paths("record/") == [f"record/{job.attempt}/files/outputs/m/x"]
     assert lab.paths() == []
 
 

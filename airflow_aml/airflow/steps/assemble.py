@@ -90,7 +90,7 @@ class StepRun:
             snapshot=self.stores.place(layout.snapshot(planned.snapshot)),
             script=node.script_name,
             interpreter=node.settings.environment.interpreter or sys.executable,
-            kept=self.stores.place(f"{layout.step(self.pipeline_run_id, self.id)}/outputs"),
+            record=self.stores.place(layout.step(self.pipeline_run_id, self.id)),
             arguments=tuple(self._argument(argument) for argument in node.arguments),
             inputs=tuple(self._input(port) for port in node.inputs),
             outputs=self._outputs(attempt),

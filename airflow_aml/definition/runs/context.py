@@ -1,0 +1,351 @@
+"""``Run.get_context()``: the run that a script is part of.
+
+Everything is read from the environment that the runtime gives a script (reference 2.8) and noted in
+a folder of this machine, which the runtime sends on when the script has ended. So no call waits for
+a server, and none makes a step fail because the record cannot be written: that is said once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any, Iterator, List, Mapping, Optional, Sequence
+
+from airflow_aml.definition.runs.files import Files, Tags
+from airflow_aml.definition.runs.metrics import Metrics
+from airflow_aml.definition.runs.offline import _OfflineRun
+from airflow_aml.definition.runs.ports import InputDatasets, OutputDatasets
+from airflow_aml.definition.runs.records import Record, ScriptRecord, SharedRecord, StoredRecord
+from airflow_aml.errors import (
+    NotServedError,
+    RunEnvironmentException,
+    UserErrorException,
+)
+from airflow_aml.runtime import RECORD_VARIABLE
+from airflow_aml.runtime.hidden import note as note_read
+from airflow_aml.workspace.journal import Note
+
+if TYPE_CHECKING:
+    from airflow_aml.definition.workspace import Experiment
+    from airflow_aml.workspace.home import Home
+
+__all__ = ["Run"]
+
+_RUN = "AZUREML_RUN_ID"
+_ROOT = "AZUREML_ROOT_RUN_ID"
+_STEP = "AIRFLOW_AML_STEP"
+
+
+class Run(Metrics, Files, Tags):
+    """A run; ``Run.get_context()`` gives the one that a script is part of.
+
+    Attributes:
+        id: the step run's, as in destinations' ``{run-id}``.
+        name: of a child run, its name.
+        parent: the pipeline run of a step's run, the step's run of a child run; else None.
+    """
+
+    _current: Optional[Run] = None
+
+    def __init__(
+        self,
+        experiment: Optional[Experiment],
+        run_id: str,
+        outputs: Any = None,
+        *,
+        _record: Optional[Record] = None,
+        _parent: Optional[Run] = None,
+        _name: str = "",
+        **_: Any,
+    ):
+        self.id = run_id
+        self.name = _name
+        self.parent = _parent
+        self._experiment = experiment
+        self._record = _record
+        self._inputs: Optional[InputDatasets] = None
+        self._silent = False
+
+    @property
+    def experiment(self) -> Experiment:
+        """The run's experiment, with its ``workspace``."""
+        if self._experiment is None:  # most scripts never ask
+            self._experiment = _experiment()
+        return self._experiment
+
+    @staticmethod
+    def get_context(
+        allow_offline: bool = True, used_for_context_manager: bool = False, **_: Any
+    ) -> Any:
+        """The run of this process; outside a run an object that only prints, as in v1.
+
+        Raises:
+            RunEnvironmentException: this is no run's process and ``allow_offline`` is not set.
+        """
+        run_id = os.environ.get(_RUN)
+        if run_id:
+            if Run._current is None or Run._current.id != run_id:
+                Run._current = _run_of_script(run_id)
+            return Run._current
+        if allow_offline:
+            return _OfflineRun()
+        raise RunEnvironmentException(
+            f"Could not load a submitted run, if outside of an execution context, use "
+            f"experiment.start_logging to initialize an azureml.core.Run ({_RUN} is not set)."
+        )
+
+    @property
+    def input_datasets(self) -> InputDatasets:
+        """Inputs by name: a local path in mount and download mode, a dataset in direct mode."""
+        if self._inputs is None:
+            self._inputs = InputDatasets(self.experiment.workspace)
+        return self._inputs
+
+    @property
+    def output_datasets(self) -> OutputDatasets:
+        """Outputs by name: a local folder, or for a link output an object to ``link`` with."""
+        return OutputDatasets(self.experiment.workspace)
+
+    @property
+    def status(self) -> str:
+        """As :meth:`get_status`."""
+        return self.get_status()
+
+    def get_status(self) -> str:
+        """``Running``, until a child run was completed or failed."""
+        ends = [note["end"] for note in self._notes() if "end" in note]
+        return str(ends[-1]) if ends else "Running"
+
+    @property
+    def display_name(self) -> str:
+        """The run's name for people; it may be set."""
+        calls = [note["call"] for note in self._notes() if "call" in note]
+        return str(calls[-1]) if calls else self.name or self.id
+
+    @display_name.setter
+    def display_name(self, name: str) -> None:
+        self._note({"call": str(name)})
+
+    def child_run(
+        self, name: Optional[str] = None, run_id: Optional[str] = None, outputs: Any = None
+    ) -> Run:
+        """Begins a run below this one; ``complete`` or ``fail`` ends it, and so does ``with``."""
+        from uuid import uuid4
+
+        identity = run_id or str(uuid4())
+        self._note({"child": identity, "value": name or identity})
+        return self._child(identity, name or identity)
+
+    def create_children(
+        self,
+        count: Optional[int] = None,
+        tag_key: Optional[str] = None,
+        tag_values: Optional[Sequence[Any]] = None,
+    ) -> List[Run]:
+        """Begins several child runs: so many, or one for each value of a tag.
+
+        Raises:
+            UserErrorException: neither, or a tag without values.
+        """
+        if (tag_key is None) != (tag_values is None) or (count is None) == (tag_key is None):
+            raise UserErrorException(
+                "create_children takes either count= or both of tag_key= and tag_values=."
+            )
+        if tag_key is None or tag_values is None:
+            return [self.child_run() for _ in range(count or 0)]
+        children = []
+        for value in tag_values:
+            child = self.child_run()
+            child.tag(tag_key, value)
+            children.append(child)
+        return children
+
+    def get_children(
+        self,
+        recursive: bool = False,
+        tags: Any = None,
+        properties: Optional[Mapping[str, str]] = None,
+        type: Optional[str] = None,  # noqa: A002 - v1's name
+        status: Optional[str] = None,
+    ) -> Iterator[Run]:
+        """The runs below this one, newest first; of a pipeline run, its steps'."""
+        for child in self._children():
+            if (
+                _matches(tags, child.tags)
+                and _matches(properties, child.properties)
+                and status in (None, child.get_status())
+            ):
+                yield child
+            if recursive:
+                yield from child.get_children(True, tags, properties, type, status)
+
+    def complete(self, _set_status: bool = True) -> None:
+        """Ends a child run. A step's own run ends when its script does."""
+        self._end("Completed")
+
+    def fail(self, error_details: Any = None, error_code: Optional[str] = None, **_: Any) -> None:
+        """Ends a child run as failed. A step's own run fails when its script does."""
+        shown = ": ".join(str(each) for each in (error_code, error_details) if each)
+        self._end("Failed", shown)
+
+    def flush(self, timeout_seconds: int = 300) -> None:
+        """Does nothing: every call has written what it was given."""
+
+    def start(self) -> None:
+        """Does nothing: a run has been started when a script gets it."""
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if kind is None:
+            self.complete()
+        else:
+            self.fail(error, kind.__name__)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _LATER:
+            raise NotServedError(f"Run.{name} comes with the runs release.")
+        raise AttributeError(f"'Run' object has no attribute {name!r}")
+
+    def __repr__(self) -> str:
+        return f"Run(Experiment: {self.experiment.name}, Id: {self.id})"
+
+    def _end(self, status: str, error: str = "") -> None:
+        if self.parent is not None and self.parent.parent is not None:
+            self._note({"end": status, "value": error})
+
+    def _children(self) -> Iterator[Run]:
+        for note in reversed(self._notes()):
+            if "child" in note:
+                yield self._child(str(note["child"]), str(note.get("value", "")))
+
+    def _child(self, run_id: str, name: str) -> Run:
+        record = ScriptRecord(_folder(), run_id)
+        return Run(self._experiment, run_id, _record=record, _parent=self, _name=name)
+
+    @property
+    def _records(self) -> Record:
+        if self._record is None:
+            raise NotServedError(
+                "Reading a run by its id comes with the rest of the runs release.",
+                hint="In a script, use Run.get_context().",
+            )
+        return self._record
+
+    def _note(self, note: Note) -> None:
+        try:
+            self._records.note(note)
+        except OSError as error:
+            self._say(error)
+
+    def _notes(self) -> List[Note]:
+        return self._records.notes()
+
+    def _add(self, name: str, path: str) -> None:
+        try:
+            self._records.add(name, path)
+        except OSError as error:
+            self._say(error)
+
+    def _names(self) -> List[str]:
+        return self._records.names()
+
+    def _fetch(self, name: str, target: str) -> None:
+        self._records.fetch(name, target)
+
+    def _say(self, error: OSError) -> None:
+        if not self._silent:
+            self._silent = True
+            sys.stderr.write(
+                f"airflow_aml: the record of this run cannot be written ({error}); "
+                "the script goes on without it.\n"
+            )
+
+
+class _PipelineRun(Run):
+    """The pipeline run as one of its scripts sees it: what other steps recorded can be read."""
+
+    def __init__(self, run_id: str):
+        record = SharedRecord(ScriptRecord(_folder(), run_id), self._stored)
+        super().__init__(None, run_id, _record=record)
+
+    def _stored(self) -> StoredRecord:
+        # What other steps have logged is in no fingerprint, so this step's result is not for reuse.
+        note_read("run", self.id, None, {"version": None, "id": self.id})
+        return StoredRecord(self._home, self.id)
+
+    @property
+    def _home(self) -> Home:
+        from airflow_aml.definition.homes import home_of
+
+        return home_of(self.experiment.workspace)
+
+    def _children(self) -> Iterator[Run]:
+        from airflow_aml.workspace import layout
+        from airflow_aml.workspace.runs import read_head
+
+        self._stored()
+        head = read_head(self._home, self.id)
+        for task_id, name in (head.steps if head else {}).items():
+            run_id = layout.step_run_id(self.id, task_id)
+            record = StoredRecord(self._home, self.id, run_id)
+            yield Run(self.experiment, run_id, _record=record, _parent=self, _name=name)
+
+
+def _run_of_script(run_id: str) -> Run:
+    root = os.environ.get(_ROOT)
+    parent = _PipelineRun(root) if root else None
+    record = ScriptRecord(_folder(), left=os.getcwd())
+    return Run(None, run_id, _record=record, _parent=parent, _name=os.environ.get(_STEP, ""))
+
+
+def _folder() -> str:
+    """The folder of the script's record; where nobody gave it one, a temporary one."""
+    given = os.environ.get(RECORD_VARIABLE)
+    if given:
+        return given
+    from tempfile import gettempdir
+
+    return os.path.join(gettempdir(), f"airflow_aml-{os.environ.get(_RUN)}")
+
+
+def _experiment() -> Experiment:
+    from airflow_aml.definition.workspace import Experiment, Workspace
+
+    workspace = Workspace.of_run(os.environ.get("AZUREML_ARM_WORKSPACE_NAME", ""))
+    return Experiment.of_run(workspace, os.environ.get("AZUREML_ARM_PROJECT_NAME", ""))
+
+
+def _matches(wanted: Any, there: Mapping[str, Any]) -> bool:
+    """Whether the tags (or properties) hold a key, or all of some values, that are asked for."""
+    if wanted is None:
+        return True
+    if isinstance(wanted, str):
+        return wanted in there
+    return all(key in there and there[key] == str(value) for key, value in wanted.items())
+
+
+_LATER = frozenset(
+    [
+        "add_type_provider",
+        "cancel",
+        "description",
+        "get",
+        "get_all_logs",
+        "get_detailed_status",
+        "get_details",
+        "get_details_with_logs",
+        "get_secret",
+        "get_secrets",
+        "get_snapshot_id",
+        "list",
+        "number",
+        "register_model",
+        "restore_snapshot",
+        "submit_child",
+        "take_snapshot",
+        "type",
+        "wait_for_completion",
+    ]
+)

@@ -1,0 +1,197 @@
+"""A run's files, tags and properties (reference 1.1)."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+from airflow_aml.errors import UserErrorException
+from airflow_aml.workspace.journal import Note, properties_of, tags_of
+
+
+class Files:
+    """The calls about files; a class that uses it has :meth:`_add`, :meth:`_names`, :meth:`_fetch`.
+
+    Names are v1's: POSIX paths such as ``outputs/model.pkl``.
+    """
+
+    def _add(self, name: str, path: str) -> None:
+        raise NotImplementedError
+
+    def _names(self) -> List[str]:
+        raise NotImplementedError
+
+    def _fetch(self, name: str, target: str) -> None:
+        raise NotImplementedError
+
+    def upload_file(self, name: str, path_or_stream: Any, datastore_name: Any = None) -> None:
+        """Keeps a local file, or what an open binary stream gives, with the run.
+
+        Raises:
+            UserErrorException: there is no such file, or the name climbs.
+        """
+        if hasattr(path_or_stream, "read"):
+            import shutil
+            import tempfile  # most scripts never need either
+
+            with tempfile.NamedTemporaryFile(delete=False) as copy:
+                shutil.copyfileobj(path_or_stream, copy)
+            try:
+                self._add(_checked(name), copy.name)
+            finally:
+                os.unlink(copy.name)
+            return
+        path = os.fspath(path_or_stream)
+        if not os.path.isfile(path):
+            raise UserErrorException(f"there is no file {path!r}.", where=f"upload_file({name!r})")
+        self._add(_checked(name), path)
+
+    def upload_files(
+        self,
+        names: Sequence[str],
+        paths: Sequence[str],
+        return_artifacts: bool = False,
+        timeout_seconds: Optional[int] = None,
+        datastore_name: Any = None,
+    ) -> None:
+        """Keeps several files, one name for each."""
+        if len(names) != len(paths):
+            raise UserErrorException(
+                f"upload_files takes as many names as paths, not {len(names)} and {len(paths)}."
+            )
+        for name, path in zip(names, paths):
+            self.upload_file(name, path)
+
+    def upload_folder(self, name: str, path: str, datastore_name: Any = None) -> None:
+        """Keeps all files of a folder, below the name.
+
+        Raises:
+            UserErrorException: there is no such folder.
+        """
+        if not os.path.isdir(path):
+            raise UserErrorException(
+                f"there is no folder {path!r}.", where=f"upload_folder({name!r})"
+            )
+        for root, _, files in os.walk(path):
+            below = os.path.relpath(root, path).replace(os.sep, "/")
+            prefix = name.rstrip("/") if below == "." else f"{name.rstrip('/')}/{below}"
+            for file in files:
+                self.upload_file(f"{prefix}/{file}", os.path.join(root, file))
+
+    def get_file_names(self) -> List[str]:
+        """Names of the run's files, sorted; also what is in ``./outputs`` and ``./logs``."""
+        return self._names()
+
+    def download_file(self, name: str, output_file_path: Optional[str] = None, **_: Any) -> None:
+        """Copies one of the run's files to a local path, or into a folder that is there.
+
+        Raises:
+            UserErrorException: the run has no such file; the text lists names like it.
+        """
+        target = output_file_path or name.rpartition("/")[2]
+        if os.path.isdir(target):
+            target = os.path.join(target, name.rpartition("/")[2])
+        os.makedirs(os.path.dirname(os.path.abspath(target)), exist_ok=True)
+        try:
+            self._fetch(name, target)
+        except FileNotFoundError:
+            names = self._names()
+            shown = ", ".join(map(repr, names[:10])) + (", ..." if len(names) > 10 else "")
+            raise UserErrorException(
+                f"the run has no file {name!r}.",
+                hint=f"Its files: {shown}." if names else "It has no files.",
+            ) from None
+
+    def download_files(
+        self,
+        prefix: Optional[str] = None,
+        output_directory: Optional[str] = None,
+        output_paths: Optional[Sequence[str]] = None,
+        batch_size: int = 100,
+        append_prefix: bool = True,
+        timeout_seconds: Optional[int] = None,
+    ) -> None:
+        """Copies all files whose names start with a prefix.
+
+        Args:
+            append_prefix: whether the local paths hold the prefix, too.
+            output_paths: one for each of the files in turn, instead of their names.
+        """
+        names = [name for name in self._names() if name.startswith(prefix or "")]
+        if output_paths is not None and len(output_paths) != len(names):
+            raise UserErrorException(
+                f"download_files found {len(names)} files for {len(output_paths)} output_paths."
+            )
+        for number, name in enumerate(names):
+            local = name if append_prefix or not prefix else name[len(prefix) :].lstrip("/")
+            if output_paths is not None:
+                local = output_paths[number]
+            self.download_file(name, os.path.join(output_directory or ".", *local.split("/")))
+
+
+class Tags:
+    """The calls about tags and properties; who uses it has :meth:`_note` and :meth:`_notes`."""
+
+    def _note(self, note: Note) -> None:
+        raise NotImplementedError
+
+    def _notes(self) -> List[Note]:
+        raise NotImplementedError
+
+    def tag(self, key: str, value: Optional[str] = None) -> None:
+        """Sets one tag."""
+        self._note({"tag": str(key), "value": None if value is None else str(value)})
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """Sets several tags; others stay."""
+        for key, value in tags.items():
+            self.tag(key, value)
+
+    def remove_tags(self, tags: Sequence[str]) -> None:
+        """Takes tags away."""
+        for key in [tags] if isinstance(tags, str) else tags:
+            self._note({"untag": str(key)})
+
+    def get_tags(self) -> Dict[str, Optional[str]]:
+        """The tags as they are now."""
+        return tags_of(self._notes())
+
+    @property
+    def tags(self) -> Dict[str, Optional[str]]:
+        """The tags as they are now."""
+        return self.get_tags()
+
+    def add_properties(self, properties: Mapping[str, Any]) -> None:
+        """Adds properties; one that was set once stays as it is.
+
+        Raises:
+            UserErrorException: one of them has another value already.
+        """
+        known = self.get_properties()
+        for key, value in properties.items():
+            if known.get(str(key), str(value)) != str(value):
+                raise UserErrorException(
+                    f"property {key!r} is {known[str(key)]!r} already; properties do not change.",
+                    hint="Use a tag for what changes.",
+                )
+        for key, value in properties.items():
+            self._note({"property": str(key), "value": str(value)})
+
+    def get_properties(self) -> Dict[str, str]:
+        """The run's properties."""
+        return properties_of(self._notes())
+
+    @property
+    def properties(self) -> Dict[str, str]:
+        """The run's properties."""
+        return self.get_properties()
+
+
+def _checked(name: str) -> str:
+    parts = name.replace("\\", "/").split("/")
+    if ".." in parts or name.startswith("/") or not parts[-1]:
+        raise UserErrorException(
+            f"{name!r} cannot be the name of a run's file.",
+            hint='A name is a path inside the run, such as "outputs/model.pkl".',
+        )
+    return "/".join(each for each in parts if each not in ("", "."))

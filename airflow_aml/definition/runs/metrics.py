@@ -1,0 +1,179 @@
+"""Logging: metrics and images, as v1's scripts call it (reference 1.1)."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import Any, Dict, List, Mapping, Optional
+
+from airflow_aml.errors import UserErrorException
+from airflow_aml.workspace.journal import Note, metrics_of
+
+
+class Metrics:
+    """The calls that log; a class that uses it has :meth:`_note`, :meth:`_notes`, :meth:`_add`."""
+
+    def _note(self, note: Note) -> None:
+        raise NotImplementedError
+
+    def _notes(self) -> List[Note]:
+        raise NotImplementedError
+
+    def _add(self, name: str, path: str) -> None:
+        raise NotImplementedError
+
+    def log(self, name: str, value: Any, description: str = "", step: Optional[int] = None) -> None:
+        """Logs a number or a text; of a name that is logged again the values are a series.
+
+        Args:
+            value: also a scalar of numpy, torch and the like; NaN and infinity are numbers.
+            step: what the series is plotted over.
+
+        Raises:
+            UserErrorException: the value is a list.
+        """
+        note: Note = {"metric": _name(name), "kind": "scalar", "value": _scalar(name, value)}
+        if step is not None:
+            note["step"] = step
+        if description:
+            note["about"] = description
+        self._note(note)
+
+    def log_list(self, name: str, value: Any, description: str = "") -> None:
+        """Logs a list of values, added to the list of that name."""
+        if isinstance(value, (str, bytes, Mapping)) or not hasattr(value, "__iter__"):
+            raise UserErrorException(
+                f"log_list takes a list, not {value!r}.",
+                where=f"metric {name!r}",
+                hint="Use run.log for one value.",
+            )
+        self._metric("list", name, list(value), description)
+
+    def log_row(self, name: str, description: Optional[str] = None, **kwargs: Any) -> None:
+        """Logs one row of a table: ``log_row("epochs", loss=0.1, accuracy=0.9)``.
+
+        Raises:
+            UserErrorException: there is no column.
+        """
+        if not kwargs:
+            raise UserErrorException(
+                "log_row needs at least one column.",
+                where=f"metric {name!r}",
+                hint='Write run.log_row("name", column=value).',
+            )
+        self._metric("row", name, kwargs, description or "")
+
+    def log_table(self, name: str, value: Mapping[str, Any], description: str = "") -> None:
+        """Logs a table: column name -> values."""
+        if not isinstance(value, Mapping):
+            raise UserErrorException(
+                f"log_table takes a dict of columns, not {type(value).__name__}.",
+                where=f"metric {name!r}",
+            )
+        self._metric("table", name, dict(value), description)
+
+    def log_image(
+        self,
+        name: str,
+        path: Optional[str] = None,
+        plot: Any = None,
+        description: str = "",
+    ) -> None:
+        """Logs a picture: a file, or a matplotlib figure (or ``pyplot``), which is saved as PNG.
+
+        Raises:
+            UserErrorException: neither or both are given, or there is no such file.
+        """
+        if (path is None) == (plot is None):
+            raise UserErrorException(
+                "log_image takes either path= or plot=.", where=f"image {name!r}"
+            )
+        plain = "".join(each if each.isalnum() or each in "-_. " else "_" for each in _name(name))
+        if path is not None:
+            if not os.path.isfile(path):
+                raise UserErrorException(f"there is no file {path!r}.", where=f"image {name!r}")
+            kept = f"{plain}_{time.time_ns() // 1000000}{os.path.splitext(path)[1] or '.png'}"
+            self._add(kept, path)
+        else:
+            kept = f"{plain}_{time.time_ns() // 1000000}.png"
+            import tempfile  # most scripts never need it
+
+            with tempfile.TemporaryDirectory() as folder:
+                drawn = os.path.join(folder, "figure.png")
+                plot.savefig(drawn)
+                self._add(kept, drawn)
+        self._metric("image", name, kept, description)
+
+    def log_confusion_matrix(self, name: str, value: Any, description: str = "") -> None:
+        """Logs a confusion matrix in v1's form: ``{"schema_type", "schema_version", "data"}``."""
+        self._metric("confusion_matrix", name, _chart(name, value), description)
+
+    def log_accuracy_table(self, name: str, value: Any, description: str = "") -> None:
+        """Logs an accuracy table in v1's form."""
+        self._metric("accuracy_table", name, _chart(name, value), description)
+
+    def log_residuals(self, name: str, value: Any, description: str = "") -> None:
+        """Logs residuals in v1's form."""
+        self._metric("residuals", name, _chart(name, value), description)
+
+    def log_predictions(self, name: str, value: Any, description: str = "") -> None:
+        """Logs predictions in v1's form."""
+        self._metric("predictions", name, _chart(name, value), description)
+
+    def get_metrics(
+        self,
+        name: Optional[str] = None,
+        recursive: bool = False,
+        run_type: Optional[str] = None,
+        populate: bool = False,
+    ) -> Dict[str, Any]:
+        """The metrics logged so far, by name.
+
+        A scalar that was logged once is itself, else a list; rows are columns; an image is the
+        name of its file.
+        """
+        return metrics_of(self._notes(), name)
+
+    def _metric(self, kind: str, name: str, value: Any, description: str) -> None:
+        note: Note = {"metric": _name(name), "kind": kind, "value": value}
+        if description:
+            note["about"] = description
+        self._note(note)
+
+
+def _name(name: Any) -> str:
+    if not isinstance(name, str) or not name:
+        raise UserErrorException(f"a metric's name is a text, not {name!r}.")
+    return name
+
+
+def _scalar(name: str, value: Any) -> Any:
+    if isinstance(value, (int, float, str)):  # nearly always
+        return value
+    if isinstance(value, (list, tuple, set, Mapping)) or _count(value) != 1:
+        raise UserErrorException(
+            f"log takes one value, not a {type(value).__name__}.",
+            where=f"metric {name!r}",
+            hint="Use run.log_list for a list, run.log_row or run.log_table for a table.",
+        )
+    return value.item() if hasattr(value, "item") else value
+
+
+def _count(value: Any) -> int:
+    """How many numbers an array of numpy (``size``) or torch (``numel``) holds."""
+    if hasattr(value, "numel"):
+        return int(value.numel())
+    size = getattr(value, "size", 1)
+    return size if isinstance(size, int) else 1
+
+
+def _chart(name: str, value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise UserErrorException(
+            f"the value is not JSON: {error}.", where=f"metric {name!r}"
+        ) from error

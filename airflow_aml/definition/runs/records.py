@@ -1,0 +1,221 @@
+"""Where a run's notes and files are: in the folder that a script writes to, or in the workspace."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Callable, Dict, Iterator, List, Optional, Tuple
+
+from airflow_aml.errors import UserErrorException
+from airflow_aml.workspace import layout
+from airflow_aml.workspace.journal import JOURNAL, Journal, Note, about, read_notes
+
+try:
+    from typing import Protocol
+except ImportError:  # pragma: no cover - Python 3.7 is refused elsewhere, by name
+    Protocol = object  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    from airflow_aml.workspace.home import Home
+
+
+class Record(Protocol):
+    """One run's record."""
+
+    def note(self, note: Note) -> None:
+        """Adds a line to its journal.
+
+        Raises:
+            OSError, WorkspaceException: it cannot be written.
+        """
+
+    def notes(self) -> List[Note]:
+        """What was noted about the run, in order."""
+
+    def add(self, name: str, path: str) -> None:
+        """Keeps a copy of a local file under that name."""
+
+    def names(self) -> List[str]:
+        """Names of the run's files, sorted."""
+
+    def fetch(self, name: str, target: str) -> None:
+        """Copies one of the run's files to a local path.
+
+        Raises:
+            FileNotFoundError: the run has no such file.
+        """
+
+
+class ScriptRecord:
+    """A record that a script writes, in the folder that the runtime sends on.
+
+    Args:
+        folder: the record of the script's own step run.
+        run_id: of another run that the script writes about; None for its own.
+        left: where the script runs: what is in its ``outputs`` and ``logs`` is the run's, too.
+    """
+
+    def __init__(self, folder: str, run_id: Optional[str] = None, left: Optional[str] = None):
+        self._journal = _journal(os.path.join(folder, JOURNAL))
+        self._run_id = run_id
+        self._files = os.path.join(folder, *(("of", run_id) if run_id else ()), "files")
+        self._left = left
+
+    def note(self, note: Note) -> None:
+        """Adds a line to the step's journal."""
+        if self._run_id:
+            note["run"] = self._run_id
+        self._journal.note(note)
+
+    def notes(self) -> List[Note]:
+        """What this script, or another process of its step, has noted about the run."""
+        try:
+            with open(self._journal.path, "rb") as stream:
+                return about(read_notes(stream.read()), self._run_id)
+        except FileNotFoundError:
+            return []
+
+    def add(self, name: str, path: str) -> None:
+        """Keeps a copy of a local file under that name."""
+        target = os.path.join(self._files, *name.split("/"))
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        import shutil
+
+        partial = f"{target}.partial-{os.getpid()}"
+        shutil.copyfile(path, partial)
+        os.replace(partial, target)
+
+    def names(self) -> List[str]:
+        """Names of the files kept so far, and of what the script has left in its folders."""
+        return sorted(self._paths())
+
+    def fetch(self, name: str, target: str) -> None:
+        """Copies one of the run's files to a local path."""
+        found = self._paths().get(name)
+        if found is None:
+            raise FileNotFoundError(name)
+        import shutil
+
+        shutil.copyfile(found, target)
+
+    def _paths(self) -> Dict[str, str]:
+        found = dict(_below(self._files, ""))
+        if self._left is not None:
+            for folder in ("outputs", "logs"):
+                found.update(_below(os.path.join(self._left, folder), f"{folder}/"))
+        return found
+
+
+class StoredRecord:
+    """A record in the workspace, as whoever is not the run reads it.
+
+    Args:
+        pipeline_run_id: the run's, or that of its pipeline run.
+        step_run_id: None for the pipeline run itself, whose record its steps have written.
+    """
+
+    def __init__(self, home: Home, pipeline_run_id: str, step_run_id: Optional[str] = None):
+        self._home = home
+        self._pipeline_run_id = pipeline_run_id
+        self._step_run_id = step_run_id
+
+    def note(self, note: Note) -> None:
+        """Not from here: only a script writes its record."""
+        raise UserErrorException("this run is not the script's own and cannot be written to.")
+
+    def notes(self) -> List[Note]:
+        """What was noted about the run."""
+        if self._step_run_id is not None:
+            return about(self._journal(self._place), None)
+        found: List[Note] = []
+        for place in self._steps():
+            found += about(self._journal(place), self._pipeline_run_id)
+        return sorted(found, key=lambda note: note.get("t", 0.0))
+
+    def add(self, name: str, path: str) -> None:
+        """Not from here: only a script writes its record."""
+        raise UserErrorException("this run is not the script's own and cannot be written to.")
+
+    def names(self) -> List[str]:
+        """Names of the run's files."""
+        return sorted(self._paths())
+
+    def fetch(self, name: str, target: str) -> None:
+        """Copies one of the run's files to a local path."""
+        found = self._paths().get(name)
+        if found is None:
+            raise FileNotFoundError(name)
+        self._home.store.download([(found, target)], skip_same=False)
+
+    @property
+    def _place(self) -> str:
+        return layout.step(self._pipeline_run_id, self._step_run_id or "")
+
+    def _steps(self) -> List[str]:
+        folder = f"{layout.run(self._pipeline_run_id)}/steps/"
+        return [f"{folder}{name.rstrip('/')}" for name in self._home.store.children(folder)]
+
+    def _journal(self, place: str) -> Iterator[Note]:
+        try:
+            return read_notes(self._home.store.read(f"{place}/{JOURNAL}"))
+        except FileNotFoundError:
+            return iter(())
+
+    def _paths(self) -> Dict[str, str]:
+        if self._step_run_id is not None:
+            prefixes = [f"{self._place}/files/"]
+        else:
+            prefixes = [f"{place}/of/{self._pipeline_run_id}/files/" for place in self._steps()]
+        return {
+            each.path[len(prefix) :]: each.path
+            for prefix in prefixes
+            for each in self._home.store.find(prefix)
+        }
+
+
+class SharedRecord:
+    """The record of a pipeline run in one of its scripts: written here, read everywhere."""
+
+    def __init__(self, own: ScriptRecord, stored: Callable[[], StoredRecord]):
+        self._own = own
+        self._stored = stored
+
+    def note(self, note: Note) -> None:
+        """Adds a line to this step's journal."""
+        self._own.note(note)
+
+    def notes(self) -> List[Note]:
+        """What all of the run's steps have noted about it."""
+        found = {(each.get("t"), repr(each)): each for each in self._stored().notes()}
+        found.update({(each.get("t"), repr(each)): each for each in self._own.notes()})
+        return sorted(found.values(), key=lambda note: note.get("t", 0.0))
+
+    def add(self, name: str, path: str) -> None:
+        """Keeps a copy of a local file with this step's."""
+        self._own.add(name, path)
+
+    def names(self) -> List[str]:
+        """Names of the files that any of the run's steps has kept for it."""
+        return sorted({*self._own.names(), *self._stored().names()})
+
+    def fetch(self, name: str, target: str) -> None:
+        """Copies one of the run's files to a local path."""
+        try:
+            self._own.fetch(name, target)
+        except FileNotFoundError:
+            self._stored().fetch(name, target)
+
+
+_JOURNALS: Dict[str, Journal] = {}
+
+
+def _journal(path: str) -> Journal:
+    """One open journal per file: a script may write about several runs."""
+    return _JOURNALS.setdefault(path, Journal(path))
+
+
+def _below(folder: str, prefix: str) -> Iterator[Tuple[str, str]]:
+    for root, _, names in os.walk(folder):
+        relative = os.path.relpath(root, folder).replace(os.sep, "/")
+        for name in names:
+            key = name if relative == "." else f"{relative}/{name}"
+            yield prefix + key, os.path.join(root, name)
