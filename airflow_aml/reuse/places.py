@@ -11,19 +11,26 @@ from airflow_aml.reuse.records import stamp_of
 from airflow_aml.workspace.uris import path_of_uri
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from airflow_aml.workspace.home import Home
     from airflow_aml.workspace.stores.base import Store
+
+
+_EFFECTIVE = os.access in os.supports_effective_ids
 
 
 class Listed(NamedTuple):
     """One file as a listing tells it; ``path`` is POSIX, and empty for a place that is one file.
 
     ``version`` changes when the content may have: mtime in ns on a disk, else the store's word.
+    ``changed`` is the time of an inode's last change, in ns, which nobody can set; 0 in a store.
     """
 
     path: str
     size: int
     version: str
+    changed: int = 0
 
 
 class Places:
@@ -66,7 +73,7 @@ class Places:
             status = os.stat(os.path.join(place, path) if path else place)
             if not stat.S_ISREG(status.st_mode):
                 raise FileNotFoundError(path)
-            return Listed(path, status.st_size, str(status.st_mtime_ns))
+            return Listed(path, status.st_size, str(status.st_mtime_ns), status.st_ctime_ns)
         store, root = self.stored(uri)
         wanted = f"{root}/{path}" if path else root
         for each in store.find(wanted):
@@ -85,6 +92,23 @@ class Places:
                 return stream.read()
         store, path = self.stored(uri)
         return store.read(path)
+
+    def manifest(self, uri: str) -> bytes:
+        """The document of a committed output: beside it, or in the workspace for one elsewhere.
+
+        Raises:
+            FileNotFoundError: it has none.
+            OSError, WorkspaceException: it cannot be read.
+        """
+        store = self._home.store
+        if uri.startswith(f"{store.uri('data')}/"):
+            return self.read(f"{uri}.manifest.json")
+        from airflow_aml.workspace.committed import find_document
+
+        document = find_document(self._home, uri)
+        if document is None:
+            raise FileNotFoundError(uri)
+        return store.read(document)
 
     def stored(self, uri: str) -> tuple[Store, str]:
         """The store that a URI leads to, and the path in it.
@@ -122,12 +146,12 @@ def local_files(place: str) -> list[Listed]:
 
     Raises:
         FileNotFoundError: there is nothing.
-        PermissionError: a folder cannot be listed, or nobody may read a file.
+        PermissionError: a folder cannot be listed, or a file may not be read.
     """
     try:
         entries = os.scandir(place)
     except NotADirectoryError:
-        return [_listed("", os.lstat(place))]
+        return [_listed("", os.lstat(place), place)]
     found: list[Listed] = []
     pending: list[str] = []
     prefix = ""
@@ -138,7 +162,8 @@ def local_files(place: str) -> list[Listed]:
                 if entry.is_dir(follow_symlinks=False):
                     pending.append(relative)
                 else:
-                    found.append(_listed(relative, entry.stat(follow_symlinks=False)))
+                    status = entry.stat(follow_symlinks=False)
+                    found.append(_listed(relative, status, entry.path))
         if not pending:
             return found
         folder = pending.pop()
@@ -152,12 +177,25 @@ def stamp(uri: str, places: Places) -> str:
     Raises:
         FileNotFoundError, PermissionError, WorkspaceException: as :meth:`Places.files`.
     """
-    return stamp_of(places.files(uri))
+    files = places.files(uri)
+    return " ".join(filter(None, (stamp_of(files), changes_of(files))))
 
 
-def _listed(relative: str, status: os.stat_result) -> Listed:
+def changes_of(files: Iterable[Listed]) -> str:
+    """The part of a stamp that tells of another mode or name as well; empty where nobody knows."""
+    known = [(each.path, each.size, str(each.changed)) for each in files if each.changed]
+    return stamp_of(known) if known else ""
+
+
+def _listed(relative: str, status: os.stat_result, place: str) -> Listed:
     if not stat.S_ISREG(status.st_mode):
         return Listed(relative, 0, "no file")
-    if not status.st_mode & 0o444:
-        raise PermissionError(13, "nobody may read it", relative)
-    return Listed(relative, status.st_size, str(status.st_mtime_ns))
+    # What everybody may read, as nearly all may, needs no look of its own.
+    if not status.st_mode & stat.S_IROTH and not _may_read(status, place):
+        raise PermissionError(13, "it may not be read", relative)
+    return Listed(relative, status.st_size, str(status.st_mtime_ns), status.st_ctime_ns)
+
+
+def _may_read(status: os.stat_result, place: str) -> bool:
+    # Root may read anything; what nobody else may was taken away on purpose.
+    return bool(status.st_mode & 0o444) and os.access(place, os.R_OK, effective_ids=_EFFECTIVE)

@@ -29,7 +29,8 @@ class OutputRecord:
     Attributes:
         uri: of the immutable copy.
         digest: of its manifest.
-        stamp: over path, size and version of its files (:func:`stamp_of`), as they were committed.
+        stamp: over path, size and version of its files (:func:`stamp_of`), as they were committed;
+            on a disk a second one follows after a space, over the times of their inodes' changes.
         view: URI of the author's fixed destination, where there is one.
         view_stamp: the same over this output's files in that destination.
     """
@@ -157,13 +158,13 @@ def age(record: StepRecord, at: datetime | None = None) -> float:
     return ((at or datetime.now(UTC)) - created).total_seconds()
 
 
-def stamp_of(files: Iterable[tuple[str, int, str]]) -> str:
+def stamp_of(files: Iterable[tuple[Any, ...]]) -> str:
     """A digest over (path, size, version) of files, in any order.
 
     It tells in a moment whether files are untouched; it tells nothing about content.
     """
     hasher = hashlib.sha256(b"airflow_aml stamp 1\n")
-    for path, size, version in sorted(files):
+    for path, size, version, *_ in sorted(files):
         name, mark = path.encode("utf-8", "surrogateescape"), version.encode()
         hasher.update(b"%d:%b%d:%d:%b" % (len(name), name, size, len(mark), mark))
     return f"sha256:{hasher.hexdigest()}"

@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_aml.errors import AirflowAmlError
-from airflow_aml.reuse.places import Listed, Places
+from airflow_aml.reuse.places import Listed, Places, changes_of
 from airflow_aml.reuse.records import OutputRecord, StepRecord, stamp_of
+from airflow_aml.workspace.uris import path_of_uri
 
 if TYPE_CHECKING:
     from airflow_aml.workspace.home import Home
@@ -29,7 +30,8 @@ class Verifier:
 
     Args:
         home: the workspace.
-        how: ``stamp`` compares size and version of every file; ``content`` reads them all again.
+        how: ``stamp`` compares size and times of every file, and reads those of an output whose
+            inodes alone were changed; ``content`` reads them all again.
         ask: answers hidden reads; by default the workspace's registry does
             (:func:`~airflow_aml.reuse.hidden.answer`).
     """
@@ -68,9 +70,12 @@ class Verifier:
             return f"{shown} cannot be read{_at(error)}"
         except (OSError, AirflowAmlError) as error:
             return f"{shown} cannot be checked ({error})"
-        if stamp_of(found) != output.stamp:
+        files, _, changes = output.stamp.partition(" ")
+        if stamp_of(found) != files:
             return self._changed(shown, output, found)
-        return self._wrong_with_content(shown, output, found) if self._content else None
+        if self._content or (changes and changes_of(found) != changes and not _is_whole(output)):
+            return self._wrong_with_content(shown, output, found)
+        return None
 
     def _changed(self, shown: str, output: OutputRecord, found: list[Listed]) -> str:
         """Names the file, where the manifest beside the output tells."""
@@ -138,12 +143,12 @@ def changed_since(uri: str, digest: str, places: Places) -> str | None:
 
 
 def manifest_files(uri: str, digest: str, places: Places) -> list[tuple[str, int, str, str]] | None:
-    """(path, size, digest, version) of each file, from the manifest that lies beside an output.
+    """(path, size, digest, version) of each file, from the manifest of a committed output.
 
     None if there is none, it cannot be read, or it is another output's.
     """
     try:
-        document = json.loads(places.read(f"{uri}.manifest.json"))
+        document = json.loads(places.manifest(uri))
         if document["version"] != 1 or document["digest"] != digest:
             return None
         return [
@@ -152,6 +157,21 @@ def manifest_files(uri: str, digest: str, places: Places) -> list[tuple[str, int
         ]
     except (OSError, ValueError, LookupError, TypeError, AirflowAmlError):
         return None
+
+
+def _is_whole(output: OutputRecord) -> bool:
+    """Whether an output on this machine's disk certainly holds what was recorded.
+
+    Its files have their sizes and times of then, but their inodes were changed since: by another
+    mode, owner or name, or by other bytes whose time was put back. What was read once for that
+    stands in the worker's cache.
+    """
+    from airflow_aml.workspace.content import digest_tree
+
+    try:
+        return digest_tree(path_of_uri(output.uri)).digest == output.digest
+    except (OSError, AirflowAmlError):
+        return False
 
 
 def _shown(asked: Any) -> str:

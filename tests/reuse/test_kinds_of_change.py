@@ -332,14 +332,21 @@ def test_damaged_output(project: Project) -> None:
 
 
 def test_output_tampered_with(project: Project) -> None:
-    """With size and mtime put back only verify="content" notices."""
+    """With size and mtime put back the time of the inode's change still tells."""
     path = project.first.outputs["train"] / "text.txt"
     path.chmod(path.stat().st_mode | stat.S_IWUSR)
     keeping_times(path, path.read_text().swapcase())
-    assert project.run().steps == NOTHING
-    second = project.run(verify="content")
+    second = project.run()
     assert second.steps == ["reused", "ran", "reused"]
-    assert "changed" in second.reasons["train"]
+    assert second.reasons["train"] == "output 'b' of the earlier result changed"
+
+
+def test_output_with_another_mode(project: Project) -> None:
+    """An output whose mode or number of names changed is read once, and used if it is the same."""
+    path = project.first.outputs["train"] / "text.txt"
+    path.chmod(0o640)
+    (project.first.outputs["train"].parent / "link").hardlink_to(path)
+    assert project.run().steps == NOTHING
 
 
 def test_package_version(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,11 +14,11 @@ import pytest
 from airflow_aml.reuse import hidden
 from airflow_aml.reuse.places import Places, stamp
 from airflow_aml.reuse.records import OutputRecord, StepRecord
-from airflow_aml.reuse.verify import CONTENT, Verifier
+from airflow_aml.reuse.verify import CONTENT, STAMP, Verifier
 from airflow_aml.workspace import manifests
 from airflow_aml.workspace.home import Home, open_home
 from airflow_aml.workspace.registry import Registry
-from airflow_aml.workspace.uris import uri_of_path
+from airflow_aml.workspace.uris import path_of_uri, uri_of_path
 from tests.reuse.conftest import a_key, record_of
 
 
@@ -40,7 +41,13 @@ def keep_manifest(home: Home, place: Path) -> None:
     manifest = manifests.build(place)
     versions = {each.path: each.version for each in Places(home).files(uri_of_path(place))}
     files = [[each.path, each.size, each.digest, versions[each.path]] for each in manifest.files]
-    document = {"version": 1, "uri": uri_of_path(place), "digest": manifest.digest, "files": files}
+    document = {
+        "version": 1,
+        "uri": uri_of_path(place),
+        "digest": manifest.digest,
+        "bytes": manifest.bytes,
+        "files": files,
+    }
     place.with_name(f"{place.name}.manifest.json").write_text(json.dumps(document))
 
 
@@ -129,19 +136,59 @@ def test_a_manifest_that_is_damaged_or_anothers_is_not_believed(
 
 
 @pytest.mark.parametrize("with_manifest", [True, False])
-def test_other_bytes_of_the_same_size_and_time_are_seen_by_the_deep_check(
-    home: Home, model: Path, record: StepRecord, with_manifest: bool
+@pytest.mark.parametrize("how", [STAMP, CONTENT])
+def test_other_bytes_of_the_same_size_and_time_are_seen(
+    home: Home, model: Path, record: StepRecord, with_manifest: bool, how: str
 ) -> None:
-    """Size and mtime cannot tell a forged file; verify="content" reads it and can."""
+    """Size and mtime cannot tell a forged file; its inode does, and then it is read."""
     if with_manifest:
         keep_manifest(home, model)
     before = (model / "weights.bin").stat()
     (model / "weights.bin").write_bytes(b"54321")
     os.utime(model / "weights.bin", ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert Verifier(home).wrong_with(record) is None
     name = "the content of file 'weights.bin' of " if with_manifest else ""
     said = f"{name}output 'model' of the earlier result changed"
-    assert Verifier(home, CONTENT).wrong_with(record) == said
+    assert Verifier(home, how).wrong_with(record) == said
+
+
+def test_a_record_of_before_tells_by_size_and_time(home: Home, record: StepRecord) -> None:
+    """A stamp without the times of inodes stays readable; only the deep check reads more."""
+    output = record.outputs["model"]
+    before = replace(output, stamp=output.stamp.partition(" ")[0])
+    old = StepRecord.from_bytes(replace(record, outputs={"model": before}).to_bytes())
+    (Path(path_of_uri(output.uri)) / "weights.bin").chmod(0o400)
+    assert Verifier(home).wrong_with(old) is None
+    assert Verifier(home, CONTENT).wrong_with(old) is None
+
+
+def test_another_mode_or_name_is_no_other_content(
+    home: Home, model: Path, record: StepRecord, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """chmod and hard links change inodes: the output is read, and from then on it is known."""
+    monkeypatch.setenv("AIRFLOW_AML_CACHE", str(tmp_path / "cache"))
+    (model / "weights.bin").chmod(0o400)
+    (home.path("data/backup")).hardlink_to(model / "sub" / "notes.txt")
+    time.sleep(3)  # what was changed a moment ago may change again in the same tick
+    assert Verifier(home).wrong_with(record) is None
+    assert list((tmp_path / "cache" / "stat").rglob("trees/*/*"))
+
+
+def test_an_output_at_its_authors_place_has_its_manifest_in_the_workspace(home: Home) -> None:
+    """A ``{run-id}`` in a datastore's path leads to the document, so the changed file is named."""
+    run_id = "0a0a0a0a-0000-5000-8000-000000000001"
+    place = home.path(f"datastores/workspaceblobstore/models/{run_id}/model")
+    place.mkdir(parents=True)
+    (place / "a.bin").write_bytes(b"1")
+    (place / "b.bin").write_bytes(b"2")
+    record = record_of(home, a_key(), {"model": place})
+    keep_manifest(home, place)
+    target = home.path(f"data/{run_id}/model.manifest.json")
+    target.parent.mkdir(parents=True)
+    place.with_name("model.manifest.json").rename(target)
+    assert Verifier(home).wrong_with(record) is None
+    (place / "b.bin").write_bytes(b"22")
+    said = "file 'b.bin' of output 'model' of the earlier result changed"
+    assert Verifier(home).wrong_with(record) == said
 
 
 def test_the_deep_check_reads_in_the_algorithm_of_the_record(home: Home, model: Path) -> None:
