@@ -2,8 +2,9 @@
 
 :func:`plan` only looks. :func:`collect` removes records first, waits a moment for those who looked
 one up just before, looks again at what is needed, and then removes the rest. Outside ``data/``,
-``runs/``, ``snapshots/``, ``staging/``, ``reuse/`` and ``environments/`` nothing is touched; what
-lies in datastores is its owner's.
+``runs/``, ``snapshots/``, ``staging/``, ``reuse/`` and ``environments/`` nothing is touched, but
+for intermediate data in datastores with ``keep_days``
+(:mod:`~airflow_aml.reuse.passing`); all else in datastores is its owner's.
 
 What no document mentions (staging of a worker that was lost, data of a step that never got to its
 record, a snapshot that nobody used) goes when it has been like that for a day.
@@ -14,7 +15,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_aml.errors import AirflowAmlError
 from airflow_aml.reuse import layout as places
+from airflow_aml.reuse import passing
 from airflow_aml.reuse.roots import (
     RUNNING_SECONDS,
     Keep,
@@ -55,16 +56,19 @@ class Item:
     """One thing to remove.
 
     Attributes:
-        kind: ``record``, ``run``, ``data``, ``staging``, ``snapshot``, ``environment``, ``input``
-            or ``lease``.
-        path: in the workspace; with a slash at its end a folder with all that is in it.
+        kind: ``record``, ``run``, ``data``, ``output``, ``staging``, ``snapshot``, ``environment``,
+            ``input`` or ``lease``.
+        path: in the workspace; with a slash at its end a folder with all that is in it; of an
+            ``output``, which is in a datastore, its URI.
         files: the paths of its files.
+        passing: of an ``output``, what it is.
     """
 
     kind: str
     path: str
     bytes: int
     files: tuple[str, ...] = field(repr=False, default=())
+    passing: passing.Passing | None = field(repr=False, default=None)
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,8 @@ def plan(home: Home, keep: Keep, grace: float = GRACE_SECONDS) -> Garbage:
     items = [*_records(home, roots), *_folders(home, "runs/", "run", set(roots.runs))]
     waiting: dict[str, float] = {}
     headless = _folders(home, "runs/", "run", set(roots.headless))
-    for item in (*headless, *_unneeded(home, roots, at)):
+    outputs = [Item("output", each.uri, each.bytes, (), each) for each in passing.passing(home)]
+    for item in (*headless, *_unneeded(home, roots, at, outputs)):
         patience, first = _patience(item, roots, removed, keep, grace), since.first(item)
         if first is None and item.kind == "data" and _id_of(item.path) in removed:
             items.append(item)  # its record told that it was finished, and when
@@ -173,6 +178,8 @@ def _patience(item: Item, roots: Needed, removed: set[str], keep: Keep, grace: f
     """How long an unmentioned thing must have been left alone before it goes, in seconds."""
     if item.kind == "lease":
         return -GRACE_SECONDS  # its own document has told
+    if item.passing is not None:
+        return item.passing.seconds
     if item.kind == "run":
         return max(grace, keep.older_than)
     if item.kind == "data" and _id_of(item.path) in removed:
@@ -193,12 +200,15 @@ def _records(home: Home, roots: Needed) -> Iterator[Item]:
         yield Item("record", path, len(record.to_bytes()) * len(files), tuple(files))
 
 
-def _unneeded(home: Home, roots: Needed, at: float) -> Iterator[Item]:
+def _unneeded(home: Home, roots: Needed, at: float, outputs: Iterable[Item]) -> Iterator[Item]:
     """Everything but records and runs that nothing which stays mentions."""
+    # As long as data lies in a datastore, the manifest that names it stays where it is.
+    naming = {f"data/{each.passing.step}/" for each in outputs if each.passing}
     for kind, folder in (("data", "data/"), ("staging", "staging/")):
         for item in _folders(home, folder, kind):
-            if not _is_needed(item, roots):
+            if not _is_needed(item, roots) and item.path not in naming:
                 yield item
+    yield from (item for item in outputs if not _is_needed(item, roots))
     for kind, folder in (
         ("snapshot", "snapshots/"),
         ("environment", places.ENVIRONMENTS),
@@ -218,6 +228,9 @@ def _is_needed(item: Item, roots: Needed) -> bool:
         return _id_of(item.path) not in {*roots.runs, *roots.headless}
     if item.kind == "data":
         return _id_of(item.path) in roots.ids
+    if item.passing is not None:
+        held = item.passing.step in roots.lasting
+        return held or roots.named is None or roots.named.covers(item.passing)
     if item.kind in ("snapshot", "environment", "input"):
         name = item.path.rpartition("/")[2]
         return any(digest in name for digest in _digests_of(name) & roots.digests)
@@ -274,10 +287,13 @@ class _Since:
 
     def first(self, item: Item) -> float | None:
         """Seconds since 1970; None if it was not noticed before."""
+        if item.passing is not None and item.passing.written is not None:
+            return item.passing.written
         if self._root is None:
             return self._marks.get(item.path)
         newest = 0.0
-        for path in (item.path, *item.files):
+        own = (item.passing.document,) if item.passing else (item.path, *item.files)
+        for path in own:
             try:
                 newest = max(newest, os.stat(os.path.join(self._root, path)).st_mtime)
             except OSError:
@@ -302,7 +318,9 @@ def _write_marks(home: Home, waiting: Mapping[str, float]) -> None:
 def _remove(home: Home, item: Item, failed: list[str]) -> bool:
     try:
         root = home.store.local_root
-        if root is not None and item.path.endswith("/"):
+        if item.passing is not None:
+            passing.remove(home, item.passing)
+        elif root is not None and item.path.endswith("/"):
             _remove_tree(os.path.join(root, item.path.rstrip("/")))
         else:
             for start in range(0, len(item.files), _AT_ONCE):
@@ -314,10 +332,6 @@ def _remove(home: Home, item: Item, failed: list[str]) -> bool:
 
 
 def _remove_tree(place: str) -> None:
-    """Removes a folder whose folders may be closed, as those of committed outputs are."""
-    for folder, _, _ in os.walk(place):  # from above: a closed folder is opened, then listed
-        mode = os.stat(folder).st_mode
-        if not mode & stat.S_IWUSR:
-            os.chmod(folder, stat.S_IMODE(mode) | stat.S_IRWXU)
+    passing.open_folders(place)
     with suppress(FileNotFoundError):
         shutil.rmtree(place)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from airflow_aml.errors import AirflowAmlError
 from airflow_aml.reuse import layout as places
 from airflow_aml.reuse.index import Index
+from airflow_aml.reuse.passing import DAY, Named, keeping
 from airflow_aml.reuse.records import StepRecord, age
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.runs import RunHead, heads, results, status_of
@@ -57,6 +58,9 @@ class Needed:
 
     Attributes:
         ids: of runs and step runs.
+        lasting: those among them whose data is needed however long its datastore keeps it: what is
+            registered, running, reused by results that stay, or of a DAG's last good run.
+        named: places in datastores that registered things name.
         digests: of snapshots, environments and inputs, without their algorithm's name.
         runs: ids of the pipeline runs to remove.
         headless: ids of runs that nobody planned: steps in a hand-written DAG. Their age is not
@@ -66,15 +70,21 @@ class Needed:
     """
 
     ids: set[str] = field(default_factory=set)
+    lasting: set[str] = field(default_factory=set)
     digests: set[str] = field(default_factory=set)
     runs: list[str] = field(default_factory=list)
     headless: list[str] = field(default_factory=list)
     records: dict[str, StepRecord] = field(default_factory=dict)
     unreadable: list[str] = field(default_factory=list)
 
-    def mentions(self, text: str) -> None:
+    named: Named | None = None
+
+    def mentions(self, text: str, lasting: bool = True) -> None:
         """Everything that such a text names is needed."""
-        self.ids.update(_ID.findall(text))
+        found = _ID.findall(text)
+        self.ids.update(found)
+        if lasting:
+            self.lasting.update(found)
         self.digests.update(_DIGEST.findall(text))
 
 
@@ -84,17 +94,20 @@ def needed(home: Home, keep: Keep) -> Needed:
     Raises:
         WorkspaceException: the store cannot be read; nothing may be removed then.
     """
-    result = Needed()
+    result = Needed(named=Named(home))
     in_runs: set[str] = set()
     for text in _texts(home, "registry/", skip=_SAVED):
         result.mentions(text)
+        assert result.named is not None
+        result.named.read(*text.split("\n", 1))
         in_runs.update(_IN_RUN.findall(text))
     planned: set[str] = set()
-    for head, stays in _runs(home, keep):
+    for head, stays, lasting in _runs(home, keep, exact=bool(_keep_days(home))):
         planned.add(head.id)
         if stays:
-            result.ids.update(layout.step_run_id(head.id, task_id) for task_id in head.steps)
-            _keep_run(home, head.id, result)
+            steps = (layout.step_run_id(head.id, task_id) for task_id in head.steps)
+            result.mentions("\n".join(steps), lasting)
+            _keep_run(home, head.id, result, lasting)
         elif head.id not in in_runs:
             result.runs.append(head.id)
     for name in home.store.children(_RUNS):
@@ -115,21 +128,26 @@ def _texts(home: Home, prefix: str, skip: str = "\0") -> Iterator[str]:
                 continue
 
 
-def _runs(home: Home, keep: Keep) -> Iterator[tuple[RunHead, bool]]:
-    """Every run, newest first, and whether it stays."""
+def _runs(home: Home, keep: Keep, exact: bool) -> Iterator[tuple[RunHead, bool, bool]]:
+    """Every run, newest first, whether it stays, and whether for more than its age.
+
+    The latter has to be asked of every young run, and is only if ``exact``.
+    """
     seen: dict[str, int] = {}
     good: set[str] = set()
     for head in heads(home):
         number = seen[head.dag_id] = seen.get(head.dag_id, 0) + 1
         seconds = (keep.at - datetime.fromisoformat(head.created)).total_seconds()
-        stays = seconds < keep.older_than or number <= keep.keep_last or head.id in keep.alive
-        if head.dag_id not in good or (not stays and seconds < RUNNING_SECONDS):
+        lasting = head.id in keep.alive
+        stays = seconds < keep.older_than or number <= keep.keep_last or lasting
+        young = seconds < RUNNING_SECONDS
+        if head.dag_id not in good or (young and (exact or not stays)):
             status = _status(home, head)
             if status == "Finished" and head.dag_id not in good:
                 good.add(head.dag_id)
-                stays = True
-            stays = stays or (status == "Unfinished" and seconds < RUNNING_SECONDS)
-        yield head, stays
+                lasting = True
+            lasting = lasting or (status == "Unfinished" and young)
+        yield head, stays or lasting, lasting
 
 
 def _status(home: Home, head: RunHead) -> str:
@@ -139,13 +157,14 @@ def _status(home: Home, head: RunHead) -> str:
         return "Unfinished"
 
 
-def _keep_run(home: Home, run: str, result: Needed) -> None:
+def _keep_run(home: Home, run: str, result: Needed, lasting: bool = True) -> None:
     folder = f"{layout.run(run)}/"
     for each in home.store.find(folder):
-        result.mentions(each.path)
+        result.mentions(each.path, lasting)
         if "/outputs/" not in each.path[len(folder) :] and each.path.endswith(".json"):
             try:
-                result.mentions(home.store.read(each.path).decode("utf-8", "replace"))
+                text = home.store.read(each.path).decode("utf-8", "replace")
+                result.mentions(text, lasting)
             except FileNotFoundError:
                 continue
 
@@ -186,7 +205,7 @@ def _keep_records(home: Home, keep: Keep, result: Needed) -> None:
 
 def keep_record(record: StepRecord, result: Needed) -> None:
     """A record stays, and with it what it leads to."""
-    result.ids.add(record.step_run_id)
+    result.mentions(record.step_run_id)
     inputs = record.key.get("inputs")
     contents = [each.get("content") for each in inputs.values()] if inputs else []
     uris = [output.uri for output in record.outputs.values()]
@@ -202,13 +221,10 @@ def _keep_unread(home: Home, path: str, result: Needed) -> None:
 
 def _keep_days(home: Home) -> list[tuple[str, float]]:
     """(URL, seconds) of each datastore that keeps intermediate data for so long only."""
-    from airflow_aml.workspace.datastores import datastore_names, load_datastore
-
-    stores = (load_datastore(home, name) for name in datastore_names(home))
     return [
-        (f"{each.url.rstrip('/')}/", each.keep_days * 86400.0)
-        for each in stores
-        if each.url and each.keep_days is not None
+        (f"{each.url.rstrip('/')}/", each.keep_days * DAY)
+        for each in keeping(home)
+        if each.keep_days is not None
     ]
 
 

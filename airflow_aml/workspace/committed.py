@@ -3,10 +3,11 @@
 ::
 
     {"version": 1, "uri": "abfs://...", "digest": "sha256:...", "bytes": 12,
-     "files": [["part/a.csv", 12, "blake3:...", "0x8D..."]]}
+     "time": 1790000000.0, "files": [["part/a.csv", 12, "blake3:...", "0x8D..."]]}
 
 Each file has its path, size, content digest, and the version that its store gave it (an etag; on
-disk the time of its last change in nanoseconds). An output in an object store is committed by this
+disk the time of its last change in nanoseconds). ``time`` is when it was committed, in seconds
+since 1970; older documents do not have it. An output in an object store is committed by this
 document and nothing else: who reads it goes by the document, never by a listing.
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from typing import TYPE_CHECKING, Any, Mapping, NamedTuple, Optional, Tuple
 
 from airflow_aml.errors import WorkspaceException
@@ -44,6 +46,7 @@ class Committed(NamedTuple):
     digest: str
     bytes: int
     files: Tuple[CommittedFile, ...]
+    time: Optional[float] = None
 
     @property
     def is_file(self) -> bool:
@@ -58,6 +61,7 @@ def written(uri: str, manifest: Manifest, versions: Mapping[str, str]) -> bytes:
         "uri": uri,
         "digest": manifest.digest,
         "bytes": manifest.bytes,
+        "time": time.time(),
         "files": [
             [each.path, each.size, each.digest, versions[each.path]] for each in manifest.files
         ],
@@ -81,10 +85,15 @@ def parsed(data: bytes, where: str) -> Committed:
             CommittedFile(str(path), int(size), str(digest), str(version))
             for path, size, digest, version in document["files"]
         )
+        at = document.get("time")
         return Committed(
-            str(document["uri"]), str(document["digest"]), int(document["bytes"]), files
+            str(document["uri"]),
+            str(document["digest"]),
+            int(document["bytes"]),
+            files,
+            None if at is None else float(at),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise WorkspaceException(f"this document is damaged: {error!r}.", where=where) from error
 
 
