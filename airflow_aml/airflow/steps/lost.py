@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 
 from airflow_aml.airflow.steps.assemble import StepRun
 from airflow_aml.runtime.sweep import end_attempt
@@ -13,7 +14,9 @@ def sweep_earlier_attempts(run: StepRun) -> None:
     """Ends what earlier attempts at this step still run on this machine, and removes their files.
 
     Attempts are named after the step's run, and Airflow makes one after the other; the one that
-    calls this has not started anything yet.
+    calls this has not started anything yet. After the loss of a scheduler the task process of an
+    earlier one may still be there for a while: a folder gets another name before it is emptied, so
+    that such a process can commit all of it or nothing.
     """
     folders = [run.scratch]
     if run.home.is_local:
@@ -21,4 +24,7 @@ def sweep_earlier_attempts(run: StepRun) -> None:
     for folder in folders:
         for left in folder.glob(f"{run.id}-*"):
             end_attempt(left.name, 0.0)
-            shutil.rmtree(left, ignore_errors=True)
+            away = left.with_name(f"{left.name}~{run.try_number}")
+            with suppress(OSError):
+                left.rename(away)
+            shutil.rmtree(away, ignore_errors=True)
