@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,7 +12,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
 from airflow_aml.airflow.settings import open_workspace
-from airflow_aml.reuse.lease import Lease, holder
+from airflow_aml.reuse.lease import LEASE_SECONDS, Lease, holder
 
 _ENDED = ("success", "failed", "skipped", "removed", "upstream_failed", "up_for_retry")
 
@@ -23,13 +24,22 @@ class ResultTrigger(BaseTrigger):
         workspace: name of the workspace, as the pipeline has it.
         fingerprint: of the result.
         poll_seconds: time between two looks.
+        patience_seconds: a lease that was not renewed for that long while this looked is nobody's,
+            whatever time it names: the clock that it is told by may have been set back.
     """
 
-    def __init__(self, workspace: str, fingerprint: str, poll_seconds: float = 1.0):
+    def __init__(
+        self,
+        workspace: str,
+        fingerprint: str,
+        poll_seconds: float = 1.0,
+        patience_seconds: float = LEASE_SECONDS,
+    ):
         super().__init__()  # type: ignore[no-untyped-call]
         self.workspace = workspace
         self.fingerprint = fingerprint
         self.poll_seconds = poll_seconds
+        self.patience_seconds = patience_seconds
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """How Airflow makes it again in the triggerer."""
@@ -37,16 +47,21 @@ class ResultTrigger(BaseTrigger):
             "workspace": self.workspace,
             "fingerprint": self.fingerprint,
             "poll_seconds": self.poll_seconds,
+            "patience_seconds": self.patience_seconds,
         }
         return f"{type(self).__module__}.{type(self).__qualname__}", values
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Looks now and then; after any error the step looks for itself."""
         gone = ""
+        seen, since = None, 0.0
         try:
             home = await asyncio.to_thread(open_workspace, self.workspace)
             while (lease := await asyncio.to_thread(holder, home, self.fingerprint)) is not None:
-                if await _has_ended(lease):
+                if lease != seen:
+                    seen, since = lease, time.monotonic()
+                silent = time.monotonic() - since
+                if silent > self.patience_seconds or await _has_ended(lease):
                     gone = lease.token
                     break
                 await asyncio.sleep(self.poll_seconds)

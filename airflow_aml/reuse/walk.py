@@ -21,6 +21,9 @@ DEPENDS = "depends"
 PUBLISH = "publish"
 """What people read of a decision ``run`` that only puts an earlier result into place again."""
 
+_CLOCKS_DIFFER = 300.0
+"""So many seconds the clocks of two machines may be apart without anything being wrong."""
+
 
 @dataclass(frozen=True, slots=True)
 class WalkStep:
@@ -270,9 +273,12 @@ def _too_old(step: WalkStep, record: StepRecord, at: datetime | None) -> str | N
     if step.max_age is None:
         return None
     seconds = age(record, at)
-    if seconds <= step.max_age:
+    if -_CLOCKS_DIFFER <= seconds <= step.max_age:
         return None
     most = _duration(step.max_age)
+    if seconds < 0:
+        ahead = f"the earlier result is dated {_duration(-seconds)} from now"
+        return f"{ahead}, so its age is not known, and reuse_max_age is {most}"
     return f"the earlier result is {_duration(seconds)} old, and reuse_max_age is {most}"
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from airflow_aml.reuse.effects import view_stamp
 from airflow_aml.reuse.index import Index
+from airflow_aml.reuse.moments import next_moment
 from airflow_aml.reuse.places import Places
-from airflow_aml.reuse.records import OutputRecord, StepRecord, now
+from airflow_aml.reuse.records import OutputRecord, StepRecord
 from airflow_aml.workspace.committed import find_document
 from airflow_aml.workspace.uris import path_of_uri
 
@@ -38,7 +39,8 @@ def publish_again(
         for name, output in record.outputs.items()
     }
     registered = tuple({"name": each.name, "version": each.version} for each in register())
-    Index(run.home).add(replace(record, outputs=outputs, registered=registered, created=now()))
+    moment = next_moment(run.home, record.fingerprint)
+    Index(run.home).add(replace(record, outputs=outputs, registered=registered, created=moment))
 
 
 def _filled(run: StepRun, output: OutputRecord, overwrite: bool, places: Places) -> OutputRecord:

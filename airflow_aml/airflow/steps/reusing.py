@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_aml.airflow import skipping
 from airflow_aml.airflow.steps.holding import held
 from airflow_aml.definition.spec import StepOutput
-from airflow_aml.errors import AirflowAmlError
+from airflow_aml.errors import AirflowAmlError, WorkspaceException
 from airflow_aml.reuse import environment
 from airflow_aml.reuse.effects import view_stamp
 from airflow_aml.reuse.fingerprint import Fingerprint, NoKey, complete, read_from
@@ -26,8 +26,9 @@ from airflow_aml.reuse.index import Index
 from airflow_aml.reuse.inputs import content_of
 from airflow_aml.reuse.lease import Lease, Owner, take
 from airflow_aml.reuse.lookup import decide, decide_one, walk_step
+from airflow_aml.reuse.moments import next_moment
 from airflow_aml.reuse.places import Places, stamp
-from airflow_aml.reuse.records import OutputRecord, StepRecord, now
+from airflow_aml.reuse.records import OutputRecord, StepRecord, stamp_of
 from airflow_aml.reuse.verify import changed_since
 from airflow_aml.reuse.walk import REUSE, RUN, Decision, WalkStep, below
 from airflow_aml.runtime.hidden import reads_file
@@ -188,7 +189,7 @@ def _record(
         run_id=run.plan.run_id,
         step=run.node.name,
         seconds=spent(report),
-        created=now(),
+        created=next_moment(run.home, decision.fingerprint.digest),
         reason=decision.reason,
         inputs=_input_uris(run),
         hidden_reads=tuple(_reads(run, job)),
@@ -204,20 +205,28 @@ def _output(reference: Mapping[str, Any], view: str | None, places: Places) -> O
         digest=str(reference["digest"]),
         files=int(reference["files"]),
         bytes=int(reference["bytes"]),
-        stamp=stamp(uri, places) if reference["files"] else stamp_of_nothing(uri, places),
+        stamp=_stamp(uri, str(reference["digest"]), places),
         view=place,
         view_stamp=None if place is None else view_stamp(uri, place, places),
     )
 
 
-def stamp_of_nothing(uri: str, places: Places) -> str:
-    """The stamp of an output without files, which an object store cannot even list."""
-    from airflow_aml.reuse.records import stamp_of
+def _stamp(uri: str, digest: str, places: Places) -> str:
+    """The stamp of an output that is what was committed.
 
+    Raises:
+        WorkspaceException: something happened to it since, which must not count as committed.
+        OSError: it cannot be looked at.
+    """
     try:
-        return stamp(uri, places)
+        found = stamp(uri, places)
     except FileNotFoundError:
-        return stamp_of([])
+        found = stamp_of([])  # an object store cannot even list an output without files
+    # In this order: what changed before the stamp was taken is seen after it.
+    wrong = changed_since(uri, digest, places)
+    if wrong:
+        raise WorkspaceException(f"of what was committed {wrong}.", where=uri)
+    return found
 
 
 def spent(report: StepReport) -> float:
