@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from airflow_aml.definition.datastore import Datastore
     from airflow_aml.definition.engine import PipelineRun
     from airflow_aml.definition.filedataset import FileDataset
+    from airflow_aml.definition.model import Model
     from airflow_aml.definition.outputs import (
         HDFSOutputDatasetConfig,
         LinkFileOutputDatasetConfig,
@@ -70,6 +71,7 @@ _HOMES = {
     "InputPortBinding": "definition.pipelinedata",
     "LinkFileOutputDatasetConfig": "definition.outputs",
     "LinkTabularOutputDatasetConfig": "definition.outputs",
+    "Model": "definition.model",
     "OutputFileDatasetConfig": "definition.outputs",
     "OutputTabularDatasetConfig": "definition.outputs",
     "Pipeline": "definition.pipeline",
@@ -110,6 +112,7 @@ __all__ = [
     "InputPortBinding",
     "LinkFileOutputDatasetConfig",
     "LinkTabularOutputDatasetConfig",
+    "Model",
     "OutputFileDatasetConfig",
     "OutputTabularDatasetConfig",
     "Pipeline",
@@ -144,7 +147,6 @@ _LATER = {
     "EstimatorStep": "compute",
     "HyperDriveStep": "compute",
     "Keyvault": "compatibility",
-    "Model": "runs",
     "ParallelRunConfig": "parallel run",
     "ParallelRunStep": "parallel run",
     "PipelineDraft": "publishing",

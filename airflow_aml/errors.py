@@ -14,6 +14,8 @@
             ├── WorkspaceException          the workspace is missing, foreign or cannot be written
             ├── SnapshotException           a source folder cannot be stored
             ├── ExperimentExecutionException  a wait was interrupted; the run goes on
+            ├── WebserviceException         v1's name for what its model service answered
+            │   └── ModelNotFoundException  there is no such model, or no such version of it
             ├── RunEnvironmentException     a run context was asked for outside a run
             └── ActivityFailedException     a run ended in failure
                 └── StepFailedError         one step's script failed: exit code and last lines
@@ -99,6 +101,14 @@ class SnapshotException(AzureMLException):
 
 class ExperimentExecutionException(AzureMLException):
     """Waiting for a run was interrupted; the run itself goes on."""
+
+
+class WebserviceException(AzureMLException):
+    """v1's name for what its model service answered."""
+
+
+class ModelNotFoundException(WebserviceException):
+    """There is no model of that name, version or tags."""
 
 
 class RunEnvironmentException(AzureMLException):

@@ -15,6 +15,7 @@ from airflow_aml.errors import NotServedError, UserErrorException, WorkspaceExce
 if TYPE_CHECKING:
     from airflow_aml.definition.dataset import Datasets
     from airflow_aml.definition.engine import PipelineRun
+    from airflow_aml.definition.model import Model
 
 __all__ = ["DEFAULT_WORKSPACE", "Experiment", "Workspace"]
 
@@ -135,6 +136,13 @@ class Workspace:
 
         return Datasets(self)
 
+    @property
+    def models(self) -> Dict[str, Model]:
+        """The latest versions of all registered models by name."""
+        from airflow_aml.definition.model import Model
+
+        return {model.name: model for model in Model.list(self, latest=True)}
+
     def __getattr__(self, name: str) -> Any:
         if name in _LATER:
             raise NotServedError(f"Workspace.{name} comes with {_LATER[name]}.")
@@ -149,7 +157,6 @@ _LATER = {
     "get_default_compute_target": "the compute release",
     "environments": "the compute release",
     "experiments": "the runs release",
-    "models": "the runs release",
     "get_run": "the runs release",
     "get_default_keyvault": "the compatibility release",
     "write_config": "the compatibility release",

@@ -36,6 +36,8 @@ def answer(home: Home, asked: Mapping[str, Any]) -> dict[str, Any] | None:
         )
     except UserErrorException:
         return None
+    if document.get("deleted"):
+        return None
     found = {"version": number, "id": document.get("id")}
     if asked.get("kind") == "dataset" and document.get("definition"):
         from airflow_aml.reuse.inputs import content_of

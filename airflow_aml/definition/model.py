@@ -1,0 +1,376 @@
+"""Models: registered files with names, versions, tags (reference 1.1)."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+
+from airflow_aml.definition.homes import home_of
+from airflow_aml.definition.setup import refuse_while_loading
+from airflow_aml.errors import ModelNotFoundException, NotServedError, UserErrorException
+from airflow_aml.runtime.hidden import note
+
+if TYPE_CHECKING:
+    from airflow_aml.workspace.models import ModelVersion
+
+_CACHE = "azureml-models"
+"""Where v1 puts a model that a script asks for, below the folder it runs in."""
+
+Wanted = Union[None, str, Mapping[str, Any], Sequence[Any]]
+
+
+class Model:
+    """One version of a registered model.
+
+    Args:
+        workspace: where it is registered.
+        name: with ``version``; the latest version when that is not given.
+        id: ``name:version``, instead of a name.
+        tags, properties: what it must have: names, ``[name, value]`` pairs, or a dict; the newest
+            version that has all of them.
+        run_id: of the run that must have registered it.
+
+    Raises:
+        ModelNotFoundException: there is no such model; the text says what there is.
+    """
+
+    def __init__(
+        self,
+        workspace: Any,
+        name: Optional[str] = None,
+        id: Optional[str] = None,  # noqa: A002 - v1's name
+        tags: Wanted = None,
+        properties: Wanted = None,
+        version: Optional[int] = None,
+        run_id: Optional[str] = None,
+        model_framework: Optional[str] = None,
+        *,
+        _found: Optional[Tuple[int, ModelVersion]] = None,
+        **_: Any,
+    ):
+        refuse_while_loading("Model")
+        if id is not None:
+            name, number = id.rsplit(":", 1) if ":" in id else (id, "")
+            version = int(number) if number.isdigit() else None
+        if not name:
+            raise UserErrorException("Model needs a name or an id.")
+        self.workspace = workspace
+        self.name = name
+        found = _found or _find(workspace, name, version, tags, properties, run_id)
+        self.version: int = found[0]
+        self._known: ModelVersion = found[1]
+
+    @classmethod
+    def _of(cls, workspace: Any, name: str, version: int, known: ModelVersion) -> Model:
+        return cls(workspace, name, _found=(version, known))
+
+    @staticmethod
+    def register(
+        workspace: Any,
+        model_path: str,
+        model_name: str,
+        tags: Optional[Mapping[str, Any]] = None,
+        properties: Optional[Mapping[str, Any]] = None,
+        description: Optional[str] = None,
+        datasets: Any = None,
+        model_framework: Optional[str] = None,
+        model_framework_version: Optional[str] = None,
+        child_paths: Optional[Sequence[str]] = None,
+        **_: Any,
+    ) -> Model:
+        """Stores a local file or folder as the next version of that name.
+
+        Raises:
+            UserErrorException: there is nothing at the path, or the name cannot be used.
+        """
+        from airflow_aml.workspace import models
+        from airflow_aml.workspace.datasets import now
+
+        refuse_while_loading("Model.register")
+        if not os.path.exists(model_path):
+            raise UserErrorException(
+                f"there is no file or folder {model_path!r} in {os.getcwd()}.",
+                where=f"model {model_name!r}",
+            )
+        details = {
+            "framework": model_framework,
+            "framework_version": model_framework_version,
+            "datasets": [[purpose, _id_of(each)] for purpose, each in datasets or ()],
+        }
+        version = models.ModelVersion(
+            path="",
+            entry="",
+            is_folder=False,
+            created=now(),
+            description=description or "",
+            tags=dict(tags or {}),
+            properties=dict(properties or {}),
+            origin=_origin(),
+            details={key: value for key, value in details.items() if value},
+        )
+        number, stored = models.register(home_of(workspace), model_name, model_path, version)
+        return Model._of(workspace, model_name, number, stored)
+
+    @staticmethod
+    def list(
+        workspace: Any,
+        name: Optional[str] = None,
+        tags: Wanted = None,
+        properties: Wanted = None,
+        run_id: Optional[str] = None,
+        latest: bool = False,
+        **_: Any,
+    ) -> List[Model]:
+        """The models that match, the newest version of each name first.
+
+        Args:
+            latest: only the newest version of each name.
+        """
+        from airflow_aml.workspace import models
+
+        refuse_while_loading("Model.list")
+        found: List[Model] = []
+        for each, number, known in models.versions(home_of(workspace), name):
+            if latest and found and found[-1].name == each:
+                continue
+            if _fits(known, tags, properties, run_id):
+                found.append(Model._of(workspace, each, number, known))
+        note(models.KIND, name or "*", None, {"version": None, "id": "list"})
+        return found
+
+    @staticmethod
+    def get_model_path(
+        model_name: str, version: Optional[int] = None, _workspace: Any = None, **_: Any
+    ) -> str:
+        """The local path of a model's file or folder.
+
+        It is looked for below ``AZUREML_MODEL_DIR``, then in ``azureml-models`` of the working
+        directory; a step's script gets it from its run's workspace.
+
+        Raises:
+            ModelNotFoundException: it is nowhere.
+        """
+        for folder in (os.environ.get("AZUREML_MODEL_DIR"), _CACHE):
+            found = _local(folder, model_name, version) if folder else None
+            if found is not None:
+                return found
+        if _workspace is None:
+            from airflow_aml.definition.runs.context import Run
+
+            run = Run.get_context()
+            if not isinstance(run, Run):
+                raise ModelNotFoundException(
+                    f"model {model_name!r} is not below {_CACHE!r} of {os.getcwd()}.",
+                    hint="Outside a run, give _workspace=, or use Model(ws, name).download().",
+                )
+            _workspace = run.experiment.workspace
+        model = Model(_workspace, model_name, version=version)
+        folder = os.path.join(_CACHE, model_name, str(model.version))
+        return model.download(folder, exist_ok=True)
+
+    @property
+    def id(self) -> str:
+        """``name:version``."""
+        return f"{self.name}:{self.version}"
+
+    @property
+    def tags(self) -> Dict[str, Any]:
+        """The model's tags."""
+        return dict(self._known.tags)
+
+    @property
+    def properties(self) -> Dict[str, Any]:
+        """The model's properties, which do not change."""
+        return dict(self._known.properties)
+
+    @property
+    def description(self) -> str:
+        """What its author wrote about it."""
+        return self._known.description
+
+    @property
+    def created_time(self) -> str:
+        """When it was registered, UTC, ISO 8601."""
+        return self._known.created
+
+    @property
+    def run_id(self) -> Optional[str]:
+        """The run whose script registered it; None for any other program."""
+        return self._known.origin.get("run")
+
+    @property
+    def model_framework(self) -> Optional[str]:
+        """As it was given."""
+        return self._known.details.get("framework")
+
+    @property
+    def model_framework_version(self) -> Optional[str]:
+        """As it was given."""
+        return self._known.details.get("framework_version")
+
+    def download(
+        self, target_dir: str = ".", exist_ok: bool = False, exists_ok: Optional[bool] = None
+    ) -> str:
+        """Copies the model into a folder and returns the path of its file or folder there.
+
+        Raises:
+            UserErrorException: there is something of its name, and ``exist_ok`` is not set.
+        """
+        from airflow_aml.workspace import models
+
+        target = os.path.join(target_dir, self._known.entry)
+        if os.path.lexists(target) and not (exist_ok or exists_ok):
+            raise UserErrorException(
+                f"{target!r} exists already.",
+                where=f"model {self.name!r}",
+                hint="Download to another folder, or say exist_ok=True.",
+            )
+        return models.download(home_of(self.workspace), self._known, target_dir)
+
+    def delete(self) -> None:
+        """Removes this version for good; its number is not used again."""
+        from airflow_aml.workspace import models
+
+        models.delete(home_of(self.workspace), self.name, self.version)
+
+    def update(
+        self, tags: Optional[Mapping[str, Any]] = None, description: Optional[str] = None, **_: Any
+    ) -> None:
+        """Replaces tags or description, as far as they are given."""
+        given: Dict[str, Any] = {}
+        if tags is not None:
+            given["tags"] = dict(tags)
+        if description is not None:
+            given["description"] = description
+        self._change(**given)
+
+    def add_tags(self, tags: Mapping[str, Any]) -> None:
+        """Adds tags to those that are there."""
+        self._change(tags={**self.tags, **tags})
+
+    def remove_tags(self, tags: Sequence[str]) -> None:
+        """Takes tags away."""
+        self._change(tags={key: value for key, value in self.tags.items() if key not in tags})
+
+    def add_properties(self, properties: Mapping[str, Any]) -> None:
+        """Adds properties; one that is there stays as it is."""
+        self._change(properties={**properties, **self.properties})
+
+    def serialize(self) -> Dict[str, Any]:
+        """What is known of it, for JSON."""
+        known = self._known
+        return {
+            "id": self.id,
+            "name": self.name,
+            "version": self.version,
+            "createdTime": known.created,
+            "description": known.description,
+            "tags": self.tags,
+            "properties": self.properties,
+            "runId": self.run_id,
+        }
+
+    def _change(self, **given: Any) -> None:
+        from airflow_aml.workspace import models
+
+        self._known = models.update(
+            home_of(self.workspace), self.name, self.version, lambda known: replace(known, **given)
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _NOT_SERVED:
+            raise NotServedError(f"Model.{name} is not served: it deploys to Azure.")
+        raise AttributeError(f"'Model' object has no attribute {name!r}")
+
+    def __repr__(self) -> str:
+        return f"Model(name={self.name}, version={self.version}, tags={self.tags})"
+
+
+_NOT_SERVED = ("deploy", "package", "profile", "print_configuration")
+
+
+def _find(
+    workspace: Any,
+    name: str,
+    version: Optional[int],
+    tags: Wanted,
+    properties: Wanted,
+    run_id: Optional[str],
+) -> Any:
+    from airflow_aml.workspace import models
+
+    home = home_of(workspace)
+    try:
+        if version is None and (tags or properties or run_id):
+            found = next(
+                (number, known)
+                for _, number, known in models.versions(home, name)
+                if _fits(known, tags, properties, run_id)
+            )
+        else:
+            found = models.get(home, name, version)
+    except StopIteration:
+        note(models.KIND, name, None, {"version": None, "id": "search"})
+        raise ModelNotFoundException(
+            f"no version of model {name!r} has these tags and properties."
+        ) from None
+    except UserErrorException as error:
+        note(models.KIND, name, version, None)
+        raise ModelNotFoundException(str(error)) from error
+    searched = version is None and bool(tags or properties or run_id)
+    identity = "search" if searched else found[1].id
+    note(models.KIND, name, version, {"version": found[0], "id": identity})
+    return found
+
+
+def _fits(known: ModelVersion, tags: Wanted, properties: Wanted, run_id: Optional[str]) -> bool:
+    return (
+        _has(known.tags, tags)
+        and _has(known.properties, properties)
+        and run_id in (None, known.origin.get("run"))
+    )
+
+
+def _has(there: Mapping[str, Any], wanted: Wanted) -> bool:
+    """v1's search: a name, names, ``[name, value]`` pairs, or a dict; all of them must be there."""
+    if wanted is None:
+        return True
+    if isinstance(wanted, str):
+        return wanted in there
+    if isinstance(wanted, Mapping):
+        return all(key in there and str(there[key]) == str(wanted[key]) for key in wanted)
+    return all(
+        each in there
+        if isinstance(each, str)
+        else each[0] in there and str(there[each[0]]) == str(each[1])
+        for each in wanted
+    )
+
+
+def _local(folder: str, name: str, version: Optional[int]) -> Optional[str]:
+    """What ``<folder>/<name>/<version>/`` holds; of several versions the latest."""
+    place = os.path.join(folder, name)
+    try:
+        numbers = sorted(int(each) for each in os.listdir(place) if each.isdigit())
+    except OSError:
+        return None
+    if version is not None:
+        numbers = [each for each in numbers if each == int(version)]
+    for number in reversed(numbers):
+        below = os.path.join(place, str(number))
+        names = os.listdir(below)
+        if len(names) == 1:
+            return os.path.join(below, names[0])
+        if names:
+            return below
+    return None
+
+
+def _origin() -> Dict[str, str]:
+    names = {"run": "AZUREML_RUN_ID", "pipeline_run": "AZUREML_ROOT_RUN_ID"}
+    return {key: os.environ[name] for key, name in names.items() if os.environ.get(name)}
+
+
+def _id_of(dataset: Any) -> str:
+    return str(getattr(dataset, "id", dataset))

@@ -1,0 +1,148 @@
+"""Registered models: names, versions and files.
+
+::
+
+    registry/model/<name>/<version>.json     {"path", "entry", "tags", "properties", ...}
+    models/<id>/...                          a version's files
+
+The files are there before the document, so a version that is found is complete. A version that was
+deleted leaves its document, so that its number never means another model.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional, Tuple
+
+from airflow_aml.codec import decode, encode
+from airflow_aml.errors import UserErrorException
+from airflow_aml.workspace.registry import Registry
+
+if TYPE_CHECKING:
+    from airflow_aml.workspace.home import Home
+
+KIND = "model"
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One registered version.
+
+    Attributes:
+        path: of its files in the workspace.
+        entry: name of the file or folder that was registered, below ``path``.
+        is_folder: whether that is a folder.
+        created: UTC, ISO 8601.
+        origin: ids of the run and step run that registered it.
+        details: what else was given: framework, sample data, and the like.
+    """
+
+    path: str
+    entry: str
+    is_folder: bool
+    created: str
+    description: str = ""
+    tags: Dict[str, Any] = field(default_factory=dict)
+    properties: Dict[str, Any] = field(default_factory=dict)
+    origin: Dict[str, str] = field(default_factory=dict)
+    details: Dict[str, Any] = field(default_factory=dict)
+    id: str = ""
+    deleted: bool = False
+
+
+Numbered = Tuple[int, ModelVersion]
+
+
+def register(home: Home, name: str, local: str, version: ModelVersion) -> Numbered:
+    """Stores a local file or folder as a model's next version.
+
+    Raises:
+        UserErrorException: there is nothing at the path, or the name cannot be used.
+        WorkspaceException: the store cannot be written.
+    """
+    from uuid import uuid4
+
+    identity = str(uuid4())
+    entry = os.path.basename(os.path.abspath(local))
+    place = f"models/{identity}"
+    pairs = [(path, f"{place}/{relative}") for path, relative in _files(local, entry)]
+    if not pairs:
+        raise UserErrorException(f"there are no files in {local!r}.", where=f"model {name!r}")
+    home.store.upload(pairs)
+    stored = replace(version, path=place, entry=entry, is_folder=os.path.isdir(local), id=identity)
+    return Registry(home.store).create(KIND, name, encode(stored)), stored
+
+
+def get(home: Home, name: str, number: Optional[int] = None) -> Numbered:
+    """A version of a model; the latest one when no number is given.
+
+    Raises:
+        UserErrorException: there is none; the text says what there is.
+    """
+    registry = Registry(home.store)
+    if number is None:
+        for latest in reversed(registry.versions(KIND, name)):
+            found = _read(registry, name, latest)
+            if not found[1].deleted:
+                return found
+        raise UserErrorException(f"all versions of model {name!r} have been deleted.")
+    found = _read(registry, name, number)
+    if found[1].deleted:
+        raise UserErrorException(f"version {number} of model {name!r} has been deleted.")
+    return found
+
+
+def versions(home: Home, name: Optional[str] = None) -> Iterator[Tuple[str, int, ModelVersion]]:
+    """All versions of one or all models, the newest of each name first."""
+    registry = Registry(home.store)
+    names = registry.names(KIND)
+    for each in names if name is None else [name] if name in names else []:
+        for number in reversed(registry.versions(KIND, each)):
+            found = _read(registry, each, number)[1]
+            if not found.deleted:
+                yield each, number, found
+
+
+def update(
+    home: Home, name: str, number: int, change: Callable[[ModelVersion], ModelVersion]
+) -> ModelVersion:
+    """Replaces what is known of a version; of two writers at once the later one wins."""
+    registry = Registry(home.store)
+    changed = change(_read(registry, name, number)[1])
+    registry.update(KIND, name, number, encode(changed))
+    return changed
+
+
+def delete(home: Home, name: str, number: int) -> None:
+    """Removes a version's files; its number is not used again."""
+    version = update(home, name, number, lambda known: replace(known, deleted=True))
+    home.store.delete([each.path for each in home.store.find(f"{version.path}/")])
+
+
+def download(home: Home, version: ModelVersion, folder: str) -> str:
+    """Copies a version's files into a local folder and returns the path of what was registered."""
+    prefix = f"{version.path}/"
+    pairs = []
+    for each in home.store.find(prefix):
+        target = os.path.join(folder, *each.path[len(prefix) :].split("/"))
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        pairs.append((each.path, target))
+    home.store.download(pairs)
+    return os.path.join(folder, version.entry)
+
+
+def _read(registry: Registry, name: str, number: int) -> Numbered:
+    number, document = registry.get(KIND, name, number)
+    return number, decode(ModelVersion, document)
+
+
+def _files(local: str, entry: str) -> List[Tuple[str, str]]:
+    if not os.path.isdir(local):
+        return [(local, entry)]
+    found = []
+    for root, _, names in os.walk(local):
+        below = os.path.relpath(root, local).replace(os.sep, "/")
+        prefix = entry if below == "." else f"{entry}/{below}"
+        found += [(os.path.join(root, name), f"{prefix}/{name}") for name in names]
+    return sorted(found)
