@@ -75,4 +75,14 @@ def _options() -> dict[str, Any]:
             "example": "100000000000",
             "default": "0",
         },
+        "price_per_hour": {
+            "description": (
+                "What an hour of computing costs, with your currency if you like. Where it is"
+                " set, the log of a run and 'airflow-aml runs' tell saved time as money too."
+            ),
+            "version_added": "0.1.0",
+            "type": "string",
+            "example": "2.5 EUR",
+            "default": "",
+        },
     }

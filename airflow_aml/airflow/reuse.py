@@ -15,12 +15,12 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_aml.airflow import parameters, skipping
-from airflow_aml.airflow.settings import open_workspace
+from airflow_aml.airflow.settings import open_workspace, price_per_hour
 from airflow_aml.definition.applying import apply_setup
 from airflow_aml.definition.registered import PinnedDataset, save_definitions
 from airflow_aml.definition.setup import SetupAction
 from airflow_aml.definition.spec import NodeSpec, PipelineSpec
-from airflow_aml.errors import SnapshotException, UserErrorException
+from airflow_aml.errors import SnapshotException, UserErrorException, WorkspaceException
 from airflow_aml.reuse.facts import RunFacts, walk_steps
 from airflow_aml.reuse.fingerprint import read_from
 from airflow_aml.reuse.lookup import decide, duration
@@ -178,8 +178,20 @@ class ReuseSensor(BaseOperator):
         found = skipping.hits(decisions)
         seconds = sum(each.record.seconds for each in found.values() if each.record)
         self.log.info(
-            "%d of %d steps reused, %s saved", len(found), len(decisions), duration(seconds)
+            "%d of %d steps reused, %s saved%s",
+            len(found),
+            len(decisions),
+            duration(seconds),
+            self._money(seconds),
         )
+
+    def _money(self, seconds: float) -> str:
+        try:
+            price = price_per_hour()
+        except WorkspaceException as error:
+            self.log.warning("%s", error)
+            return ""
+        return f" ({price.text(seconds)})" if price else ""
 
     def _snapshot(self, home: Home, node: NodeSpec) -> str:
         folder = Path(self.folder, node.source_directory)

@@ -10,6 +10,7 @@ from pathlib import Path
 from airflow.sdk import conf
 
 from airflow_aml.errors import WorkspaceException
+from airflow_aml.reuse.price import Price, price
 from airflow_aml.workspace.home import Home, default_url, open_home
 
 
@@ -51,6 +52,15 @@ def scratch() -> Path:
     """The folder that holds the working copies of running steps."""
     configured = conf.get("aml", "scratch", fallback="")
     return Path(configured or tempfile.gettempdir(), "airflow-aml")
+
+
+def price_per_hour() -> Price | None:
+    """What an hour of computing costs; None where nobody has said so.
+
+    Raises:
+        WorkspaceException: the setting is no price.
+    """
+    return price(conf.get("aml", "price_per_hour", fallback="") or "")
 
 
 def cache_bytes() -> int:

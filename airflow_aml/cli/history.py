@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_aml.errors import UserErrorException, WorkspaceException
 from airflow_aml.reuse.lookup import duration
+from airflow_aml.reuse.price import Price, configured
 from airflow_aml.workspace.home import default_url, open_home
 from airflow_aml.workspace.plans import read_plan
 from airflow_aml.workspace.runs import (
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from airflow_aml.workspace.home import Home
 
 LATEST = "latest"
-PRICE_VARIABLE = "AIRFLOW__AML__PRICE_PER_HOUR"
 
 
 def add_explain(verbs: Any) -> None:
@@ -164,7 +164,8 @@ def _runs(arguments: argparse.Namespace) -> int:
         for head in heads(home)
         if wanted is None or wanted in (head.dag_id, head.experiment)
     ]
-    total = _total(rows, price_per_hour(os.environ.get(PRICE_VARIABLE, "")))
+    price = configured(os.environ)
+    total = _total(rows, price)
     if arguments.json:
         print(json.dumps({"runs": rows, "total": total}))
         return 0
@@ -174,7 +175,7 @@ def _runs(arguments: argparse.Namespace) -> int:
             f"{row['ran']} ran in {duration(row['seconds'])}, {row['reused']} of {row['steps']} "
             f"reused, {duration(row['saved_seconds'])} saved"
         )
-    print(_total_line(total))
+    print(_total_line(total, price))
     return 0
 
 
@@ -201,36 +202,20 @@ def _row(home: Home, head: RunHead) -> dict[str, Any]:
     }
 
 
-def _total(rows: Sequence[dict[str, Any]], price: float | None) -> dict[str, Any]:
+def _total(rows: Sequence[dict[str, Any]], price: Price | None) -> dict[str, Any]:
     total: dict[str, Any] = {"runs": len(rows)}
     for name in ("ran", "reused", "seconds", "saved_seconds"):
         total[name] = round(sum(row[name] for row in rows), 3)
     if price is not None:
-        total["saved_money"] = round(total["saved_seconds"] / 3600 * price, 2)
+        total["saved_money"] = price.of(total["saved_seconds"])
+        total["currency"] = (price.before + price.after).strip()
     return total
 
 
-def _total_line(total: dict[str, Any]) -> str:
+def _total_line(total: dict[str, Any], price: Price | None) -> str:
     runs = f"{total['runs']} run{'' if total['runs'] == 1 else 's'}"
-    money = f", {total['saved_money']:.2f} at your price" if "saved_money" in total else ""
+    money = f", {price.text(total['saved_seconds'])} at your price" if price else ""
     return (
         f"{runs}: {total['ran']} steps ran, {total['reused']} reused, "
         f"{duration(total['saved_seconds'])} saved{money}"
     )
-
-
-def price_per_hour(text: str) -> float | None:
-    """What an hour of computing costs, as the site has configured it; None if it has not.
-
-    Raises:
-        UserErrorException: the text is no number.
-    """
-    if not text.strip():
-        return None
-    try:
-        price = float(text)
-    except ValueError:
-        price = -1.0
-    if not 0 <= price < float("inf"):
-        raise UserErrorException(f"{PRICE_VARIABLE} must be a price, a number, not {text!r}.")
-    return price

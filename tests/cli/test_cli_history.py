@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -125,6 +126,25 @@ def test_runs_tells_what_reuse_saved(run, say, monkeypatch):
 def test_a_price_is_a_number(say, monkeypatch):
     """One line that names the setting."""
     monkeypatch.setenv("AIRFLOW__AML__PRICE_PER_HOUR", "cheap")
-    assert "AIRFLOW__AML__PRICE_PER_HOUR must be a price" in say("runs", code=1)
+    assert "[aml] price_per_hour must be a price" in say("runs", code=1)
     monkeypatch.setenv("AIRFLOW__AML__PRICE_PER_HOUR", "-1")
     assert "not '-1'" in say("runs", code=1)
+
+
+def test_a_price_is_told_in_the_sites_currency(run, say, monkeypatch, tmp_path, capsys):
+    """It stands in airflow.cfg or the environment; the run's own log tells it as well."""
+    run()
+    monkeypatch.setenv("AIRFLOW__AML__PRICE_PER_HOUR", "3600 EUR")
+    again = run().xcom("reuse")["saved_seconds"]
+
+    logged = capsys.readouterr()
+    assert f"2 of 2 steps reused, {again:.1f} s saved ({again:.2f} EUR)" in logged.out + logged.err
+    assert " EUR at your price\n" in say("runs")
+    assert json.loads(say("runs", "--json"))["total"]["currency"] == "EUR"
+    monkeypatch.delenv("AIRFLOW__AML__PRICE_PER_HOUR")
+    (tmp_path / "airflow.cfg").write_text("[aml]\nprice_per_hour = $7200\n[other]\nx = 100%%\n")
+    monkeypatch.setenv("AIRFLOW_CONFIG", str(tmp_path / "airflow.cfg"))
+    (dollars,) = re.findall(r", \$([\d.]+) at your price", say("runs"))
+    assert float(dollars) == pytest.approx(2 * again, abs=0.02)
+    monkeypatch.setenv("AIRFLOW__AML__PRICE_PER_HOUR", "")
+    assert "at your price" not in say("runs")
