@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import DownstreamTasksSkipped
 from airflow.sdk.execution_time.xcom import XCom
 
+from airflow_aml.airflow.metrics import count_reused, count_run
 from airflow_aml.reuse.fingerprint import Fingerprint
 from airflow_aml.reuse.records import StepRecord
 from airflow_aml.reuse.walk import REUSE, Decision
@@ -42,6 +43,8 @@ def replay(
 ) -> None:
     """Writes the XComs of results that are reused under the ids of the steps they stand for.
 
+    It also counts them among Airflow's metrics.
+
     Args:
         needed: ids of steps whose XComs other tasks may read in this run; None: of any.
     """
@@ -56,13 +59,14 @@ def replay(
                 XCom.set(key=key, value=value, dag_id=ti.dag_id, task_id=task_id, run_id=ti.run_id)
     if not few and needed is not None:
         ti.xcom_push(key=REUSED, value=dict(list(values.items())[:MOST_SHOWN]))
+    count_reused(each.record.seconds for each in decisions.values() if each.record)
 
 
 def xcoms(decision: Decision) -> dict[str, Any]:
     """The XComs of a reused step by key: its outputs, and its return value."""
     assert decision.record is not None
     outputs = {name: output.reference for name, output in decision.record.outputs.items()}
-    return {**outputs, RETURN_VALUE: reused(decision)}
+    return {**outputs, RETURN_VALUE: _reused(decision)}
 
 
 def skip(decisions: Mapping[str, Decision]) -> None:
@@ -76,15 +80,27 @@ def skip(decisions: Mapping[str, Decision]) -> None:
 
 
 def reused(decision: Decision) -> dict[str, Any]:
+    """The ``return_value`` of this task, a step that uses an earlier result; it is counted."""
+    assert decision.record is not None
+    count_reused([decision.record.seconds])
+    return _reused(decision)
+
+
+def finished(fingerprint: Fingerprint | None, reason: str, seconds: float) -> dict[str, Any]:
+    """The ``return_value`` of this task, a step that ran; it is counted.
+
+    Args:
+        seconds: of its script, staging and commit.
+    """
+    count_run()
+    return _result("Finished", fingerprint, reason, seconds, None)
+
+
+def _reused(decision: Decision) -> dict[str, Any]:
     """The ``return_value`` of a step whose earlier result is used (architecture 4.4)."""
     record = decision.record
     assert record is not None
     return _result("Reused", decision.fingerprint, decision.reason, 0.0, record)
-
-
-def finished(fingerprint: Fingerprint | None, reason: str, seconds: float) -> dict[str, Any]:
-    """The ``return_value`` of a step that ran; ``seconds`` of its script, staging and commit."""
-    return _result("Finished", fingerprint, reason, seconds, None)
 
 
 def _result(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import socket
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -89,6 +92,60 @@ def test_nothing_changed(chain):
     assert again["source_run"]["run_id"] == first.dag_run.run_id
     assert second.xcom("train", "b") == first.xcom("train", "b")
     assert "nothing changed since run" in again["reason"]
+
+
+@pytest.fixture
+def statsd(monkeypatch):
+    """A StatsD server's socket, which Airflow's metrics go to; what it has heard so far."""
+    from airflow.sdk import conf
+    from airflow.sdk.observability import stats
+    from airflow.sdk.observability.metrics import stats_utils
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.setblocking(False)
+        monkeypatch.setenv("AIRFLOW__METRICS__STATSD_ON", "True")
+        monkeypatch.setenv("AIRFLOW__METRICS__STATSD_HOST", "127.0.0.1")
+        monkeypatch.setenv("AIRFLOW__METRICS__STATSD_PORT", str(server.getsockname()[1]))
+        monkeypatch.setenv("AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED", "True")
+
+        def start():  # what a task's own process does when it starts
+            legacy = conf.getboolean("metrics", "legacy_names_on")
+            stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=legacy)
+
+        def heard():
+            lines = []
+            with suppress(BlockingIOError):
+                while True:
+                    lines.append(server.recv(65536).decode())
+            return sorted(line for line in lines if ".aml." in line)
+
+        start()
+        yield heard
+        monkeypatch.undo()
+        start()
+
+
+def test_savings_are_among_airflows_metrics(chain, write, statsd):
+    """What ran, what was reused and what that saved is counted where Airflow's metrics go."""
+    slow = SCRIPT + "\n    import time; time.sleep(1.5)\n"
+    write("train/train.py", slow)
+    chain()
+    first = statsd()
+    chain()
+    second = statsd()
+    write("prepare/prepare.py", SCRIPT + "\n    # a comment\n")
+    chain()
+    cut_off = statsd()
+
+    assert first == ["airflow.aml.reuse.steps_run,dag_id=p:1|c"] * 3
+    saved, reused = second
+    assert reused == "airflow.aml.reuse.steps_reused,dag_id=p:3|c"
+    assert int(re.fullmatch(r"airflow.aml.reuse.seconds_saved,dag_id=p:(\d+)\|c", saved)[1]) >= 2
+    assert cut_off[1:] == [
+        "airflow.aml.reuse.steps_reused,dag_id=p:2|c",
+        "airflow.aml.reuse.steps_run,dag_id=p:1|c",
+    ]
 
 
 def test_one_script_changed(chain, write):
