@@ -49,8 +49,15 @@ def _list(arguments: argparse.Namespace) -> int:
     else:
         _print_rows(rows)
         for each in errors:
-            print(f"airflow-aml: {each['file']}: {each['error']}", file=sys.stderr)
+            print(f"airflow-aml: {_located(each['file'], each['error'])}", file=sys.stderr)
     return 1 if errors else 0
+
+
+def _located(path: str, error: str) -> str:
+    """The error with the file's whole path, once."""
+    if error.startswith(f"{os.path.basename(path)}:"):
+        return os.path.join(os.path.dirname(path), error)
+    return f"{path}: {error}"
 
 
 def _row(path: str, dag_id: str, item: Declaration) -> dict[str, Any]:

@@ -10,13 +10,14 @@ from importlib.util import module_from_spec, spec_from_loader
 from types import CodeType
 from typing import Iterator, List, Optional
 
+from airflow_aml.definition.broken import cannot_work, what_is_wrong
 from airflow_aml.definition.declarations import Declarations
 from airflow_aml.definition.engine import using
 from airflow_aml.definition.names import slug
 from airflow_aml.definition.origin import loading
-from airflow_aml.errors import AirflowAmlError, UserErrorException
+from airflow_aml.errors import UserErrorException
 
-_MARKS = (b"Pipeline", b"airflow_aml")
+_PACKAGE, _PIPELINE = b"airflow_aml", b"Pipeline"
 
 
 class _Loader(SourceFileLoader):
@@ -44,7 +45,10 @@ def load_file(path: str, root: Optional[str] = None) -> Declarations:
     path = os.path.abspath(path)
     folder = os.path.dirname(path)
     if os.path.isdir(path):
-        raise UserErrorException(f"{path} is a folder; a pipeline file is expected.")
+        raise UserErrorException(
+            f"{path} is a folder; a pipeline file is expected.",
+            hint="airflow-aml list shows which there are in a folder.",
+        )
     if not os.path.isfile(path):
         raise UserErrorException(f"there is no file {path}.")
     if not path.endswith(".py"):
@@ -59,23 +63,8 @@ def load_file(path: str, root: Optional[str] = None) -> Declarations:
         with loading(path), using(declarations), _importable([folder, root or folder]):
             sys.modules[name] = module
             loader.exec_module(module)
-    except AirflowAmlError as error:
-        name = os.path.basename(path)
-        where = None if str(error).startswith(f"{name}:") else name
-        raise UserErrorException(str(error), where=where) from error
-    except SyntaxError as error:
-        raise UserErrorException(
-            f"SyntaxError: {error.msg} (line {error.lineno}).",
-            where=os.path.basename(path),
-        ) from error
     except (Exception, SystemExit) as error:
-        import traceback
-
-        line = traceback.extract_tb(error.__traceback__)[-1]
-        raise UserErrorException(
-            f"{type(error).__name__}: {error} ({os.path.basename(line.filename)}:{line.lineno}).",
-            where=os.path.basename(path),
-        ) from error
+        raise what_is_wrong(path, error) from error
     finally:
         sys.modules.pop(name, None)
     return declarations
@@ -96,15 +85,23 @@ def pipeline_files(path: str) -> Iterator[str]:
         folders[:] = sorted(f for f in folders if not f.startswith(".") and f != "__pycache__")
         for name in sorted(files):
             full = os.path.join(folder, name)
-            if name.endswith(".py") and may_declare(full):
+            if name.endswith(".py") and not name.startswith(".") and may_declare(full):
                 yield full
 
 
 def may_declare(path: str) -> bool:
-    """Whether a Python file mentions both this package and a Pipeline."""
-    with open(path, "rb") as file:
-        content = file.read()
-    return all(mark in content for mark in _MARKS)
+    """Whether a Python file mentions this package, and a Pipeline or a mistake.
+
+    A step's script mentions the package, too, and is not to be executed.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except OSError:
+        return True  # who loads it is told what is wrong
+    if _PACKAGE not in content:
+        return False
+    return _PIPELINE in content or cannot_work(content)
 
 
 @contextmanager
