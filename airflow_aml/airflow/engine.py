@@ -156,10 +156,12 @@ class ChildRun(PipelineRun):
         return outcome
 
     def _failure(self) -> str:
-        failed = [step for step in self._outcome().get("steps", []) if step["status"] == "Failed"]
-        if not failed:
-            return f"the run ended without an outcome; see {self._folder / 'log.txt'}"
-        return json.dumps([{"step": step["name"], "error": step["reason"]} for step in failed])
+        outcome = self._outcome()
+        failed = [step for step in outcome.get("steps", []) if step["status"] == "Failed"]
+        if failed:
+            return json.dumps([{"step": step["name"], "error": step["reason"]} for step in failed])
+        log = self._folder / "log.txt"
+        return outcome.get("reason") or f"the run ended without an outcome; see {log}"
 
 
 def child_process_engine() -> ChildProcessEngine:
@@ -180,15 +182,15 @@ def run_submission(folder: Path) -> RunOutcome:
             folder=submission.folder,
             parameters=submission.parameters,
             settings=submission.settings,
-            on_step=_say,
+            tell=_tell,
             run_after=datetime.fromisoformat(submission.run_after),
         )
     write_json(folder / "outcome.json", asdict(outcome))
     return outcome
 
 
-def _say(name: str, status: str) -> None:
-    sys.stdout.write(f"{status:>9}  {name}\n")
+def _tell(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 

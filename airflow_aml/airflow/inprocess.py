@@ -13,22 +13,25 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_aml.definition.compile import HEAD_TASK
 from airflow_aml.definition.setup import SetupAction
 from airflow_aml.definition.spec import NodeSpec, PipelineSpec
-from airflow_aml.errors import AirflowAmlError
+from airflow_aml.errors import AirflowAmlError, UserErrorException, WorkspaceException
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.caches import cache_folder
+from airflow_aml.workspace.home import WORKSPACE_VARIABLE
 from airflow_aml.workspace.runs import StepResult, read_head, results
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
 
+    from airflow_aml.airflow.telling import Telling
     from airflow_aml.workspace.home import Home
 
 _STEP_LOGGERS = "airflow.task.operators.airflow_aml"
@@ -50,10 +53,11 @@ class StepOutcome:
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """How a run ended (architecture 9)."""
+    """How a run ended (architecture 9). ``reason``: why it failed."""
 
     run_id: str
     status: str
+    reason: str
     seconds: float
     saved_seconds: float
     steps: list[StepOutcome]
@@ -71,15 +75,23 @@ def airflow_home(workspace: Path) -> Iterator[Path]:
 
     Raises:
         AirflowAmlError: Airflow is imported already, so that it would use another home.
+        WorkspaceException: the home cannot be made.
     """
     if "airflow.settings" in sys.modules:
         raise AirflowAmlError("Airflow was imported before its home for this run was made.")
     engine = workspace / "engine"
     home = engine / f"run-{os.getpid()}-{time.time_ns():x}"
-    (home / "dags").mkdir(parents=True)
     empty = engine / f"empty-{version('apache-airflow-core')}.db"
-    if empty.exists():
-        shutil.copyfile(empty, home / "airflow.db")
+    try:
+        (home / "dags").mkdir(parents=True)
+        if empty.exists():
+            shutil.copyfile(empty, home / "airflow.db")
+    except OSError as error:
+        raise WorkspaceException(
+            f"the run's own Airflow has no place here: {error.strerror}.",
+            where=str(engine),
+            hint=f"Set {WORKSPACE_VARIABLE} to a folder that can be written.",
+        ) from error
     before = dict(os.environ)
     os.environ.update(_settings(home, before))
     try:
@@ -131,83 +143,98 @@ def run_pipeline(
     parameters: Mapping[str, Any],
     settings: Mapping[str, Any],
     setup: Sequence[SetupAction] = (),
-    on_step: Callable[[str, str], None],
+    tell: Callable[[str], None],
     run_after: datetime | None = None,
 ) -> RunOutcome:
     """Runs the pipeline to its end. Only inside :func:`airflow_home`.
 
     Args:
-        on_step: hears (step name, status) when a step starts and ends.
+        tell: takes the run's log, line by line.
         run_after: the run's moment, from which Airflow makes its name; now by default.
+
+    Raises:
+        UserErrorException: a parameter's value is none that Airflow takes.
     """
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+    from airflow.sdk.exceptions import ParamValidationError
 
     from airflow_aml.airflow.factory import build_dag
     from airflow_aml.airflow.settings import open_workspace
+    from airflow_aml.airflow.telling import Telling
 
-    dag = build_dag(spec, dag_id=dag_id, folder=folder, settings=settings, setup=setup)
-    DagBundlesManager().sync_bundles_to_db()  # type: ignore[no-untyped-call]
-    bag = DagBag(collect_dags=False, bundle_name="dags-folder")
-    bag.bag_dag(dag)
-    sync_bag_to_db(bag, "dags-folder", None)
-    started = time.monotonic()
-    names = {node.id: node.name for node in spec.nodes}
-    with _listening(names, on_step):
+    telling = Telling({node.id: node.name for node in spec.nodes}, tell)
+    with telling.listening():
+        dag = build_dag(spec, dag_id=dag_id, folder=folder, settings=settings, setup=setup)
+        DagBundlesManager().sync_bundles_to_db()  # type: ignore[no-untyped-call]
+        bag = DagBag(collect_dags=False, bundle_name="dags-folder")
+        bag.bag_dag(dag)
+        sync_bag_to_db(bag, "dags-folder", None)
+        _take_any_name()
+        started = time.monotonic()
         # The run's name holds nothing but its moment when there is a logical date too.
         same = {"run_after": run_after, "logical_date": run_after}
         moment: dict[str, Any] = same if run_after else {}
-        run = dag.test(run_conf=dict(parameters), **moment)
+        try:
+            run = dag.test(run_conf=dict(parameters), **moment)
+        except ParamValidationError as error:
+            raise UserErrorException(str(error).partition("\n")[0]) from error
     seconds = time.monotonic() - started
-    return _outcome(spec, run, open_workspace(spec.workspace), dag_id, seconds)
+    return _outcome(spec, run, open_workspace(spec.workspace), telling, seconds)
 
 
-@contextmanager
-def _listening(names: Mapping[str, str], on_step: Callable[[str, str], None]) -> Iterator[None]:
-    from airflow.listeners import hookimpl
-    from airflow.sdk.listener import get_listener_manager
+def _take_any_name() -> None:
+    """Lets names that are not ASCII through to Airflow's API in this process.
 
-    class Steps:
-        @hookimpl
-        def on_task_instance_running(self, previous_state: Any, task_instance: Any) -> None:
-            self._tell(task_instance, "Running")
+    Tasks reach it by an httpx transport for WSGI applications. WSGI (PEP 3333) wants a path's UTF-8
+    bytes, each as one character; httpx gives it the text itself, and the application is lost.
+    """
+    from airflow.sdk.execution_time.supervisor import in_process_api_server
 
-        @hookimpl
-        def on_task_instance_success(self, previous_state: Any, task_instance: Any) -> None:
-            self._tell(task_instance, "Finished")
+    transport = in_process_api_server().transport
+    application = transport.app
 
-        @hookimpl
-        def on_task_instance_failed(
-            self, previous_state: Any, task_instance: Any, error: Any
-        ) -> None:
-            self._tell(task_instance, "Failed")
+    def with_wsgi_path(environ: dict[str, Any], start_response: Any) -> Any:
+        path = environ["PATH_INFO"]
+        try:
+            path.encode("latin-1").decode()
+        except UnicodeError:  # not what WSGI wants
+            environ["PATH_INFO"] = path.encode().decode("latin-1")
+        return application(environ, start_response)
 
-        def _tell(self, task_instance: Any, status: str) -> None:
-            if task_instance.task_id in names:
-                on_step(names[task_instance.task_id], status)
-
-    listener = Steps()
-    manager = get_listener_manager()
-    manager.add_listener(listener)  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        manager.pm.unregister(listener)
+    transport.app = with_wsgi_path
 
 
 def _outcome(
-    spec: PipelineSpec, run: DagRun, home: Home, dag_id: str, seconds: float
+    spec: PipelineSpec, run: DagRun, home: Home, telling: Telling, seconds: float
 ) -> RunOutcome:
-    run_id = layout.pipeline_run_id(home.uuid, dag_id, run.run_id)
+    run_id = layout.pipeline_run_id(home.uuid, run.dag_id, run.run_id)
     head = read_head(home, run_id)
     known = {each.task_id: each for each in results(home, head)} if head else {}
     states = {ti.task_id: str(ti.state) for ti in run.get_task_instances()}
-    steps = [
-        _step_outcome(node, states.get(node.id, ""), known.get(node.id)) for node in spec.nodes
-    ]
-    saved = round(sum(step.saved_seconds for step in steps), 3)
-    status = "Finished" if str(run.state) == "success" else "Failed"
-    return RunOutcome(run_id, status, round(seconds, 3), saved, steps)
+    states.update(dict.fromkeys(telling.refused, "refused"))
+    steps: dict[str, StepOutcome] = {}
+    for node in spec.nodes:
+        step = _step_outcome(node, states.get(node.id, ""), known.get(node.id))
+        reason = step.reason or telling.errors.get(node.id, "")
+        if not reason and step.status == "NotStarted":
+            reason = _why_not_started([steps[name] for name in node.upstream])
+        steps[node.id] = replace(step, reason=reason)
+    saved = round(sum(step.saved_seconds for step in steps.values()), 3)
+    if str(run.state) == "success":
+        return RunOutcome(run_id, "Finished", "", round(seconds, 3), saved, [*steps.values()])
+    reasons = [each.reason for each in steps.values() if each.status == "Failed"]
+    reason = "; ".join(text.partition("\n")[0] for text in reasons)
+    reason = telling.errors.get(HEAD_TASK) or reason
+    return RunOutcome(run_id, "Failed", reason, round(seconds, 3), saved, [*steps.values()])
+
+
+def _why_not_started(upstream: Sequence[StepOutcome]) -> str:
+    words = {"Failed": "failed", "NotStarted": "was not started"}
+    for step in upstream:
+        if step.status in words:
+            return f"depends on {step.name!r}, which {words[step.status]}"
+    return "the run could not be planned"
 
 
 def _step_outcome(node: NodeSpec, state: str, result: StepResult | None) -> StepOutcome:

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import IO, TYPE_CHECKING, Any
 
@@ -51,7 +51,11 @@ def _run(arguments: argparse.Namespace) -> int:
         dag_id, declaration = one_pipeline(load_file(arguments.file), arguments.name)
         spec = declaration.pipeline.spec
         parameters = {**declaration.parameters, **given_parameters(spec, arguments.parameter)}
-        outcome = _run_declared(dag_id, declaration, parameters, arguments)
+        try:
+            outcome = _run_declared(dag_id, declaration, parameters, arguments)
+        except KeyboardInterrupt:
+            _tell("airflow-aml: steps that have finished are kept; the next run reuses them")
+            raise
         if arguments.json:
             answer.write(json.dumps(asdict(outcome)) + "\n")
         else:
@@ -78,8 +82,13 @@ def _run_declared(
         parameters=parameters,
         settings=settings,
         setup=declaration.setup,
-        on_step=lambda name, status: print(f"{status:>9}  {name}", file=sys.stderr),
+        tell=_tell,
     )
+
+
+def _tell(line: str) -> None:
+    with suppress(OSError):  # nobody reads it any more; the run goes on
+        print(line, file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -108,6 +117,8 @@ def _print_outcome(outcome: RunOutcome, stream: IO[str]) -> None:
         for name, uri in step.outputs.items():
             print(f"            {name}: {uri}", file=stream)
     print(f"{outcome.status} in {outcome.seconds:.1f} s, run {outcome.run_id}", file=stream)
+    if outcome.reason:
+        print(outcome.reason, file=stream)
     print(reused_and_saved(outcome), file=stream)
 
 

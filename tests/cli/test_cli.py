@@ -94,7 +94,67 @@ def test_list_tells_broken_files_and_goes_on(cli, write):
 
     assert "team_count" in done.stdout
     assert "broken.py:2: Can not add object of type" in done.stderr
-    assert "dead.py: ZeroDivisionError: division by zero (dead.py:2)" in done.stderr
+    assert "airflow-aml: ./dead.py:2: ZeroDivisionError: division by zero." in done.stderr
+
+
+def test_list_tells_broken_files_that_are_ours_and_no_others(cli, write):
+    """A file that mentions the package and cannot work is told; scripts are not executed."""
+    write("typo.py", "from airflow_aml import Pipline\n")
+    write("half.py", "from airflow_aml import PythonScriptStep\ndef steps(:\n")
+    write("theirs.py", "def steps(:\n")
+    write("script.py", "from airflow_aml import Run\nraise SystemExit('executed!')\n")
+
+    said = cli("list", ".", code=1).stderr
+
+    assert "./half.py:2: SyntaxError: invalid syntax." in said
+    assert "./typo.py:1: ImportError: cannot import name 'Pipline'" in said
+    assert "Is Pipeline meant?" in said
+    assert "theirs.py" not in said
+    assert "script.py" not in said
+
+
+def test_a_broken_file_is_named_once_with_the_line_that_matters(cli, write):
+    """Where a module that the file imports is broken, both places are told."""
+    write("helper.py", "1/0\n")
+    write("uses.py", "# airflow_aml\nimport helper\nPipeline = None\n")
+    write("ends.py", "# airflow_aml\nPipeline = None\nraise SystemExit(3)\n")
+
+    said = cli("list", ".", code=1).stderr
+
+    assert "./uses.py:2: ZeroDivisionError: division by zero (helper.py:1)." in said
+    assert "./ends.py:3: the file ends the program (SystemExit: 3)." in said
+    assert said.count("uses.py") == said.count("ends.py") == 1
+
+
+def test_imports_of_azureml_are_told_what_to_write(cli, write):
+    """The same names are in airflow_aml, or are not served yet."""
+    write(
+        "v1.py",
+        "from azureml.core import Workspace, Webservice\nfrom airflow_aml import Pipeline\n",
+    )
+    write("v1_module.py", "import azureml.core\n")
+
+    said = cli("graph", "v1.py", code=1).stderr
+
+    assert "v1.py:1: ModuleNotFoundError: No module named 'azureml'." in said
+    assert "Write instead: from airflow_aml import Workspace (not served yet: Webservice)" in said
+    assert "from airflow_aml import ..." in cli("graph", "v1_module.py", code=1).stderr
+
+
+def test_an_answer_that_nobody_can_take_is_no_traceback(cli, tmp_path):
+    """With stdout closed there is nowhere to say anything; the exit code still tells."""
+    words = [str(Path(sys.executable).with_name("airflow-aml")), "graph", "team/count.py"]
+
+    done = subprocess.run(
+        ["sh", "-c", '"$@" >&-', "sh", *words],
+        cwd=tmp_path / "dags",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_list_of_nothing(cli, tmp_path):
@@ -123,16 +183,17 @@ def test_run_runs_the_pipeline_here(cli):
     assert "Finished  write.py" in done.stdout
     assert "Finished  read.py" in done.stdout
     assert "length: file://" in done.stdout
-    assert "writing hello" in done.stderr
+    assert "write.py | writing hello\n" in done.stderr
     assert "writing hello" not in done.stdout
+    assert "loc=" not in done.stderr
 
 
 def test_run_json_is_the_documented_object(cli):
     """One JSON object on stdout, nothing else (architecture 9)."""
     outcome = json.loads(cli("run", "team/count.py", "--json").stdout)
 
-    assert sorted(outcome) == ["run_id", "saved_seconds", "seconds", "status", "steps"]
-    assert outcome["status"] == "Finished"
+    assert sorted(outcome) == ["reason", "run_id", "saved_seconds", "seconds", "status", "steps"]
+    assert (outcome["status"], outcome["reason"]) == ("Finished", "")
     write, read = outcome["steps"]
     assert (write["name"], write["task_id"], write["status"]) == ("write.py", "write", "Finished")
     assert Path(read["outputs"]["length"][len("file://") :], "n").read_text() == "3"
@@ -150,6 +211,7 @@ def test_a_failed_run_says_why(cli):
     ("words", "said"),
     [
         (["-p", "text"], "-p takes NAME=VALUE"),
+        (["-p", "=1"], "-p takes NAME=VALUE"),
         (["-p", "nope=1"], "Pipeline parameter with name nope does not exist"),
         (["--name", "other"], "no pipeline 'other' here; there is count"),
     ],
@@ -190,6 +252,8 @@ def test_numbers_and_booleans_are_read_as_the_parameters_types(cli, write):
 
     assert "GOT ['7', '2.0', 'True']" in said
     assert "p.py" in cli("list", "p.py").stdout
+    for text, why in (("f=nan", "JSON has no number nan"), (f"i={2**63}", "more than 64 bits")):
+        assert why in cli("run", "p.py", "-p", text, code=1).stderr
     refused = cli("run", "p.py", "-p", "i=x", code=1).stderr
     assert "Expected type of the pipeline parameter i is int, but the value is 'x'" in refused
 

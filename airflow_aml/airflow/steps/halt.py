@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
+class StepNotStarted(AirflowFailException):
+    """The step's task was begun, the step was not."""
+
+
 def raise_halt(
     run: StepRun, text: str, *, cause: Exception | None = None, fatal: bool = False
 ) -> NoReturn:
@@ -36,7 +40,7 @@ def refuse_after_failure(run: StepRun, context: Context) -> None:
     only a hint: a failed step that was cleared since does not count.
 
     Raises:
-        AirflowFailException: another step of the run has failed.
+        StepNotStarted: another step of the run has failed.
     """
     store, markers = run.home.store, layout.failed(run.pipeline_run_id)
     marked = store.children(markers)
@@ -49,7 +53,7 @@ def refuse_after_failure(run: StepRun, context: Context) -> None:
     states = ti.get_task_states(dag_id=ti.dag_id, task_ids=marked, run_ids=[ti.run_id])
     failed = [name for name in marked if states.get(ti.run_id, {}).get(name) == "failed"]
     if failed:
-        raise AirflowFailException(
+        raise StepNotStarted(
             f"step {run.node.name!r} was not started: {', '.join(failed)} failed before, and the "
             "run does not continue on step failure."
         )
