@@ -162,6 +162,18 @@ class LocalAirflow:
             self.home.release()
             atexit.unregister(self.stop)
 
+    def restart(self, name: str, timeout: float = 120) -> None:
+        """Kill one of the processes outright, start it again, and return when all is healthy.
+
+        What it has started itself goes on, as it does when the real one is killed.
+        """
+        (killed,) = [process for process in self._running if process.name == name]
+        self._running.remove(killed)  # first, so that nobody who waits takes it for a death
+        killed.popen.kill()
+        killed.popen.wait()
+        self._spawn(name)
+        self._wait_until_healthy(Progress("Airflow"), timeout)
+
     def check(self) -> None:
         """Raise if one of the processes has ended by itself."""
         for process in self._running:

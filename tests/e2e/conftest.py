@@ -19,6 +19,8 @@ SETTINGS = {
     # How soon a task counts as lost whose supervisor was killed; the default is 300 s.
     "scheduler.task_instance_heartbeat_timeout": "30",
     "scheduler.task_instance_heartbeat_timeout_detection_interval": "5",
+    # How soon what a killed scheduler has left is looked at by the next one; the default is 300 s.
+    "scheduler.orphaned_tasks_check_interval": "10",
 }
 # A loaded machine may need minutes for what a quiet one does in 20 seconds.
 LIMIT_SECONDS = 900
