@@ -7,6 +7,7 @@ line has the name of its step before it, and an error that the reader can mend h
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
@@ -56,17 +57,20 @@ class Telling:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Inside, lines and tasks of this process come here and nowhere else."""
+        """Inside, lines and tasks of this process come here and nowhere else; SIGTERM ends the run
+        as Ctrl-C does."""
         before, root = structlog.get_config(), logging.getLogger()
         handlers = root.handlers
         structlog.configure(processors=[*before["processors"][:-1], self._structured])
         root.handlers = [_Handler(self.line)]
+        on_term = signal.signal(signal.SIGTERM, signal.default_int_handler)
         manager = get_listener_manager()
         manager.add_listener(self)  # type: ignore[no-untyped-call]
         try:
             yield
         finally:
             manager.pm.unregister(self)
+            signal.signal(signal.SIGTERM, on_term)
             root.handlers = handlers
             structlog.configure(**before)
 
@@ -96,7 +100,8 @@ class Telling:
 
     @hookimpl
     def on_task_instance_running(self, previous_state: Any, task_instance: Any) -> None:
-        """A task begins."""
+        """A task begins. Airflow's handler, set just now, would have it tried again."""
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         self._task = task_instance.task_id
         self._step(task_instance, "Running")
 

@@ -111,8 +111,9 @@ def test_a_step_that_fails_tells_why_others_did_not_start(run, write):
     assert done.stderr.count("no such table") == 1
 
 
-def test_ctrl_c_ends_the_run_and_its_script(write, tmp_path, workspace):
-    """At once, with one line, no traceback, and nothing left running or lying about."""
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_the_run_and_its_script(write, tmp_path, workspace, kind):
+    """As SIGTERM does, at once: no traceback, and nothing left running or lying about."""
     write("src/step.py", "import os, time; print('pid', os.getpid(), flush=True); time.sleep(300)")
     write("p.py", STEPS.replace("{}", "'now'"))
     running = subprocess.Popen(
@@ -129,7 +130,7 @@ def test_ctrl_c_ends_the_run_and_its_script(write, tmp_path, workspace):
         for line in running.stderr:
             said += line
             if "| pid " in line:
-                os.killpg(running.pid, signal.SIGINT)
+                os.killpg(running.pid, kind)
         assert running.wait(timeout=60) == 130
     finally:
         running.kill()
