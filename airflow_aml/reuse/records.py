@@ -62,6 +62,7 @@ class StepRecord:
         step: v1's step name.
         seconds: wall clock of the script, staging and commit.
         created: UTC, ISO 8601 with microseconds (:func:`now`).
+        made: the same, of the execution, where the record was written again for its result.
         inputs: by port name, the URI that each input's data had: where to look for its files.
         hidden_reads: ``{"asked", "resolved"}`` of each question that the script put to the
             workspace (``Dataset.get_by_name`` and the like).
@@ -85,6 +86,7 @@ class StepRecord:
     inputs: Mapping[str, str] = field(default_factory=dict)
     hidden_reads: tuple[Mapping[str, Any], ...] = ()
     registered: tuple[Mapping[str, Any], ...] = ()
+    made: str = ""
     version: int = RECORD_VERSION
 
     @property
@@ -153,9 +155,9 @@ def now() -> str:
 
 
 def age(record: StepRecord, at: datetime | None = None) -> float:
-    """Seconds since a record was made; negative if a clock was set back since."""
-    created = datetime.fromisoformat(record.created)
-    return ((at or datetime.now(UTC)) - created).total_seconds()
+    """Seconds since a result was made; negative if a clock was set back since."""
+    made = datetime.fromisoformat(record.made or record.created)
+    return ((at or datetime.now(UTC)) - made).total_seconds()
 
 
 def stamp_of(files: Iterable[tuple[Any, ...]]) -> str:
@@ -174,8 +176,9 @@ def _record(document: Any) -> StepRecord:
     for name in _TEXTS:
         if type(document[name]) is not str:
             raise ValueError(f"{name} is no text")
-    if datetime.fromisoformat(document["created"]).tzinfo is None:
-        raise ValueError("created has no time zone")
+    for moment in (document["created"], document.get("made")):
+        if moment and datetime.fromisoformat(moment).tzinfo is None:
+            raise ValueError("created has no time zone")
     if type(document["key"]) is not dict:
         raise ValueError("key is no object")
     values = {name: document[name] for name in _FIELDS if name in document}

@@ -47,15 +47,18 @@ def run(write, one_dag, run_dag):
     return lambda conf=None: run_dag(one_dag(), conf)
 
 
-def set_clock_back(workspace: Home) -> None:
-    """All records are as if they had been made by a clock that was a day ahead."""
+def set_clock_back(workspace: Home, by: timedelta = timedelta(days=1)) -> None:
+    """All records are as if they had been made by a clock that was ahead."""
     for path in workspace.path(layout.ROOT).glob("??/*/*.json"):
         record = StepRecord.from_bytes(path.read_bytes())
-        tomorrow = datetime.fromisoformat(record.created) + timedelta(days=1)
-        later = replace(record, created=tomorrow.isoformat(timespec="microseconds"))
+        later = replace(record, created=moved(record.created, by), made=moved(record.made, by))
         path.unlink()
         place = layout.record(later.fingerprint, later.created, later.step_run_id)
         workspace.path(place).write_bytes(later.to_bytes())
+
+
+def moved(moment: str, by: timedelta) -> str:
+    return moment and (datetime.fromisoformat(moment) + by).isoformat(timespec="microseconds")
 
 
 def records(workspace: Home, ran, step: str) -> Path:
@@ -134,6 +137,23 @@ def test_a_result_of_tomorrow_has_no_age(run, write, workspace):
 
     assert (second.states["make"], second.states["train"]) == ("skipped", "success")
     assert "from now, so its age is not known" in second.xcom("train")["reason"]
+
+
+def test_a_result_that_is_published_again_is_no_younger(write, one_dag, run_dag, workspace):
+    """How old a result is counts from when its script ran, however often it is published."""
+    fixed = 'OutputFileDatasetConfig("model", destination=(ws.get_default_datastore(), "best"))'
+    text = PIPELINE.replace('OutputFileDatasetConfig("model")', fixed)
+    write("p.py", text.replace('"train.py",', '"train.py", reuse=ReusePolicy(max_age=3600),'))
+    write("make.py", MAKE)
+    write("train.py", TRAIN)
+    run_dag(one_dag())
+    statuses = []
+    for _ in range(2):
+        set_clock_back(workspace, -timedelta(minutes=40))
+        (workspace.path("datastores/workspaceblobstore/best") / "model.txt").unlink()
+        statuses.append(run_dag(one_dag()).xcom("train")["status"])
+
+    assert statuses == ["Reused", "Finished"]
 
 
 def test_an_output_that_is_damaged_before_its_record_is_written(run, write, workspace):

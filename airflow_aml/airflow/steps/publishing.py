@@ -39,8 +39,14 @@ def publish_again(
         for name, output in record.outputs.items()
     }
     registered = tuple({"name": each.name, "version": each.version} for each in register())
-    moment = next_moment(run.home, record.fingerprint)
-    Index(run.home).add(replace(record, outputs=outputs, registered=registered, created=moment))
+    again = replace(
+        record,
+        outputs=outputs,
+        registered=registered,
+        created=next_moment(run.home, record.fingerprint),
+        made=record.made or record.created,  # its result is no younger for it
+    )
+    Index(run.home).add(again)
 
 
 def _filled(run: StepRun, output: OutputRecord, overwrite: bool, places: Places) -> OutputRecord:
