@@ -135,6 +135,13 @@ class ChainRun:
         return None
 
 
+def know_chain(airflow: LocalAirflow, dag_id: str) -> None:
+    """Sees to it that this Airflow has the pipeline."""
+    if not (airflow.dags_folder / "chain").exists():
+        shutil.copytree(CHAIN, airflow.dags_folder / "chain")
+    airflow.rest.wait_for_dag(dag_id)
+
+
 def kill(run: ChainRun, what: Kill) -> str:
     """Waits for the moment and kills; returns how far the step had really come."""
     task_id = "reuse" if what.stage == "planned" else what.step

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -19,9 +18,7 @@ RUNS = 8
 def test_eight_runs_for_each_of_three_parameters(airflow: LocalAirflow, tmp_path: Path) -> None:
     """Of eight runs with one parameter one executes a step; the others use what it made."""
     dag_id = "chain_at_once"
-    if not (airflow.dags_folder / "chain").exists():
-        shutil.copytree(killing.CHAIN, airflow.dags_folder / "chain")
-    airflow.rest.wait_for_dag(dag_id)
+    killing.know_chain(airflow, dag_id)
     folders = [tmp_path / name for name in ("one", "two", "three")]
     for folder in folders:
         folder.mkdir()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count
@@ -39,8 +38,7 @@ Round = Callable[..., str]
 @pytest.fixture(scope="module")
 def struck(airflow: LocalAirflow, tmp_path_factory: pytest.TempPathFactory) -> Round:
     """Runs the chain, kills something of it, runs it again, and looks at everything."""
-    shutil.copytree(killing.CHAIN, airflow.dags_folder / "chain")
-    airflow.rest.wait_for_dag("chain")
+    killing.know_chain(airflow, "chain")
     folder = tmp_path_factory.mktemp("kills")
     numbers = count(1)
 
