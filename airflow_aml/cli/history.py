@@ -16,6 +16,7 @@ from airflow_aml.reuse.price import Price, configured
 from airflow_aml.workspace.home import default_url, open_home
 from airflow_aml.workspace.plans import read_plan
 from airflow_aml.workspace.runs import (
+    UNKNOWN,
     RunHead,
     StepResult,
     heads,
@@ -84,10 +85,10 @@ def find_run(home: Home, wanted: str, dag: str | None = None) -> RunHead:
     Raises:
         UserErrorException: there is none, or several.
     """
-    head = read_head(home, wanted) if "/" not in wanted else None
+    head = read_head(home, wanted, by_hand=True) if "/" not in wanted else None
     if head is not None:
         return head
-    known = heads(home)
+    known = heads(home, by_hand=True)
     found = [
         each
         for each in known
@@ -161,7 +162,7 @@ def _runs(arguments: argparse.Namespace) -> int:
     wanted = arguments.name
     rows = [
         _row(home, head)
-        for head in heads(home)
+        for head in heads(home, by_hand=True)
         if wanted is None or wanted in (head.dag_id, head.experiment)
     ]
     price = configured(os.environ)
@@ -170,8 +171,9 @@ def _runs(arguments: argparse.Namespace) -> int:
         print(json.dumps({"runs": rows, "total": total}))
         return 0
     for row in rows:
+        begun = f"{row['created'][:19]}Z" if row["created"] else UNKNOWN
         print(
-            f"{row['created'][:19]}Z  {row['status']:<10}  {row['dag_id']}  {row['run_id']}  "
+            f"{begun:<20}  {row['status']:<10}  {row['dag_id']}  {row['run_id']}  "
             f"{row['ran']} ran in {duration(row['seconds'])}, {row['reused']} of {row['steps']} "
             f"reused, {duration(row['saved_seconds'])} saved"
         )

@@ -6,6 +6,7 @@ Airflow has all of this too; here it is for those who have no Airflow at hand, a
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field
 from typing import Any, Dict, Iterator, List, Mapping, Optional
 
@@ -18,6 +19,11 @@ from airflow_aml.workspace.plans import RunPlan, read_reused
 RUN_VERSION = 1
 _RUNS = "runs/"
 _RESULT = "return_value"
+UNKNOWN = "?"
+"""Stands for what the workspace was not told of a run."""
+
+_DAG_VARIABLE, _RUN_VARIABLE = "AIRFLOW_CTX_DAG_ID", "AIRFLOW_CTX_DAG_RUN_ID"
+"""Airflow's names of the run that a task's process is of."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,8 @@ class RunHead:
         dag_id, run_id: Airflow's names of it.
         created: when it was planned first, UTC, ISO 8601.
         steps: task id -> step name.
+        by_hand: its DAG is hand-written and has no task that plans: what is known is what its steps
+            have told when they ended.
     """
 
     id: str
@@ -38,6 +46,7 @@ class RunHead:
     created: str
     steps: Dict[str, str] = field(default_factory=dict)
     version: int = RUN_VERSION
+    by_hand: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,17 +86,28 @@ def write_head(home: Home, pipeline_run_id: str, plan: RunPlan) -> None:
     home.store.create(_head(pipeline_run_id), json.dumps(encode(head)).encode())
 
 
-def heads(home: Home) -> List[RunHead]:
-    """All runs, newest first. What cannot be read is left out: these are no runs of ours."""
-    found = [read_head(home, name.rstrip("/")) for name in home.store.children(_RUNS)]
+def heads(home: Home, by_hand: bool = False) -> List[RunHead]:
+    """All runs, newest first. What cannot be read is left out: these are no runs of ours.
+
+    Args:
+        by_hand: with those of hand-written DAGs.
+    """
+    names = [name.rstrip("/") for name in home.store.children(_RUNS)]
+    found = [read_head(home, each, by_hand) for each in names]
     known = [each for each in found if each is not None]
     return sorted(known, key=lambda each: (each.created, each.id), reverse=True)
 
 
-def read_head(home: Home, pipeline_run_id: str) -> Optional[RunHead]:
-    """One run; None if the workspace has none of that id, or it cannot be read."""
+def read_head(home: Home, pipeline_run_id: str, by_hand: bool = False) -> Optional[RunHead]:
+    """One run; None if the workspace has none of that id, or it cannot be read.
+
+    Args:
+        by_hand: look for one of a hand-written DAG too.
+    """
     try:
         return decode(RunHead, json.loads(home.store.read(_head(pipeline_run_id))))
+    except FileNotFoundError:
+        return _head_by_hand(home, pipeline_run_id) if by_hand else None
     except (AirflowAmlError, OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
 
@@ -100,7 +120,16 @@ def write_report(
     Args:
         values: its XComs by key: ``return_value`` and the outputs.
     """
-    document = {"version": RUN_VERSION, "task_id": task_id, "values": dict(values)}
+    from datetime import datetime, timezone
+
+    document = {
+        "version": RUN_VERSION,
+        "task_id": task_id,
+        "dag_id": os.environ.get(_DAG_VARIABLE, UNKNOWN),
+        "run_id": os.environ.get(_RUN_VARIABLE, UNKNOWN),
+        "ended": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+        "values": dict(values),
+    }
     path = f"{layout.step(pipeline_run_id, step_run_id)}/report.json"
     home.store.write(path, json.dumps(document).encode())
 
@@ -111,6 +140,8 @@ def results(home: Home, head: RunHead) -> List[StepResult]:
     Raises:
         WorkspaceException: the store cannot be read.
     """
+    if head.by_hand:
+        return _results_by_hand(home, head)
     known: Dict[str, Mapping[str, Any]] = {**read_reused(home, head.id)}
     known.update(_reports(home, head))
     return [_result(home, head, task_id, known.get(task_id)) for task_id in head.steps]
@@ -148,6 +179,10 @@ def _result(
         except FileNotFoundError:
             return StepResult(task_id, name, "NotStarted")
         return StepResult(task_id, name, "Failed", why)
+    return _ended(task_id, name, values)
+
+
+def _ended(task_id: str, name: str, values: Mapping[str, Any]) -> StepResult:
     result = values.get(_RESULT) or {}
     return StepResult(
         task_id,
@@ -160,3 +195,48 @@ def _result(
         result.get("source_run"),
         {key: str(each["uri"]) for key, each in values.items() if key != _RESULT},
     )
+
+
+def _head_by_hand(home: Home, pipeline_run_id: str) -> Optional[RunHead]:
+    """What the steps of a hand-written DAG have told of their run."""
+    from datetime import datetime, timedelta
+
+    told = _told(home, pipeline_run_id)
+    failed = home.store.children(layout.failed(pipeline_run_id))
+    if not told and not failed:
+        return None
+    dag_id, run_id, begun = UNKNOWN, UNKNOWN, []
+    for each in told:
+        if each.get("dag_id", UNKNOWN) != UNKNOWN:
+            dag_id, run_id = str(each["dag_id"]), str(each.get("run_id", UNKNOWN))
+        if "ended" in each:
+            seconds = float(each["values"].get(_RESULT, {}).get("seconds", 0.0))
+            begun.append(datetime.fromisoformat(each["ended"]) - timedelta(seconds=seconds))
+    created = min(begun).isoformat(timespec="milliseconds") if begun else ""
+    steps = {task_id: task_id for task_id in [*(each["task_id"] for each in told), *failed]}
+    return RunHead(pipeline_run_id, dag_id, run_id, dag_id, created, steps, by_hand=True)
+
+
+def _results_by_hand(home: Home, head: RunHead) -> List[StepResult]:
+    """One for each task instance: a task that is mapped has several."""
+    told = _told(home, head.id)
+    done = [_ended(each["task_id"], each["task_id"], each["values"]) for each in told]
+    ended = {each.task_id for each in done}
+    return done + [_result(home, head, name, None) for name in head.steps if name not in ended]
+
+
+def _told(home: Home, pipeline_run_id: str) -> List[Dict[str, Any]]:
+    """The reports of a run's steps, in the order in which they ended."""
+    folder = f"{layout.run(pipeline_run_id)}/steps/"
+    found = [_report(home, f"{folder}{name}report.json") for name in home.store.children(folder)]
+    known = [each for each in found if each is not None]
+    return sorted(known, key=lambda each: str(each.get("ended", "")))
+
+
+def _report(home: Home, path: str) -> Optional[Dict[str, Any]]:
+    try:
+        document: Dict[str, Any] = json.loads(home.store.read(path))
+        whole = isinstance(document["task_id"], str) and isinstance(document["values"], dict)
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return document if whole else None

@@ -123,6 +123,42 @@ def test_runs_tells_what_reuse_saved(run, say, monkeypatch):
     assert say("runs").splitlines()[0].split()[1:4] == ["Finished", "count", newest["run_id"]]
 
 
+HAND_WRITTEN = """
+    from airflow.sdk import DAG, task
+    from airflow_aml import OutputFileDatasetConfig, PythonScriptStepOperator
+    with DAG("by_hand", params={"text": "abc"}):
+        write = PythonScriptStepOperator(
+            task_id="write", script_name="write.py", source_directory="write",
+            arguments=[OutputFileDatasetConfig("out"), "{{ params.text }}"])
+        read = PythonScriptStepOperator(
+            task_id="read", script_name="read.py", source_directory="read",
+            arguments=[write.output["out"], OutputFileDatasetConfig("length")])
+"""
+
+
+def test_steps_of_hand_written_dags_are_runs_too(write, one_dag, run_dag, say):
+    """Nobody planned for them: what is told is what they said when they ended."""
+    write("write/write.py", WRITE)
+    write("read/read.py", READ)
+    write("by_hand.py", HAND_WRITTEN)
+    first, second = run_dag(one_dag()), run_dag(one_dag())
+    failed = run_dag(one_dag(), {"text": "bad"})
+    assert failed.state == "failed"
+
+    runs = json.loads(say("runs", "--json"))["runs"]
+
+    known = {each["run_id"]: each for each in runs}
+    ran, again = known[first.dag_run.run_id], known[second.dag_run.run_id]
+    assert (ran["dag_id"], ran["status"], ran["ran"], ran["steps"]) == ("by_hand", "Finished", 2, 2)
+    assert (again["reused"], again["ran"]) == (2, 0)
+    assert again["saved_seconds"] == pytest.approx(ran["seconds"], abs=0.01)
+    assert runs.index(again) < runs.index(ran)
+    assert (known["?"]["status"], known["?"]["steps"]) == ("Failed", 1)
+    said = say("explain", second.dag_run.run_id, "--dag", "by_hand")
+    assert "    Reused  write  nothing changed since run " in said
+    assert "cannot write that" in say("explain", known["?"]["id"])
+
+
 def test_a_price_is_a_number(say, monkeypatch):
     """One line that names the setting."""
     monkeypatch.setenv("AIRFLOW__AML__PRICE_PER_HOUR", "cheap")
