@@ -128,7 +128,8 @@ def plan(home: Home, keep: Keep, grace: float = GRACE_SECONDS) -> Garbage:
     waiting: dict[str, float] = {}
     headless = _folders(home, "runs/", "run", set(roots.headless))
     outputs = [Item("output", each.uri, each.bytes, (), each) for each in passing.passing(home)]
-    for item in (*headless, *_unneeded(home, roots, at, outputs)):
+    damaged = [Item("record", path, 0, (path,)) for path in roots.damaged]
+    for item in (*headless, *damaged, *_unneeded(home, roots, at, outputs)):
         patience, first = _patience(item, roots, removed, keep, grace), since.first(item)
         if first is None and item.kind == "data" and _id_of(item.path) in removed:
             items.append(item)  # its record told that it was finished, and when

@@ -66,6 +66,7 @@ class Needed:
         headless: ids of runs that nobody planned: steps in a hand-written DAG. Their age is not
             known, and what their documents mention is needed as long as these are there.
         records: path -> record of those to remove.
+        damaged: paths of records that no release can read.
         unreadable: sentences about what could not be understood, and therefore stays.
     """
 
@@ -75,6 +76,7 @@ class Needed:
     runs: list[str] = field(default_factory=list)
     headless: list[str] = field(default_factory=list)
     records: dict[str, StepRecord] = field(default_factory=dict)
+    damaged: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
 
     named: Named | None = None
@@ -179,6 +181,8 @@ def _keep_records(home: Home, keep: Keep, result: Needed) -> None:
                 found.append((each.path, record))
             else:
                 _keep_unread(home, each.path, result)
+                if index.is_damaged(each.path):
+                    result.damaged.append(each.path)
     days = _keep_days(home)
     counted: dict[tuple[str, str, int], int] = {}
     expired: dict[str, StepRecord] = {}
