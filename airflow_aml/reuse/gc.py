@@ -1,7 +1,8 @@
 """Removes what a workspace needs no more, in two phases, so that no record points to removed data.
 
 :func:`plan` only looks. :func:`collect` removes records first, waits a moment for those who looked
-one up just before, looks again at what is needed, and then removes the rest. Outside ``data/``,
+one up just before, looks again at what is needed (and once more every minute), and then removes the
+rest, but for what was touched since the first look. Outside ``data/``,
 ``runs/``, ``snapshots/``, ``staging/``, ``reuse/`` and ``environments/`` nothing is touched, but
 for intermediate data in datastores with ``keep_days``
 (:mod:`~airflow_aml.reuse.passing`); all else in datastores is its owner's.
@@ -18,7 +19,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_aml.errors import AirflowAmlError
@@ -32,6 +33,7 @@ from airflow_aml.reuse.roots import (
     keep_record,
     needed,
 )
+from airflow_aml.workspace.snapshotstore import TAKEN, read_note
 
 if TYPE_CHECKING:
     from airflow_aml.workspace.home import Home
@@ -45,6 +47,9 @@ PAUSE_SECONDS = 5.0
 
 MARKS = f"{places.ROOT}/unmentioned.json"
 """In a store that tells no times: since when each thing has not been mentioned."""
+
+LOOK_SECONDS = 60.0
+"""How long a look at what is needed is good for, while things are removed."""
 
 _AT_ONCE = 500
 
@@ -157,22 +162,58 @@ def collect(
     """
     failed: list[str] = []
     first = [each for each in garbage.items if each.kind == "record"]
-    done = [each for each in first if _remove(home, each, failed)]
+    done = [each for each in first if _remove(home, _record_now(home, each), failed)]
     rest = [each for each in garbage.items if each.kind != "record"]
     if done and rest:
         sleep(pause)
-    roots = needed(home, garbage.keep)
-    for each in first:
-        if each not in done and each.path in roots.records:
-            keep_record(roots.records[each.path], roots)
-    spared = []
+    stuck = [each for each in first if each not in done]
+    spared, looked = [], -LOOK_SECONDS
     for item in rest:
-        if _is_needed(item, roots):
+        if time.monotonic() - looked >= LOOK_SECONDS:
+            roots, looked = _needed_now(home, garbage.keep, stuck), time.monotonic()
+        if _is_needed(item, roots) or _is_touched(home, item, garbage.keep):
             spared.append(item)
         elif _remove(home, item, failed):
             done.append(item)
     _write_marks(home, garbage.waiting)
     return Freed(tuple(done), tuple(spared), tuple(failed))
+
+
+def _needed_now(home: Home, keep: Keep, stuck: Iterable[Item]) -> Needed:
+    roots = needed(home, keep)
+    for each in stuck:  # a record that could not be removed keeps what it leads to
+        if each.path in roots.records:
+            keep_record(roots.records[each.path], roots)
+    return roots
+
+
+def _record_now(home: Home, item: Item) -> Item:
+    """A record to remove, without the copy if that is of a newer one by now."""
+    from airflow_aml.reuse.index import Index
+
+    index, (path, *copies) = Index(home), item.files
+    record = index.read(path)
+    return replace(item, files=(path, *(each for each in copies if index.read(each) == record)))
+
+
+def _is_touched(home: Home, item: Item, keep: Keep) -> bool:
+    """Whether somebody has begun to use a thing since the first look."""
+    if item.kind not in ("data", "staging", "snapshot"):
+        return False
+    root, last = home.store.local_root, 0.0
+    if root is None:
+        return _taken(home, item) > keep.at.timestamp()
+    for path in item.files:
+        with suppress(OSError):
+            last = max(last, os.stat(os.path.join(root, path)).st_mtime)
+    return last > keep.at.timestamp()
+
+
+def _taken(home: Home, item: Item) -> float:
+    """When a snapshot of a workspace that tells no times was taken last."""
+    notes = (each for each in item.files if item.kind == "snapshot" and each.endswith(TAKEN))
+    found = [read_note(home, each[: -len(TAKEN)]) for each in notes]
+    return max((float(each["taken"]) for each in found if each), default=0.0)
 
 
 def _patience(item: Item, roots: Needed, removed: set[str], keep: Keep, grace: float) -> float:
@@ -215,10 +256,7 @@ def _unneeded(home: Home, roots: Needed, at: float, outputs: Iterable[Item]) -> 
         ("environment", places.ENVIRONMENTS),
         ("input", places.INPUTS),
     ):
-        for each in home.store.find(folder):
-            item = Item(kind, each.path, each.size, (each.path,))
-            if not _is_needed(item, roots):
-                yield item
+        yield from (each for each in _files(home, folder, kind) if not _is_needed(each, roots))
     for item in _folders(home, places.LEASES, "lease"):
         if all(_is_over(home.store, path, at) for path in item.files):
             yield item
@@ -260,6 +298,17 @@ def _folders(home: Home, prefix: str, kind: str, only: set[str] | None = None) -
             yield Item(kind, f"{prefix}{name}/", size, tuple(files))
 
 
+def _files(home: Home, prefix: str, kind: str) -> Iterator[Item]:
+    """The files below a prefix, each with the note beside it, if it has one."""
+    found = {each.path: each for each in home.store.find(prefix)}
+    for path, each in found.items():
+        note = found.get(path + TAKEN)
+        if note is not None:
+            yield Item(kind, path, each.size + note.size, (note.path, path))
+        elif not (path.endswith(TAKEN) and path[: -len(TAKEN)] in found):
+            yield Item(kind, path, each.size, (path,))
+
+
 def _empty(home: Home, prefix: str) -> Iterable[str]:
     root = home.store.local_root
     if root is None:
@@ -283,6 +332,7 @@ class _Since:
     """Since when a thing has not been touched, or not been mentioned where no times are told."""
 
     def __init__(self, home: Home) -> None:
+        self._home = home
         self._root = home.store.local_root
         self._marks = {} if self._root is not None else _read_marks(home)
 
@@ -291,7 +341,8 @@ class _Since:
         if item.passing is not None and item.passing.written is not None:
             return item.passing.written
         if self._root is None:
-            return self._marks.get(item.path)
+            noticed = self._marks.get(item.path)
+            return None if noticed is None else max(noticed, _taken(self._home, item))
         newest = 0.0
         own = (item.passing.document,) if item.passing else (item.path, *item.files)
         for path in own:
@@ -319,9 +370,11 @@ def _write_marks(home: Home, waiting: Mapping[str, float]) -> None:
 def _remove(home: Home, item: Item, failed: list[str]) -> bool:
     try:
         root = home.store.local_root
+        # Into a lease's folder another one may have come since.
+        whole = item.path.endswith("/") and (item.kind != "lease" or not item.files)
         if item.passing is not None:
             passing.remove(home, item.passing)
-        elif root is not None and item.path.endswith("/"):
+        elif root is not None and whole:
             _remove_tree(os.path.join(root, item.path.rstrip("/")))
         else:
             for start in range(0, len(item.files), _AT_ONCE):

@@ -139,7 +139,8 @@ def _runs(home: Home, keep: Keep, exact: bool) -> Iterator[tuple[RunHead, bool, 
     good: set[str] = set()
     for head in heads(home):
         number = seen[head.dag_id] = seen.get(head.dag_id, 0) + 1
-        seconds = (keep.at - datetime.fromisoformat(head.created)).total_seconds()
+        last = datetime.fromisoformat(head.planned or head.created)
+        seconds = (keep.at - last).total_seconds()
         lasting = head.id in keep.alive
         stays = seconds < keep.older_than or number <= keep.keep_last or lasting
         young = seconds < RUNNING_SECONDS
@@ -154,16 +155,21 @@ def _runs(home: Home, keep: Keep, exact: bool) -> Iterator[tuple[RunHead, bool, 
 
 def _status(home: Home, head: RunHead) -> str:
     try:
-        return status_of(results(home, head))
+        found = results(home, head)
     except (AirflowAmlError, ValueError, LookupError, TypeError, AttributeError):
         return "Unfinished"
+    # Beside a step that has failed others may still be at work.
+    waiting = any(each.status == "NotStarted" for each in found)
+    return "Unfinished" if waiting else status_of(found)
 
 
 def _keep_run(home: Home, run: str, result: Needed, lasting: bool = True) -> None:
     folder = f"{layout.run(run)}/"
     for each in home.store.find(folder):
         result.mentions(each.path, lasting)
-        if "/outputs/" not in each.path[len(folder) :] and each.path.endswith(".json"):
+        # What scripts left there is theirs, not ours to read.
+        left = any(part in each.path[len(folder) :] for part in ("/outputs/", "/files/"))
+        if not left and each.path.endswith(".json"):
             try:
                 text = home.store.read(each.path).decode("utf-8", "replace")
                 result.mentions(text, lasting)

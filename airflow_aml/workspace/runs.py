@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Dict, Iterator, List, Mapping, Optional
 
 from airflow_aml.codec import decode, encode
@@ -34,6 +34,7 @@ class RunHead:
         id: the pipeline-run id.
         dag_id, run_id: Airflow's names of it.
         created: when it was planned first, UTC, ISO 8601.
+        planned: when it was planned last, if that was later: tasks of old runs can be cleared.
         steps: task id -> step name.
         by_hand: its DAG is hand-written and has no task that plans: what is known is what its steps
             have told when they ended.
@@ -45,6 +46,7 @@ class RunHead:
     experiment: str
     created: str
     steps: Dict[str, str] = field(default_factory=dict)
+    planned: str = ""
     version: int = RUN_VERSION
     by_hand: bool = False
 
@@ -72,18 +74,23 @@ class StepResult:
 
 
 def write_head(home: Home, pipeline_run_id: str, plan: RunPlan) -> None:
-    """Notes that a run has begun; of a run that is planned again the first note stays."""
+    """Notes that a run has begun, or, of one that is planned again, that it goes on."""
     from datetime import datetime, timezone
 
+    now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
     head = RunHead(
         id=pipeline_run_id,
         dag_id=plan.dag_id,
         run_id=plan.run_id,
         experiment=plan.experiment,
-        created=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+        created=now,
         steps={task_id: step.name for task_id, step in plan.steps.items()},
     )
-    home.store.create(_head(pipeline_run_id), json.dumps(encode(head)).encode())
+    if not home.store.create(_head(pipeline_run_id), json.dumps(encode(head)).encode()):
+        first = read_head(home, pipeline_run_id)
+        if first is not None:
+            again = replace(first, planned=now)
+            home.store.write(_head(pipeline_run_id), json.dumps(encode(again)).encode())
 
 
 def heads(home: Home, by_hand: bool = False) -> List[RunHead]:

@@ -11,7 +11,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import FrozenSet, Iterable, List, Tuple, Union
+from typing import FrozenSet, Iterable, List, Optional, Tuple, Union
 
 from airflow_aml.errors import SnapshotException
 from airflow_aml.workspace import layout
@@ -19,7 +19,7 @@ from airflow_aml.workspace.archive import Row, intact, store, unreadable
 from airflow_aml.workspace.home import Home
 from airflow_aml.workspace.ignore import IgnoreRules
 from airflow_aml.workspace.measure import facts, packed
-from airflow_aml.workspace.snapshotstore import zip_place
+from airflow_aml.workspace.snapshotstore import is_stored, refresh, zip_place
 from airflow_aml.workspace.statcache import StatCache, long_ago, worker_cache
 from airflow_aml.workspace.survey import Survey, survey
 from airflow_aml.workspace.unpack import EXECUTABLE, extract
@@ -44,7 +44,7 @@ _TRIES = 3
 class Snapshot:
     """A stored source folder; ``warnings`` are for the author.
 
-    ``path`` is its zip in a local workspace; in a remote one it is where that was written first.
+    ``path`` is its zip in a local workspace; in a remote one that is not on this machine.
     """
 
     digest: str
@@ -72,9 +72,8 @@ def take(folder: AnyPath, home: Home, declared: bool = True) -> Snapshot:
     for _ in range(_TRIES):
         warnings: List[str] = []
         found = _survey(source, home, warnings, cache)
-        with zip_place(home, layout.snapshot(found.digest)) as path:
-            kept = _is_kept(path, found, source, cache)
-        if kept:
+        path = _kept_at(home, found, source, cache)
+        if path is not None:
             warnings.extend(_size_warnings(source, found.files, found.size, declared))
             return Snapshot(found.digest, found.files, found.size, path, tuple(warnings))
         cache = StatCache(None)  # a disk whose clock misled it, if nobody is writing
@@ -95,6 +94,20 @@ def digest_of(folder: AnyPath, home: Home) -> Tuple[str, List[Row]]:
     _check_folder(source, home)
     found = _survey(source, home, [], worker_cache())
     return found.digest, _rows(found, source)
+
+
+def _kept_at(home: Home, found: Survey, source: str, cache: StatCache) -> Optional[Path]:
+    """Where the zip of these files is now; None if one of them changed meanwhile."""
+    place = layout.snapshot(found.digest)
+    if home.is_local:
+        path = home.path(place)
+        refresh(path)  # before it is relied on: who removes what is forgotten looks at its time
+        return path if _is_kept(path, found, source, cache) else None
+    rows = _rows(found, source)
+    if is_stored(home, place, rows):
+        return Path(place)
+    with zip_place(home, place, rows) as path:
+        return path if store(path, rows, source) else None
 
 
 def _is_kept(path: Path, found: Survey, source: str, cache: StatCache) -> bool:

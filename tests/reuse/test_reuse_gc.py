@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,8 +24,11 @@ from airflow_aml.workspace import datasets
 from airflow_aml.workspace import layout as places
 from airflow_aml.workspace.datastores import DatastoreRecord, save_datastore
 from airflow_aml.workspace.home import Home, open_home
+from airflow_aml.workspace.plans import PlannedStep, RunPlan
 from airflow_aml.workspace.registry import Registry
-from airflow_aml.workspace.runs import RunHead, write_report
+from airflow_aml.workspace.runs import RunHead, read_head, write_head, write_report
+from airflow_aml.workspace.snapshots import take
+from airflow_aml.workspace.snapshotstore import TAKEN
 from tests.reuse.conftest import a_key
 
 DAY = 86400.0
@@ -321,6 +325,79 @@ def test_what_a_run_begins_to_need_between_the_phases_is_spared(past: Past) -> N
     freed = collect(past.home, garbage, sleep=meanwhile)
     assert "data" in {each.kind for each in freed.spared}
     assert Verifier(past.home).wrong_with(old) is None
+
+
+def test_a_forgotten_snapshot_that_a_new_run_takes_is_spared(past: Past, tmp_path: Path) -> None:
+    """Sources that go back to what they were long ago: gc has just found their snapshot unused when
+    a run takes it, which no document tells yet."""
+    folder = tmp_path / "src"
+    folder.mkdir()
+    (folder / "train.py").write_text("as it was last year")
+    place = places.snapshot(take(folder, past.home).digest)
+    forgotten = time.time() - 3 * DAY
+    if past.home.is_local:
+        os.utime(past.home.path(place), (forgotten, forgotten))
+    else:
+        note = json.loads(past.home.store.read(place + TAKEN))
+        past.home.store.write(place + TAKEN, json.dumps({**note, "taken": forgotten}).encode())
+        noticed = Keep(30 * DAY, at=NOW - timedelta(days=2))
+        collect(past.home, plan(past.home, noticed), sleep=past.paused.append)
+    garbage = plan(past.home, Keep(30 * DAY))
+    assert place in [each.path for each in garbage.items]
+
+    take(folder, past.home)
+    freed = collect(past.home, garbage, sleep=past.paused.append)
+
+    assert place in [each.path for each in freed.spared]
+    assert past.home.store.exists(place)
+    assert place not in [each.path for each in plan(past.home, Keep(30 * DAY)).items]
+    later = Keep(30 * DAY, at=datetime.now(UTC) + timedelta(days=3))
+    for _ in range(2):  # where no times are told, once more to notice it
+        collect(past.home, plan(past.home, later), sleep=past.paused.append)
+        later = Keep(30 * DAY, at=later.at + timedelta(days=3))
+    assert not past.home.store.exists(place)
+    assert not past.home.store.exists(place + TAKEN)
+
+
+def test_a_run_that_is_planned_again_is_as_alive_as_a_new_one(past: Past) -> None:
+    """Clearing an old run in Airflow lets it run again, whatever age its first plan has."""
+    old, new = past.run(90), past.run(1)
+    garbage = past.plan()
+    again = RunPlan("dag", "run-1", "dag", "aml", steps={"train": PlannedStep("sha256:1")})
+    write_head(past.home, old.pipeline_run_id, again)
+    freed = collect(past.home, garbage, sleep=past.paused.append)
+    assert {each.kind for each in freed.spared} >= {"run", "data"}
+    assert past.has_run(old)
+    assert Verifier(past.home).wrong_with(old) is None
+    assert past.has(new)
+    assert (
+        read_head(past.home, old.pipeline_run_id).created == (NOW - timedelta(days=90)).isoformat()
+    )
+
+
+def test_a_run_with_a_failed_step_may_still_be_running(past: Past) -> None:
+    """Beside a step that has failed others go on, and their data is not taken from them."""
+    past.run(9)
+    running, last = past.run(3, good=False), past.run(1)
+    head = RunHead(
+        running.pipeline_run_id, "dag", running.run_id, "dag", running.created,
+        {"train": "train", "other": "other"},
+    )  # fmt: skip
+    past.write(f"runs/{running.pipeline_run_id}/run.json", json.dumps(vars(head)), 3)
+    past.write(f"{places.failed(running.pipeline_run_id)}other", "it failed", 3)
+    past.collect(days=2)
+    assert past.has_run(running)
+    assert past.has(last)
+
+
+def test_the_copy_of_a_newer_record_is_not_removed(past: Past) -> None:
+    """A step that finishes while gc is at it keeps its latest record where it is looked for."""
+    past.run(90)
+    garbage = past.plan(keep_last=0)
+    new = past.run(0, text="other")
+    collect(past.home, garbage, sleep=past.paused.append)
+    assert Index(past.home).latest("dag", "train") == new
+    assert past.has(new)
 
 
 def test_a_record_of_a_later_release_stays_with_all_that_it_names(past: Past) -> None:

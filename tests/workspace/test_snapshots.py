@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import random
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
+import uuid
 import zipfile
 from pathlib import Path
 
@@ -18,9 +21,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_aml.errors import SnapshotException
-from airflow_aml.workspace import snapshots
+from airflow_aml.workspace import layout, snapshots
 from airflow_aml.workspace.home import Home, open_home
 from airflow_aml.workspace.snapshots import Snapshot, extract, take
+from airflow_aml.workspace.snapshotstore import TAKEN, read_note
 
 
 def files(snapshot: Snapshot) -> list:
@@ -393,3 +397,51 @@ def test_taking_order_is_not_the_disks(tmp_path: Path, home: Home) -> None:
     random.Random(1).shuffle(names)
     listed = files(take(make(tmp_path / "src", *[n for n in names if n != "a"]), home))
     assert listed == sorted(listed)
+
+
+def test_a_snapshot_that_is_there_is_not_sent_again(tmp_path: Path) -> None:
+    """In an object store a snapshot is written once, and anew if it is not whole any more, or is
+    gone, or a file of it has become executable."""
+    home = open_home(f"memory://{uuid.uuid4().hex}/aml")
+    source = make(tmp_path / "src", "train.py", "run.sh")
+    place = layout.snapshot(take(source, home).digest)
+    whole = home.store.read(place)
+
+    home.store.write(place, b"x" * len(whole))  # to see whether it is written
+    take(source, home)
+    assert home.store.read(place) == b"x" * len(whole)
+
+    home.store.write(place, whole[:-5])
+    take(source, home)
+    assert home.store.read(place) == whole
+
+    home.store.delete([place])
+    take(source, home)
+    assert home.store.read(place) == whole
+
+    (source / "run.sh").chmod(0o755)
+    assert layout.snapshot(take(source, home).digest) == place
+    assert home.store.read(place) != whole
+    assert len(home.store.read(place)) == len(whole)
+
+
+@pytest.mark.parametrize("remote", [False, True])
+def test_taking_a_snapshot_says_that_it_is_in_use(tmp_path: Path, remote: bool) -> None:
+    """Also one that is there: whoever looks for forgotten ones sees when it was taken last."""
+    url = f"memory://{uuid.uuid4().hex}/aml" if remote else str(tmp_path / "workspace")
+    home = open_home(url)
+    source = make(tmp_path / "src", "train.py")
+    snapshot = take(source, home)
+    place = layout.snapshot(snapshot.digest)
+    long_ago = time.time() - 2 * 86400
+    if remote:
+        note = json.loads(home.store.read(place + TAKEN))
+        home.store.write(place + TAKEN, json.dumps({**note, "taken": long_ago}).encode())
+    else:
+        os.utime(snapshot.path, (long_ago, long_ago))
+
+    take(source, home)
+
+    note = read_note(home, place)
+    taken = note["taken"] if note else snapshot.path.stat().st_mtime
+    assert time.time() - taken < 60
