@@ -5,11 +5,13 @@
     workspace.json                             {"uuid", "layout_version"}
     datastores/<name>/...                      files of the built-in datastores
     snapshots/<digest[:2]>/<digest>.zip        source folders, once per content
+    snapshots/<digest[:2]>/<digest>.zip.taken.json   when a run took it last, in an object store
     staging/<attempt>/<output>/...             outputs while a script writes them
     data/<step-run-id>/<output>/...            committed outputs, read-only
     data/<step-run-id>/<output>.manifest.json  what a committed output holds; where its files lie
                                                in an object store it is also what commits them
     data/<step-run-id>/<output>.claim.json     the attempt that uploads an output just now
+    data/<step-run-id>/<output>.leaving.json   what the manifest was, while its files are removed
     registry/<kind>/<name>/<version>.json      datasets, models, ...: one document per version
     registry/<kind>/<name>.json                datastores, computes, ...: one document each
     runs/<pipeline-run-id>/run.json            which DAG and Airflow run, since when
