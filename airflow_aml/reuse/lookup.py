@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from airflow_aml.reuse.ahead import asked_ahead
 from airflow_aml.reuse.effects import still_in_place
 from airflow_aml.reuse.explain import Explainer
 from airflow_aml.reuse.fingerprint import Outputs
@@ -41,8 +42,9 @@ def decide(
     """
     steps = list(steps)
     try:
+        asked = home if regenerate else asked_ahead(home, dag_id, steps)
         index, verifier, rules = _asked(
-            home, dag_id, regenerate=regenerate, verify=verify, explain=explain, aside=aside
+            asked, dag_id, regenerate=regenerate, verify=verify, explain=explain, aside=aside
         )
         return walk(steps, settled or {}, index, verifier, rules)
     except Exception as error:  # noqa: BLE001 - a run never fails for a reason of reuse
