@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from airflow_aml.definition.datareference import DataPath, DataPathComputeBinding, DataReference
     from airflow_aml.definition.dataset import Dataset
     from airflow_aml.definition.datastore import Datastore
-    from airflow_aml.definition.engine import PipelineRun
     from airflow_aml.definition.filedataset import FileDataset
     from airflow_aml.definition.model import Model
     from airflow_aml.definition.outputs import (
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
         RunConfiguration,
     )
     from airflow_aml.definition.runs.context import Run
+    from airflow_aml.definition.runs.outside import PipelineRun, StepRun
     from airflow_aml.definition.spec import PipelineSpec
     from airflow_aml.definition.step import PipelineStep, PythonScriptStep, StepSequence
     from airflow_aml.definition.tabular import TabularDataset
@@ -79,7 +79,7 @@ _HOMES = {
     "PipelineOutputFileDataset": "definition.pipelinedata",
     "PipelineOutputTabularDataset": "definition.pipelinedata",
     "PipelineParameter": "definition.parameters",
-    "PipelineRun": "definition.engine",
+    "PipelineRun": "definition.runs.outside",
     "PipelineSpec": "definition.spec",
     "PipelineStep": "definition.step",
     "PromoteHeadersBehavior": "definition.data.datatypes",
@@ -88,6 +88,7 @@ _HOMES = {
     "ReusePolicy": "definition.reusepolicy",
     "Run": "definition.runs.context",
     "RunConfiguration": "definition.runconfig",
+    "StepRun": "definition.runs.outside",
     "StepSequence": "definition.step",
     "TabularDataset": "definition.tabular",
     "Workspace": "definition.workspace",
@@ -128,6 +129,7 @@ __all__ = [
     "ReusePolicy",
     "Run",
     "RunConfiguration",
+    "StepRun",
     "StepSequence",
     "TabularDataset",
     "Workspace",
@@ -155,7 +157,6 @@ _LATER = {
     "Schedule": "publishing",
     "ScheduleRecurrence": "publishing",
     "ScriptRunConfig": "compute",
-    "StepRun": "runs",
     "TimeZone": "publishing",
 }
 

@@ -18,9 +18,10 @@ from airflow.sdk.definitions._internal.contextmanager import DagContext
 
 from airflow_aml.airflow.factory import build_dag
 from airflow_aml.definition.declarations import Declaration, Declarations
-from airflow_aml.definition.engine import PipelineRun, declaring_engine
+from airflow_aml.definition.engine import declaring_engine
 from airflow_aml.definition.names import slug
 from airflow_aml.definition.pipeline import Pipeline
+from airflow_aml.definition.runs.outside import PipelineRun
 
 _MARKS = (b"Pipeline", b"airflow_aml")
 

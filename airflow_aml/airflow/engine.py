@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from airflow_aml.codec import decode, encode
-from airflow_aml.definition.engine import PipelineRun
 from airflow_aml.definition.names import slug
+from airflow_aml.definition.runs.outside import PipelineRun
 from airflow_aml.definition.spec import PipelineSpec
+from airflow_aml.definition.workspace import Experiment, Workspace
 from airflow_aml.errors import ActivityFailedException, ExperimentExecutionException
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.documents import read_json, write_json
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from airflow_aml.definition.pipeline import Pipeline
 
 _POLL = 0.2
+_CANCELED = "canceled"
 
 
 @dataclass(frozen=True)
@@ -95,16 +99,25 @@ class ChildRun(PipelineRun):
     def __init__(
         self, run_id: str, experiment_name: str, folder: Path, child: subprocess.Popen[bytes]
     ):
-        self.id = run_id
-        self.experiment_name = experiment_name
+        super().__init__(Experiment.of_run(Workspace(), experiment_name), run_id)
         self._folder = folder
-        self._child = child
+        self._process = child
 
     def get_status(self) -> str:
-        """``Running``, ``Finished`` or ``Failed``."""
-        if self._child.poll() is None:
+        """``Running``, ``Finished``, ``Failed`` or ``Canceled``."""
+        if self._process.poll() is None:
             return "Running"
+        if (self._folder / _CANCELED).exists():
+            return "Canceled"
         return str(self._outcome().get("status", "Failed"))
+
+    def cancel(self) -> None:
+        """Ends the run: the steps at work are ended with all of their processes."""
+        if self._process.poll() is None:
+            (self._folder / _CANCELED).touch()
+            with suppress(ProcessLookupError):  # it ends just now
+                os.killpg(self._process.pid, signal.SIGTERM)
+            self._process.wait()
 
     def wait_for_completion(
         self,
@@ -139,7 +152,7 @@ class ChildRun(PipelineRun):
 
     def _follow(self, log: IO[str], deadline: float) -> Iterator[str]:
         while True:
-            running = self._child.poll() is None
+            running = self._process.poll() is None
             text = log.read()
             if text:
                 yield text

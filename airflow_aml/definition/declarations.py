@@ -6,12 +6,14 @@ import os
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
-from airflow_aml.definition.engine import PipelineRun
 from airflow_aml.definition.names import slug
 from airflow_aml.definition.origin import assignment_target
 from airflow_aml.definition.pipeline import Pipeline
+from airflow_aml.definition.runs.outside import READING, PipelineRun
 from airflow_aml.definition.setup import SetupAction
+from airflow_aml.definition.workspace import Experiment, Workspace
 from airflow_aml.errors import RunEnvironmentException
+from airflow_aml.workspace.journal import Note
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class DeclaredRun(PipelineRun):
     """What ``submit`` returns while a file is only being loaded: there is no run yet."""
 
     def __init__(self, experiment_name: str):
-        self.experiment_name = experiment_name
+        super().__init__(Experiment.of_run(Workspace(), experiment_name), "")
 
     def get_status(self) -> str:
         """Always ``NotStarted``."""
@@ -56,12 +58,17 @@ class DeclaredRun(PipelineRun):
         """Returns at once."""
         return "NotStarted"
 
-    def __getattr__(self, name: str) -> Any:
-        raise RunEnvironmentException(
-            f"this file reads {name!r} of a run that it has only declared: while Airflow loads a "
-            "file nothing has run yet.",
-            hint="Move what follows the submit into a program of its own.",
-        )
+    def __getattribute__(self, name: str) -> Any:
+        if name in READING:
+            raise RunEnvironmentException(
+                f"this file reads {name!r} of a run that it has only declared: while Airflow loads "
+                "a file nothing has run yet.",
+                hint="Move what follows the submit into a program of its own.",
+            )
+        return super().__getattribute__(name)
+
+    def _note(self, note: Note) -> None:
+        """Drops what the file says of a run that is not there, such as tags."""
 
 
 class Declarations:

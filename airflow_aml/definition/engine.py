@@ -13,76 +13,14 @@ from contextvars import ContextVar
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Dict, Iterator, Mapping, Optional
 
-from airflow_aml.errors import NotServedError
-
 if TYPE_CHECKING:
     from airflow_aml.definition.pipeline import Pipeline
+    from airflow_aml.definition.runs.outside import PipelineRun
 
 try:
     from typing import Protocol
 except ImportError:  # pragma: no cover - Python 3.7 is refused elsewhere, by name
     Protocol = object  # type: ignore[assignment]
-
-
-class PipelineRun:
-    """A run of a pipeline, as the program that submitted it sees it.
-
-    Attributes:
-        id: the run's id; empty for a run that was only declared.
-        experiment_name: the name it was submitted under.
-    """
-
-    id: str = ""
-    experiment_name: str = ""
-
-    def get_status(self) -> str:
-        """``NotStarted``, ``Running``, ``Finished``, ``Failed`` or ``Canceled``."""
-        raise NotImplementedError
-
-    def wait_for_completion(
-        self,
-        show_output: bool = True,
-        timeout_seconds: float = sys.maxsize,
-        raise_on_error: bool = True,
-    ) -> str:
-        """Waits until the run has ended and returns its status.
-
-        Raises:
-            ActivityFailedException: the run failed and ``raise_on_error`` holds.
-        """
-        raise NotImplementedError
-
-    def __repr__(self) -> str:
-        shown = f"id={self.id!r}, " if self.id else ""
-        return f"PipelineRun({shown}experiment={self.experiment_name!r}, {self.get_status()})"
-
-    def __getattr__(self, name: str) -> Any:
-        if name in _LATER:
-            raise NotServedError(f"PipelineRun.{name} comes with the runs release.")
-        raise AttributeError(f"'PipelineRun' object has no attribute {name!r}")
-
-
-_LATER = frozenset(
-    [
-        "get_steps",
-        "find_step_run",
-        "get_metrics",
-        "get_pipeline_output",
-        "get_details",
-        "get_portal_url",
-        "get_children",
-        "get_graph",
-        "cancel",
-        "publish_pipeline",
-        "save",
-        "tag",
-        "get_tags",
-        "get_file_names",
-        "download_file",
-        "download_files",
-        "log",
-    ]
-)
 
 
 class Engine(Protocol):

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Union
 
 from airflow_aml.definition.compile import compile_pipeline
 from airflow_aml.definition.datastore import Datastore, datastore_name
-from airflow_aml.definition.engine import PipelineRun, declaring_engine, engine, option_values
+from airflow_aml.definition.engine import declaring_engine, engine, option_values
 from airflow_aml.definition.graph import Graph
 from airflow_aml.definition.origin import defining_folder
 from airflow_aml.definition.parameters import check_value
 from airflow_aml.definition.spec import PipelineSpec
 from airflow_aml.definition.workspace import DEFAULT_WORKSPACE, Workspace
 from airflow_aml.errors import NotServedError, PipelineDefinitionError, UserErrorException
+
+if TYPE_CHECKING:
+    from airflow_aml.definition.runs.outside import PipelineRun
 
 
 class Pipeline:

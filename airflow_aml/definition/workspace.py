@@ -14,8 +14,9 @@ from airflow_aml.errors import NotServedError, UserErrorException, WorkspaceExce
 
 if TYPE_CHECKING:
     from airflow_aml.definition.dataset import Datasets
-    from airflow_aml.definition.engine import PipelineRun
     from airflow_aml.definition.model import Model
+    from airflow_aml.definition.runs.context import Run
+    from airflow_aml.definition.runs.outside import PipelineRun
 
 __all__ = ["DEFAULT_WORKSPACE", "Experiment", "Workspace"]
 
@@ -215,6 +216,32 @@ class Experiment:
         options = {key: kwargs[key] for key in known if key in kwargs}
         options.setdefault("pipeline_parameters", kwargs.get("pipeline_params"))
         return config.submit(self.name, tags=tags, **options)
+
+    def get_runs(
+        self,
+        type: Optional[str] = None,  # noqa: A002 - v1's name
+        tags: Any = None,
+        properties: Optional[Mapping[str, str]] = None,
+        include_children: bool = False,
+    ) -> Iterator[Run]:
+        """The experiment's runs, newest first.
+
+        Args:
+            tags: a tag's name, or names and values that a run must have.
+            include_children: the steps' runs, too.
+        """
+        from airflow_aml.definition.homes import home_of
+        from airflow_aml.definition.runs.outside import PipelineRun
+        from airflow_aml.workspace.runs import heads
+
+        for head in heads(home_of(self.workspace)):
+            if head.experiment == self.name:
+                run = PipelineRun(self, head.id)
+                if run.matches(type, tags, properties):
+                    yield run
+                if include_children:
+                    steps = run.get_steps()
+                    yield from (each for each in steps if each.matches(type, tags, properties))
 
     def __repr__(self) -> str:
         return f"Experiment(name={self.name!r})"

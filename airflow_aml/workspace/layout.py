@@ -17,6 +17,7 @@
     runs/<pipeline-run-id>/run.json            which DAG and Airflow run, since when
     runs/<pipeline-run-id>/plan.json           what the run's first task decided
     runs/<pipeline-run-id>/failed/<task-id>    why that step failed; a hint for steps to come
+    runs/<pipeline-run-id>/notes/...           what programs noted about the run: tags
     runs/<pipeline-run-id>/steps/<step-run-id>/report.json   how a step ended
     runs/<pipeline-run-id>/steps/<step-run-id>/journal.jsonl what its script noted: metrics, tags
     runs/<pipeline-run-id>/steps/<step-run-id>/files/...     its logs, what it left in ./outputs

@@ -96,6 +96,11 @@ class Run(Metrics, Files, Tags):
         )
 
     @property
+    def type(self) -> str:
+        """v1's word for what kind of run it is."""
+        return "azureml.StepRun" if self._is_steps() else "azureml.scriptrun"
+
+    @property
     def input_datasets(self) -> InputDatasets:
         """Inputs by name: a local path in mount and download mode, a dataset in direct mode."""
         if self._inputs is None:
@@ -171,11 +176,7 @@ class Run(Metrics, Files, Tags):
     ) -> Iterator[Run]:
         """The runs below this one, newest first; of a pipeline run, its steps'."""
         for child in self._children():
-            if (
-                _matches(tags, child.tags)
-                and _matches(properties, child.properties)
-                and status in (None, child.get_status())
-            ):
+            if child.matches(type, tags, properties) and status in (None, child.get_status()):
                 yield child
             if recursive:
                 yield from child.get_children(True, tags, properties, type, status)
@@ -237,6 +238,19 @@ class Run(Metrics, Files, Tags):
             self._fetch(each, target)
         return os.path.join(folder, name.rpartition("/")[2])
 
+    def matches(
+        self,
+        type: Optional[str] = None,  # noqa: A002 - v1's name
+        tags: Any = None,
+        properties: Optional[Mapping[str, str]] = None,
+    ) -> bool:
+        """Whether it is of that type, and has these tags (or this one) and properties."""
+        return (
+            type in (None, self.type)
+            and (tags is None or _matches(tags, self.tags))
+            and (properties is None or _matches(properties, self.properties))
+        )
+
     def complete(self, _set_status: bool = True) -> None:
         """Ends a child run. A step's own run ends when its script does."""
         self._end("Completed")
@@ -270,8 +284,12 @@ class Run(Metrics, Files, Tags):
         return f"Run(Experiment: {self.experiment.name}, Id: {self.id})"
 
     def _end(self, status: str, error: str = "") -> None:
-        if self.parent is not None and self.parent.parent is not None:
+        if not self._is_steps():
             self._note({"end": status, "value": error})
+
+    def _is_steps(self) -> bool:
+        """Whether it is a step's own run: its parent is a pipeline run, which has none."""
+        return self.parent is None or self.parent.parent is None
 
     def _children(self) -> Iterator[Run]:
         for note in reversed(self._notes()):
@@ -339,16 +357,19 @@ class _PipelineRun(Run):
 
         return home_of(self.experiment.workspace)
 
-    def _children(self) -> Iterator[Run]:
-        from airflow_aml.workspace import layout
-        from airflow_aml.workspace.runs import read_head
+    def get_steps(self) -> Iterator[Run]:
+        """The runs of all of the pipeline's steps, this one's among them."""
+        from airflow_aml.definition.runs.outside import PipelineRun
 
         self._stored()
-        head = read_head(self._home, self.id)
-        for task_id, name in (head.steps if head else {}).items():
-            run_id = layout.step_run_id(self.id, task_id)
-            record = StoredRecord(self._home, self.id, run_id)
-            yield Run(self.experiment, run_id, _record=record, _parent=self, _name=name)
+        return PipelineRun(self.experiment, self.id).get_steps()
+
+    def find_step_run(self, name: str) -> List[Run]:
+        """The runs of the steps of that name."""
+        return [step for step in self.get_steps() if step.name == name]
+
+    def _children(self) -> Iterator[Run]:
+        return self.get_steps()
 
 
 def _run_of_script(run_id: str) -> Run:
@@ -377,8 +398,6 @@ def _experiment() -> Experiment:
 
 def _matches(wanted: Any, there: Mapping[str, Any]) -> bool:
     """Whether the tags (or properties) hold a key, or all of some values, that are asked for."""
-    if wanted is None:
-        return True
     if isinstance(wanted, str):
         return wanted in there
     return all(key in there and there[key] == str(value) for key, value in wanted.items())
@@ -402,7 +421,6 @@ _LATER = frozenset(
         "restore_snapshot",
         "submit_child",
         "take_snapshot",
-        "type",
         "wait_for_completion",
     ]
 )

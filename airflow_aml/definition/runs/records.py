@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import time
 from typing import TYPE_CHECKING, Callable, Dict, Iterator, List, Optional, Tuple
 
-from airflow_aml.errors import UserErrorException
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.journal import JOURNAL, Journal, Note, about, read_notes
 
@@ -119,21 +120,28 @@ class StoredRecord:
         self._step_run_id = step_run_id
 
     def note(self, note: Note) -> None:
-        """Not from here: only a script writes its record."""
-        raise UserErrorException("this run is not the script's own and cannot be written to.")
+        """Adds a note beside the run's journal, which belongs to its script."""
+        note["t"] = time.time()
+        line = json.dumps(note).encode() + b"\n"
+        self._home.store.write(f"{self._place}/notes/{time.time_ns()}-{os.getpid()}.jsonl", line)
 
     def notes(self) -> List[Note]:
         """What was noted about the run."""
         if self._step_run_id is not None:
-            return about(self._journal(self._place), None)
-        found: List[Note] = []
-        for place in self._steps():
-            found += about(self._journal(place), self._pipeline_run_id)
+            found = about(self._journal(f"{self._place}/{JOURNAL}"), None)
+        else:
+            found = [
+                note
+                for place in self._steps()
+                for note in about(self._journal(f"{place}/{JOURNAL}"), self._pipeline_run_id)
+            ]
+        for name in self._home.store.children(f"{self._place}/notes/"):
+            found += self._journal(f"{self._place}/notes/{name}")
         return sorted(found, key=lambda note: note.get("t", 0.0))
 
     def add(self, name: str, path: str) -> None:
-        """Not from here: only a script writes its record."""
-        raise UserErrorException("this run is not the script's own and cannot be written to.")
+        """Keeps a copy of a local file under that name."""
+        self._home.store.upload([(path, f"{self._place}/files/{name}")])
 
     def names(self) -> List[str]:
         """Names of the run's files."""
@@ -148,23 +156,24 @@ class StoredRecord:
 
     @property
     def _place(self) -> str:
-        return layout.step(self._pipeline_run_id, self._step_run_id or "")
+        if self._step_run_id is None:
+            return layout.run(self._pipeline_run_id)
+        return layout.step(self._pipeline_run_id, self._step_run_id)
 
     def _steps(self) -> List[str]:
         folder = f"{layout.run(self._pipeline_run_id)}/steps/"
         return [f"{folder}{name.rstrip('/')}" for name in self._home.store.children(folder)]
 
-    def _journal(self, place: str) -> Iterator[Note]:
+    def _journal(self, path: str) -> Iterator[Note]:
         try:
-            return read_notes(self._home.store.read(f"{place}/{JOURNAL}"))
+            return read_notes(self._home.store.read(path))
         except FileNotFoundError:
             return iter(())
 
     def _paths(self) -> Dict[str, str]:
-        if self._step_run_id is not None:
-            prefixes = [f"{self._place}/files/"]
-        else:
-            prefixes = [f"{place}/of/{self._pipeline_run_id}/files/" for place in self._steps()]
+        prefixes = [f"{self._place}/files/"]
+        if self._step_run_id is None:
+            prefixes += [f"{place}/of/{self._pipeline_run_id}/files/" for place in self._steps()]
         return {
             each.path[len(prefix) :]: each.path
             for prefix in prefixes

@@ -1,0 +1,195 @@
+"""A program submits a pipeline, and it and others read of the run what its steps recorded."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from airflow_aml import Experiment, PipelineRun, Workspace
+from airflow_aml.errors import UserErrorException
+
+PIPELINE = """
+import sys
+from airflow_aml import Experiment, OutputFileDatasetConfig, Pipeline, PythonScriptStep, Workspace
+
+if __name__ == "__main__":
+    ws = Workspace()
+    model = OutputFileDatasetConfig("model")
+    train = PythonScriptStep("train.py", name="train", source_directory="src", arguments=[model])
+    score = PythonScriptStep(
+        "score.py", name="score", source_directory="src", arguments=[model.as_input("model")])
+    pipeline = Pipeline(ws, [train, score])
+    run = Experiment(ws, "outside").submit(pipeline, tags={"team": "a"})
+    run.tag("from", "the program")
+    status = run.wait_for_completion(show_output=False)
+    print(run.id, status)
+    print({step.name: step.get_metrics() for step in run.get_steps()})
+"""
+
+TRAIN = """
+import sys
+from airflow_aml import Run
+run = Run.get_context()
+open(sys.argv[1] + "/model.txt", "w").write("weights")
+for epoch in range(3):
+    run.log("loss", 3 - epoch)
+open("plot.png", "wb").write(b"png")
+run.log_image("plot", path="plot.png")
+run.parent.log("best", 1)
+run.tag("kind", "ridge")
+print("trained")
+print("careful", file=sys.stderr)
+open("outputs/notes.txt", "w").write("noted")
+"""
+
+SCORE = """
+from airflow_aml import Run
+run = Run.get_context()
+(train,) = [step for step in run.parent.get_children() if step.name == "train"]
+run.log("r2", 0.9)
+run.log("seen", min(train.get_metrics()["loss"]))
+print(run.parent.get_metrics())
+"""
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    """The program, run twice in one workspace; what each printed."""
+    folder = tmp_path_factory.mktemp("outside")
+    (folder / "src").mkdir()
+    (folder / "src/train.py").write_text(TRAIN)
+    (folder / "src/score.py").write_text(SCORE)
+    (folder / "program.py").write_text(PIPELINE)
+    patch = pytest.MonkeyPatch()
+    patch.setenv("AIRFLOW__AML__WORKSPACE", str(folder / "aml"))
+    patch.chdir(folder)
+    yield [run_program(folder), run_program(folder)]
+    patch.undo()
+
+
+def run_program(folder: Path) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "program.py"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def run_of(lines: list[str]) -> PipelineRun:
+    return PipelineRun.get(Workspace(), lines[0].split()[0])
+
+
+def test_the_program_reads_its_own_run(program) -> None:
+    """After wait_for_completion the metrics of all steps are there."""
+    assert program[0][0].endswith(" Finished")
+    assert "'train': {'loss': [3, 2, 1], 'plot': 'plot_" in program[0][1]
+    assert "'score': {'r2': 0.9, 'seen': 1}" in program[0][1]
+
+
+def test_another_program_finds_the_run(program, tmp_path) -> None:
+    """By id or through the experiment: status, tags, metrics, steps."""
+    run = run_of(program[0])
+
+    assert (run.get_status(), run.type, run.experiment_name) == (
+        "Finished",
+        "azureml.PipelineRun",
+        "outside",
+    )
+    assert run.tags == {"team": "a", "from": "the program"}
+    assert run.get_metrics() == {"best": 1}
+    train, score = run.get_steps()
+    assert run.get_metrics(recursive=True)[score.id] == {"r2": 0.9, "seen": 1}
+    assert [each.id for each in Experiment(Workspace(), "outside").get_runs()] == [
+        run_of(program[1]).id,
+        run.id,
+    ]
+    assert list(Experiment(Workspace(), "outside").get_runs(tags={"team": "b"})) == []
+    assert [each.name for each in run.get_children(tags="kind")] == ["train"]
+    assert run.find_step_run("gone") == []
+    assert train.wait_for_completion(show_output=False) == "Finished"
+
+
+def test_files_logs_and_outputs_of_a_step(program, tmp_path) -> None:
+    """Whatever the step left can be read and downloaded."""
+    run = run_of(program[0])
+    (train,) = run.find_step_run("train")
+
+    assert train.get_stdout_log() == "trained\n"
+    assert train.get_stderr_log() == "careful\n"
+    logs = train.get_details_with_logs()["logFiles"]
+    assert logs["logs/azureml/stdoutlogs.txt"] == "trained\n"
+    train.download_file("outputs/notes.txt", str(tmp_path / "n.txt"))
+    assert (tmp_path / "n.txt").read_text() == "noted"
+    train.download_file(train.get_metrics()["plot"], str(tmp_path))
+    assert next(tmp_path.glob("plot_*.png")).read_bytes() == b"png"
+
+    port = train.get_output_data("model")
+    assert port.download(str(tmp_path / "down")) == 1
+    assert (tmp_path / "down" / port.path_on_datastore / "model.txt").read_text() == "weights"
+    with pytest.raises(UserErrorException, match="has no output 'no'; it has 'model'"):
+        train.get_output("no")
+
+
+def test_a_reused_step_shows_what_it_uses(program) -> None:
+    """The second run's train is the first's; score read its metrics, so it really ran again."""
+    train, score = run_of(program[1]).get_steps()
+    before = run_of(program[0]).find_step_run("train")[0]
+
+    assert (train.type, train.get_status()) == ("azureml.ReusedStepRun", "Finished")
+    assert train.get_metrics() == before.get_metrics()
+    assert train.get_stdout_log() == "trained\n"
+    assert train.get_properties()["azureml.reusedrunid"] == before.id
+    assert score.type == "azureml.StepRun"
+    assert score.get_metrics()["seen"] == 1
+
+
+def test_a_run_that_is_not_there(program) -> None:
+    """An unknown id is said so."""
+    with pytest.raises(UserErrorException, match="has no run 'nothing'"):
+        PipelineRun.get(Workspace(), "nothing")
+
+
+def test_cancel_ends_everything(tmp_path, monkeypatch) -> None:
+    """A long run that is canceled leaves no process, and says Canceled."""
+    monkeypatch.setenv("AIRFLOW__AML__WORKSPACE", str(tmp_path / "aml"))
+    (tmp_path / "long.py").write_text(
+        "import subprocess, sys, time\n"
+        f"subprocess.Popen(['sleep', '987.{tmp_path.stat().st_ino}'])\n"
+        "open('started', 'w'); print('started', flush=True); time.sleep(600)\n"
+    )
+    (tmp_path / "program.py").write_text(
+        "from airflow_aml import Experiment, Pipeline, PythonScriptStep, Workspace\n"
+        "import glob, os, time\n"
+        "step = PythonScriptStep('long.py', name='long', source_directory='.')\n"
+        "run = Experiment(Workspace(), 'cancel').submit(Pipeline(Workspace(), [step]))\n"
+        "logs = os.environ['AIRFLOW__AML__WORKSPACE'] + '/runs/*/steps/*/files/logs/*/*out*'\n"
+        "while not glob.glob(logs): time.sleep(0.2)\n"
+        "print(run.get_status()); run.cancel(); print(run.get_status())\n"
+        "print(run.wait_for_completion(show_output=False))\n"
+    )
+    printed = run_program(tmp_path)
+
+    assert printed == ["Running", "Canceled", "Canceled"]
+    deadline = time.monotonic() + 30
+    while (left := processes(f"987.{tmp_path.stat().st_ino}")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert left == []
+
+
+def processes(word: str) -> list[str]:
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if word in words or any(each.endswith("/src/long.py") for each in words):
+            found.append(" ".join(words))
+    return found
