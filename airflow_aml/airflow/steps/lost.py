@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
 
 from airflow_aml.airflow.steps.assemble import StepRun
 from airflow_aml.runtime.sweep import end_attempt
@@ -15,8 +17,7 @@ def sweep_earlier_attempts(run: StepRun) -> None:
 
     Attempts are named after the step's run, and Airflow makes one after the other; the one that
     calls this has not started anything yet. After the loss of a scheduler the task process of an
-    earlier one may still be there for a while: a folder gets another name before it is emptied, so
-    that such a process can commit all of it or nothing.
+    earlier one may still be there for a while.
     """
     folders = [run.scratch]
     if run.home.is_local:
@@ -24,7 +25,15 @@ def sweep_earlier_attempts(run: StepRun) -> None:
     for folder in folders:
         for left in folder.glob(f"{run.id}-*"):
             end_attempt(left.name, 0.0)
-            away = left.with_name(f"{left.name}~{run.try_number}")
-            with suppress(OSError):
-                left.rename(away)
-            shutil.rmtree(away, ignore_errors=True)
+            remove_at_once(left)
+
+
+def remove_at_once(folder: Path) -> None:
+    """Removes a folder; who just then moves something out of it gets all of that or nothing."""
+    away = folder.with_name(f"{folder.name}~{uuid4().hex[:8]}")
+    with suppress(OSError):
+        folder.rename(away)
+        # Each by itself as well: a move that has found the folder already needs their names.
+        for each in list(away.iterdir()):
+            each.rename(f"{each}~")
+    shutil.rmtree(away, ignore_errors=True)
