@@ -29,7 +29,9 @@ with DAG(
         freed = gc.collect(home, gc.plan(home, keep))
         for sentence in freed.failed:
             print(sentence)
-        print(f"{len(freed.items)} things removed, {freed.bytes} bytes freed")
+        things = f"{len(freed.items)} thing{'' if len(freed.items) == 1 else 's'}"
+        done = f"{things} removed, {freed.bytes} bytes freed"
+        print(done if freed.items else "nothing to do")
         return {"removed": len(freed.items), "bytes": freed.bytes}
 
     collect_garbage()
