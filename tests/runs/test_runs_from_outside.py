@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ import pytest
 
 from airflow_aml import Experiment, PipelineRun, Workspace
 from airflow_aml.errors import UserErrorException
+from scripts.templates import PROJECT
 
 PIPELINE = """
 import sys
@@ -151,6 +153,22 @@ def test_a_reused_step_shows_what_it_uses(program) -> None:
     assert train.get_properties()["azureml.reusedrunid"] == before.id
     assert score.type == "azureml.StepRun"
     assert score.get_metrics()["seen"] == 1
+
+
+def test_the_sample_of_the_page_runs(program, tmp_path, monkeypatch, capsys) -> None:
+    """The page about scripts has a program that reads the newest run."""
+    monkeypatch.chdir(tmp_path)
+    page = (PROJECT / "docs/scripts.md").read_text(encoding="utf-8")
+    sample = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[1]
+
+    exec(compile(sample, "scripts.md", "exec"), {})
+
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "Finished {} a"
+    assert printed[1].startswith("train Finished azureml.ReusedStepRun ")
+    assert printed[2].startswith("score Finished azureml.StepRun ")
+    assert printed[3] == "trained"
+    assert printed[-1] == "weights"
 
 
 def test_a_run_that_is_not_there(program) -> None:

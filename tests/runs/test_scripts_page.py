@@ -13,7 +13,7 @@ from tests.runtime.laboratory import Lab
 def test_the_sample_of_the_page_runs(tmp_path: Path) -> None:
     """Metrics, tags, a model and a child run, as the page writes them."""
     page = (PROJECT / "docs/scripts.md").read_text(encoding="utf-8")
-    (sample,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    sample = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0]
     lab = Lab(tmp_path)
     job = lab.job(sample, workspace_url=lab.home.url)
 
