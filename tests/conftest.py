@@ -17,8 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from airflow_aml.workspace.home import Home, open_home, path_of_uri
+
+# How fast the machine is just now is no property of what is tested.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 _HOME = tempfile.mkdtemp(prefix="airflow-aml-tests-")
 atexit.register(shutil.rmtree, _HOME, ignore_errors=True)

@@ -322,9 +322,10 @@ class AmlStepMixin(_Native):
         ti.xcom_push(key=skipping.RETURN_VALUE, value=result)
         reusing.report(run, references, result)
         below = reusing.onward(run, context, references)
-        for step_id, decision in below.items():
-            self.log.info("step %s is reused: %s", step_id, decision.reason)
         if below:
+            names = reusing.names_in(run)
+            for step_id, decision in below.items():
+                self.log.info("step %s is reused: %s", names[step_id], decision.reason)
             kept = {name: skipping.xcoms(each) for name, each in below.items()}
             write_reused(run.home, run.pipeline_run_id, run.task_id, kept)
             skipping.replay(context, below, reusing.needed_below(run, below))

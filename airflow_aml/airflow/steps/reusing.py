@@ -30,7 +30,7 @@ from airflow_aml.reuse.moments import next_moment
 from airflow_aml.reuse.places import Places, stamp
 from airflow_aml.reuse.records import OutputRecord, StepRecord, stamp_of
 from airflow_aml.reuse.verify import changed_since
-from airflow_aml.reuse.walk import REUSE, RUN, Decision, WalkStep, below
+from airflow_aml.reuse.walk import REUSE, RUN, Decision, WalkStep, below, names_of
 from airflow_aml.runtime.hidden import reads_file
 from airflow_aml.workspace.plans import PlannedStep, read_plan
 from airflow_aml.workspace.runs import write_report
@@ -326,6 +326,13 @@ def needed_below(run: StepRun, found: Mapping[str, Decision]) -> set[str]:
         if step_id not in found
         for name in read_from(planned.key)
     }
+
+
+def names_in(run: StepRun) -> dict[str, str]:
+    """What the run's steps are called in sentences, by id."""
+    plan = read_plan(run.home, run.pipeline_run_id)
+    steps = plan.steps if plan is not None else {}
+    return names_of([walk_step(step_id, planned) for step_id, planned in steps.items()])
 
 
 def _waits_for_others(lower: Sequence[WalkStep], step_id: str) -> bool:
