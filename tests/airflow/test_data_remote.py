@@ -164,7 +164,7 @@ def test_a_workspace_in_an_object_store(write, one_dag, run_dag, remote_workspac
     assert "input 'data' is at " in said
     run_id = layout.pipeline_run_id(remote_workspace.uuid, ran.dag_run.dag_id, ran.dag_run.run_id)
     kept = layout.step(run_id, layout.step_run_id(run_id, "a"))
-    assert store.read(f"{kept}/outputs/note.txt") == b"kept"
+    assert store.read(f"{kept}/files/outputs/note.txt") == b"kept"
     assert not [each.path for each in store.find("data/") if each.path.endswith(".claim.json")]
 
 
