@@ -93,6 +93,11 @@ class ChainRun:
     def status(self, step: str) -> str:
         return str(self.xcoms(step)["return_value"]["status"])
 
+    def tries_of(self, step: str) -> int:
+        """How often Airflow has tried it."""
+        task = self.airflow.rest.task_instance(self.dag_id, self.run_id, step)
+        return int(task["try_number"])
+
     def has_reached(self, step: str, stage: str) -> bool:
         """Whether the files of that stage are there."""
         home, run = self.home, self.step_run(step)

@@ -58,8 +58,11 @@ def struck(airflow: LocalAirflow, tmp_path_factory: pytest.TempPathFactory) -> R
         for run in (first, second):
             killing.nothing_is_left(run)
         ran = killing.executions(notes)
-        assert all(ran[step] <= 1 + (step == what.step) for step in STEPS), ran
         statuses = [second.status(step) for step in STEPS]
+        for step, status in zip(STEPS, statuses, strict=True):
+            # A loaded machine may lose a try by itself.
+            most = first.tries_of(step) + (second.tries_of(step) if status == "Finished" else 0)
+            assert ran[step] <= most, ran
         return f"{what} (then {reached}): {state}, scripts ran {ran}, next run {statuses}"
 
     return play
