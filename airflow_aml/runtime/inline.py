@@ -39,13 +39,21 @@ class InlineRuntime:
         job: the step; its work folder exists.
         on_line: gets every line of the script's output as it comes.
         stores: what opens the job's remote stores.
+        watch_parent: the end of this process' parent, which looks after it, ends the step.
     """
 
-    def __init__(self, job: StepJob, on_line: Callable[[str], None], stores: str = "") -> None:
+    def __init__(
+        self,
+        job: StepJob,
+        on_line: Callable[[str], None],
+        stores: str = "",
+        *,
+        watch_parent: bool = True,
+    ) -> None:
         self._job = job
         self._environ = with_stores(os.environ, stores)
         self._on_line = on_line
-        self._stop = Stop(watch_parent=True)
+        self._stop = Stop(watch_parent=watch_parent)
 
     def run(self) -> StepReport:
         """Runs the step to its end and reports how it ended.
@@ -94,9 +102,10 @@ def _watched(job: StepJob) -> Iterator[None]:
     assert watcher.stdin is not None
     try:
         yield
-    finally:
         with suppress(BrokenPipeError):  # it was killed
             watcher.stdin.write(b"over\n")
+    finally:
+        # Without that word it ends what a Ctrl-C in mid-step has left, and then itself.
         watcher.stdin.close()
         watcher.wait()
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,31 @@ def test_ctrl_c_ends_the_run_and_its_script(write, tmp_path, workspace, kind):
     assert "Traceback" not in said
     assert not Path(f"/proc/{script}").exists()
     assert not list((workspace.root / "engine").glob("run-*"))
+
+
+def test_a_run_outlives_the_shell_that_started_it(write, tmp_path, workspace):
+    """As with nohup, or in a program that submits and ends: the step goes on to its end."""
+    write("src/step.py", "import time; print('began', flush=True); time.sleep(8); print('done')")
+    write("p.py", STEPS.replace("{}", "'now'"))
+    log = tmp_path / "log.txt"
+    shell = subprocess.Popen(
+        ["/bin/sh", "-c", f"setsid {COMMAND} run p.py > {log} 2>&1 & exec sleep 600"],
+        cwd=tmp_path / "dags",
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        while "| began" not in log.read_text() if log.exists() else True:
+            assert shell.poll() is None
+            time.sleep(0.2)
+    finally:
+        shell.kill()
+        shell.wait()
+    deadline = time.monotonic() + 120
+    while "| done" not in log.read_text() and time.monotonic() < deadline:
+        time.sleep(0.5)
+
+    assert "| done" in log.read_text()
+    assert "is gone" not in log.read_text()
 
 
 def test_a_workspace_without_room_for_the_run_is_one_line(run, write, workspace):

@@ -91,6 +91,15 @@ def test_killed_by_airflow(lab: Lab, tmp_path: Path) -> None:
     assert not any(map(is_alive, pids))
 
 
+def test_ctrl_c_leaves_nothing(lab: Lab, tmp_path: Path) -> None:
+    """An interrupt in mid-step ends every process of it, also one in a session of its own."""
+    job, task, pids = task_of(lab, tmp_path)
+    task.send_signal(signal.SIGINT)
+    task.communicate(timeout=30)
+    assert not any(map(is_alive, pids))
+    assert not os.path.exists(job.work)
+
+
 def test_time_limit(lab: Lab, tmp_path: Path) -> None:
     """Airflow's alarm ends the step first, and is raised then; its handler is back in place."""
     _, task, pids = task_of(lab, tmp_path, "1.5")

@@ -55,6 +55,17 @@ class RuntimeOperator(BaseOperator):
             self.child.stop()
 
 
+def _has_supervisor() -> bool:
+    """Whether Airflow's supervisor of this task is this process' parent.
+
+    It is not where a whole run goes on in one process, which may outlive whoever started it.
+    """
+    from airflow.sdk.execution_time import task_runner
+    from airflow.sdk.execution_time.supervisor import InProcessSupervisorComms
+
+    return not isinstance(task_runner.SUPERVISOR_COMMS, InProcessSupervisorComms)
+
+
 class LocalStepOperator(AmlStepMixin, RuntimeOperator):
     """One step of a pipeline, run on the worker itself.
 
@@ -81,7 +92,9 @@ class LocalStepOperator(AmlStepMixin, RuntimeOperator):
         from airflow_aml.runtime.inline import InlineRuntime, can_run_inline
 
         if can_run_inline():
-            self.inline = InlineRuntime(job, self.say, self.handed_stores())
+            self.inline = InlineRuntime(
+                job, self.say, self.handed_stores(), watch_parent=_has_supervisor()
+            )
         else:
             from airflow_aml.runtime.child import child_of
 
