@@ -23,6 +23,7 @@ from airflow_aml.definition.compile import HEAD_TASK
 from airflow_aml.definition.setup import SetupAction
 from airflow_aml.definition.spec import NodeSpec, PipelineSpec
 from airflow_aml.errors import AirflowAmlError, UserErrorException, WorkspaceException
+from airflow_aml.runtime.views import is_alive
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.caches import cache_folder
 from airflow_aml.workspace.home import WORKSPACE_VARIABLE
@@ -80,8 +81,9 @@ def airflow_home(workspace: Path) -> Iterator[Path]:
     if "airflow.settings" in sys.modules:
         raise AirflowAmlError("Airflow was imported before its home for this run was made.")
     engine = workspace / "engine"
-    home = engine / f"run-{os.getpid()}-{time.time_ns():x}"
+    home = engine / f"run-{os.uname().nodename}-{os.getpid()}-{time.time_ns():x}"
     empty = engine / f"empty-{version('apache-airflow-core')}.db"
+    _remove_left(engine)
     try:
         (home / "dags").mkdir(parents=True)
         if empty.exists():
@@ -102,6 +104,14 @@ def airflow_home(workspace: Path) -> Iterator[Path]:
         os.environ.clear()
         os.environ.update(before)
         shutil.rmtree(home, ignore_errors=True)
+
+
+def _remove_left(engine: Path) -> None:
+    """Removes the homes of runs of this machine whose process was killed."""
+    for home in engine.glob(f"run-{os.uname().nodename}-*-*"):
+        pid = home.name.rsplit("-", 2)[1]
+        if not is_alive(int(pid) if pid.isdigit() else None):
+            shutil.rmtree(home, ignore_errors=True)
 
 
 def _settings(home: Path, environ: Mapping[str, str]) -> dict[str, str]:

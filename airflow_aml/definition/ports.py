@@ -29,6 +29,7 @@ from airflow_aml.errors import NotServedError, PipelineDefinitionError, Pipeline
 LONGEST_ARGUMENT = 128 * 1024 - 1
 """Linux takes no longer one (MAX_ARG_STRLEN), in bytes; here, characters."""
 
+_LONGEST_SHOWN = 100
 _SPECIFIC = {"direct": 0, "download": 1, "mount": 1}
 
 
@@ -347,9 +348,12 @@ def _unsupported(item: Any) -> str:
             f"{type(item)} cannot be directly used as a step's argument. Please call the "
             "as_named_input method, and as_mount or as_download on its result."
         )
+    shown = repr(item)
+    if " at 0x" in shown or len(shown) > _LONGEST_SHOWN:  # another text in each process
+        shown = f"{type(item).__module__}.{type(item).__qualname__}"
     return (
-        f"a {type(item).__name__} cannot be an argument: {item!r}. Arguments are texts, numbers, "
-        "PipelineParameters and the step's inputs and outputs."
+        f"a value of type {type(item).__name__} cannot be an argument: {shown}. Arguments are "
+        "texts, numbers, PipelineParameters and the step's inputs and outputs."
     )
 
 

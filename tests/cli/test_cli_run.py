@@ -114,9 +114,15 @@ def test_a_step_that_fails_tells_why_others_did_not_start(run, write):
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_ends_the_run_and_its_script(write, tmp_path, workspace, kind):
-    """As SIGTERM does, at once: no traceback, and nothing left running or lying about."""
+    """As SIGTERM does, at once: no traceback, and nothing left running or lying about.
+
+    What a run that was killed outright has left is removed by the next one.
+    """
     write("src/step.py", "import os, time; print('pid', os.getpid(), flush=True); time.sleep(300)")
     write("p.py", STEPS.replace("{}", "'now'"))
+    killed = subprocess.Popen(["true"])
+    killed.wait()
+    (workspace.root / f"engine/run-{os.uname().nodename}-{killed.pid}-1").mkdir(parents=True)
     running = subprocess.Popen(
         [COMMAND, "run", "p.py"],
         cwd=tmp_path / "dags",
