@@ -61,7 +61,8 @@ class ResultTrigger(BaseTrigger):
                 if lease != seen:
                     seen, since = lease, time.monotonic()
                 silent = time.monotonic() - since
-                if silent > self.patience_seconds or await _has_ended(lease):
+                over = silent > self.patience_seconds or lease.owner.is_gone()
+                if over or await _has_ended(lease):
                     gone = lease.token
                     break
                 await asyncio.sleep(self.poll_seconds)

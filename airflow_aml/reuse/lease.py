@@ -9,7 +9,8 @@ create and writes no other document, so of many who find a lease free one gets i
 renewal or release can undo another's. Losing a lease never makes a result wrong: the step is then
 executed twice.
 
-Expiry is for owners that cannot be asked any more; it is told by the clocks of the machines.
+An owner says which process it is: whoever is on the same host sees when that has gone. Expiry is
+for owners that cannot be asked any more; it is told by the clocks of the machines.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_aml.errors import WorkspaceException
 from airflow_aml.reuse import layout
+from airflow_aml.reuse.process import Process
 
 if TYPE_CHECKING:
     from airflow_aml.workspace.home import Home
@@ -35,17 +37,27 @@ _TRIES = 50
 
 @dataclass(frozen=True)
 class Owner:
-    """The task instance that executes a step, in Airflow's names."""
+    """The task instance that executes a step, in Airflow's names.
+
+    Attributes:
+        process: that does it; None if the lease does not tell.
+    """
 
     dag_id: str
     run_id: str
     task_id: str
     map_index: int = -1
     try_number: int = 1
+    process: Process | None = None
 
     def is_same_task(self, other: Owner) -> bool:
         """Whether the other is this task instance too, in whichever of its tries."""
-        return replace(self, try_number=0) == replace(other, try_number=0)
+        mine, theirs = (replace(each, try_number=0, process=None) for each in (self, other))
+        return mine == theirs
+
+    def is_gone(self) -> bool:
+        """Whether its process was on this host and has ended, however that came."""
+        return self.process is not None and self.process.is_gone()
 
 
 @dataclass(frozen=True)
@@ -185,7 +197,7 @@ def _path(lease: Lease) -> str:
 def _packed(lease: Lease) -> bytes:
     document = {
         "version": LEASE_VERSION,
-        "owner": {name: getattr(lease.owner, name) for name in Owner.__dataclass_fields__},
+        "owner": asdict(lease.owner),
         "token": lease.token,
         "expires": lease.expires,
         "released": lease.released,
@@ -205,6 +217,7 @@ def _parsed(data: bytes, fingerprint: str, number: int) -> Lease | None:
                 str(owner["task_id"]),
                 int(owner["map_index"]),
                 int(owner["try_number"]),
+                Process.of_document(owner.get("process")),
             ),
             number,
             str(document["token"]),

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import json
 import multiprocessing
+import subprocess
+import sys
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +14,7 @@ import pytest
 
 from airflow_aml.reuse import layout, lease
 from airflow_aml.reuse.lease import Owner
+from airflow_aml.reuse.process import Process
 from airflow_aml.workspace.home import Home, open_home
 
 KEY = "sha256:" + "ab" * 32
@@ -75,6 +79,41 @@ def test_an_owner_that_is_known_to_be_dead_is_replaced_once(anywhere: Home) -> N
     got, theirs = lease.take(anywhere, KEY, OTHER, over=dead)
     assert got
     assert lease.take(anywhere, KEY, third, over=dead) == (False, theirs)
+
+
+def test_an_owner_whose_process_was_killed_is_seen_to_be_gone(anywhere: Home) -> None:
+    """Whoever is on the same host need not wait for a lease that nobody can give up any more."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as owner:
+        started = Path(f"/proc/{owner.pid}/stat").read_text().rpartition(")")[2].split()[19]
+        process = replace(Process.this(), pid=owner.pid, started=started)
+        _, theirs = lease.take(anywhere, KEY, replace(OTHER, process=process))
+        held = lease.holder(anywhere, KEY)
+        assert held == theirs
+        assert not held.owner.is_gone()
+        owner.kill()
+        owner.wait()
+        assert held.owner.is_gone()
+        elsewhere = replace(process, host="another")
+        assert not replace(OTHER, process=elsewhere).is_gone()
+
+
+def test_a_later_process_with_the_same_number_is_not_the_owner() -> None:
+    """Process numbers are given again."""
+    this = Process.this()
+    assert not this.is_gone()
+    assert replace(this, started="1").is_gone()
+
+
+def test_a_lease_of_an_earlier_release_names_no_process(anywhere: Home) -> None:
+    """It is a lease all the same, and lasts until it is released or expires."""
+    _, mine = lease.take(anywhere, KEY, ME)
+    document = json.loads(lease._packed(mine))
+    del document["owner"]["process"]
+    path = f"{layout.leases(KEY)}{mine.number}.json"
+    anywhere.store.write(path, json.dumps(document).encode())
+    held = lease.holder(anywhere, KEY)
+    assert held == mine
+    assert not held.owner.is_gone()
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"owner": {}}'])

@@ -137,10 +137,17 @@ class AmlStepMixin(_Native):
 
     def _wait_for(self, lease: Lease, run: StepRun) -> NoReturn:
         from airflow_aml.airflow.waiting import ResultTrigger
+        from airflow_aml.reuse.lease import LEASE_SECONDS
 
         owner = lease.owner
         where = f"task {owner.task_id!r} of run {owner.run_id!r} of {owner.dag_id!r}"
-        self.log.info("step %r waits: %s is at work on the same result", run.node.name, where)
+        self.log.info(
+            "step %r waits: %s is at work on the same result (should that be lost without a trace, "
+            "for %g minutes at most)",
+            run.node.name,
+            where,
+            LEASE_SECONDS / 60,
+        )
         trigger = ResultTrigger(self.workspace, lease.fingerprint)
         raise TaskDeferred(trigger=trigger, method_name="execute_after")
 

@@ -28,6 +28,7 @@ from airflow_aml.reuse.lease import Lease, Owner, take
 from airflow_aml.reuse.lookup import decide, decide_one, walk_step
 from airflow_aml.reuse.moments import next_moment
 from airflow_aml.reuse.places import Places, stamp
+from airflow_aml.reuse.process import Process
 from airflow_aml.reuse.records import OutputRecord, StepRecord, stamp_of
 from airflow_aml.reuse.verify import changed_since
 from airflow_aml.reuse.walk import REUSE, RUN, Decision, WalkStep, below, names_of
@@ -84,7 +85,14 @@ def single_flight(run: StepRun, gone: str = "") -> Iterator[Decision | Lease]:
     if decision.record or not decision.fingerprint or _forced(run, planned):
         yield decision
         return
-    me = Owner(run.plan.dag_id, run.plan.run_id, run.task_id, run.map_index, run.try_number)
+    me = Owner(
+        run.plan.dag_id,
+        run.plan.run_id,
+        run.task_id,
+        run.map_index,
+        run.try_number,
+        Process.this(),
+    )
     try:
         taken, lease = _take(run, decision.fingerprint.digest, me, gone)
     except (AirflowAmlError, OSError):  # twice the work is better than none
@@ -100,7 +108,7 @@ def single_flight(run: StepRun, gone: str = "") -> Iterator[Decision | Lease]:
 
 def _take(run: StepRun, fingerprint: str, me: Owner, gone: str) -> tuple[bool, Lease]:
     taken, lease = take(run.home, fingerprint, me)
-    if not taken and lease.token == gone:
+    if not taken and (lease.token == gone or lease.owner.is_gone()):
         return take(run.home, fingerprint, me, over=lease)
     return taken, lease
 
