@@ -254,9 +254,9 @@ def test_an_input_named_like_an_output_is_renamed(step):
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({"arguments": [object()]}, PipelineTypeError, r"step 'bad', arguments\[0\]: a value of type object"),
+        ({"arguments": [object()]}, PipelineTypeError, r"step 'bad', arguments\[0\]: a value"),
         ({"arguments": ["x", None]}, PipelineTypeError, r"arguments\[1\]: None cannot be"),
-        ({"arguments": [["a"]]}, PipelineTypeError, r"arguments\[0\]: a value of type list cannot be"),
+        ({"arguments": [["a"]]}, PipelineTypeError, r"arguments\[0\]: a value of type list"),
         ({"arguments": "--x 1"}, PipelineTypeError, "arguments must be a list"),
         ({"inputs": ["x"]}, PipelineTypeError, r"inputs\[0\]: Unexpected input type"),
         ({"outputs": ["x"]}, PipelineTypeError, r"outputs\[0\]: Unexpected output type"),
