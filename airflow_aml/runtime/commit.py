@@ -183,7 +183,7 @@ def _fill_view(job: StepJob, each: _Prepared, check: Check, remote: Remote) -> N
 
         each.view = RemoteView(view, job.attempt, remote(), overwrite=each.output.overwrite)
     else:
-        each.view = View(view, job.attempt, overwrite=each.output.overwrite)
+        each.view = View(view, job.attempt, each.output.name, overwrite=each.output.overwrite)
     each.view.prepare(each.path, each.manifest, check)
 
 

@@ -106,12 +106,16 @@ class Lease:
 
 
 class View:
-    """One view being filled from one output."""
+    """One view being filled from one output.
 
-    def __init__(self, view: str, attempt: str, *, overwrite: bool) -> None:
+    Several outputs of a step may share one; ``output`` keeps their temporary names apart. Of files
+    with one name that of the output which is published last stays.
+    """
+
+    def __init__(self, view: str, attempt: str, output: str = "", *, overwrite: bool) -> None:
         self._view = view
         self._overwrite = overwrite
-        self._suffix = f".partial-{attempt}"
+        self._suffix = f".partial-{attempt}-{output}"
         self._lease = Lease(view, attempt)
         self._copies: List[Tuple[str, str]] = []
 

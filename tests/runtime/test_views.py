@@ -119,6 +119,23 @@ def test_two_outputs_in_one_view(lab: Lab, tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path / "view")) == ["1", "2"]
 
 
+def test_two_outputs_that_write_one_file_in_one_view(lab: Lab, tmp_path: Path) -> None:
+    """The last output in the step's order wins by file name; each keeps its own immutable copy."""
+    view = str(tmp_path / "same")
+    outputs = (JobOutput("a", "", "", view=view), JobOutput("b", "", "", view=view))
+    script = "import sys\nfor n in (1, 2): open(f'{sys.argv[n]}/f.txt', 'w').write(str(n))"
+    arguments = (OutputRef("a"), OutputRef("b"))
+    job = lab.job(script, outputs=outputs, arguments=arguments)
+    report = lab.run(job)
+    assert report.outcome == "finished", report.message
+    assert read(tmp_path / "same") == {"f.txt": "2"}
+    assert [read(Path(each.destination)) for each in job.outputs] == [
+        {"f.txt": "1"},
+        {"f.txt": "2"},
+    ]
+    assert sorted(os.listdir(tmp_path / "same")) == ["f.txt"]
+
+
 def test_steps_that_fill_one_view_at_once(lab: Lab, tmp_path: Path) -> None:
     """Of several steps at once each fills the view whole: the files of one are never mixed in."""
     jobs = [filling(lab, tmp_path / "view", {str(n): str(k) for n in range(30)}) for k in range(5)]
