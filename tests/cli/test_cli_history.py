@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import pytest
 
@@ -121,6 +122,28 @@ def test_runs_tells_what_reuse_saved(run, say, monkeypatch):
     assert json.loads(say("runs", "other", "--json"))["runs"] == []
     assert say("runs").endswith(" at your price\n")
     assert say("runs").splitlines()[0].split()[1:4] == ["Finished", "count", newest["run_id"]]
+
+
+def test_a_step_that_fails_before_its_script_starts_has_failed(run, say, write, tmp_path):
+    """Where its output must go there is no folder: runs and explain say so after the run, too."""
+    place = tmp_path / "shared"
+    place.mkdir()
+    store = f"Datastore.register_local(Workspace('ws'), 'shared', {str(place)!r})"
+    fixed = f"OutputFileDatasetConfig('out', destination=({store}, 'at/'))"
+    program = PROGRAM.replace('OutputFileDatasetConfig("out")', fixed)
+    write(
+        "count.py", program.replace("import OutputFile", "import Datastore, Workspace, OutputFile")
+    )
+    run()
+    shutil.rmtree(place)
+
+    run(text="hello")
+
+    assert "  Failed      count  " in say("runs")
+    said = say("explain", "latest")
+    assert "    Failed  write  " in said
+    assert str(place) in said
+    assert "NotStarted  read" in said
 
 
 HAND_WRITTEN = """

@@ -107,7 +107,9 @@ class AmlStepMixin(_Native):
             self.step_run = self.assemble(context)
             self.job = self.step_run.job()
         except AirflowAmlError as error:
-            raise AirflowFailException(str(error)) from error
+            if self.step_run is None:
+                raise AirflowFailException(str(error)) from error
+            raise_halt(self.step_run, str(error), cause=error, fatal=True)
         self.command = shown_command(self.node, self.job)
 
     def execute(self, context: Context, gone: str = "") -> None:
