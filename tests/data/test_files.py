@@ -242,6 +242,41 @@ def test_partitions_come_from_paths(store, put):
         Dataset.File.from_files((store, "sales"), partition_format="data.csv")
 
 
+def test_folders_before_the_first_column_are_part_of_the_format(store, put):
+    """A format of other folders is refused, and one with the right folders begins after them."""
+    put("sales/2020/01/rome.csv")
+    put("sales/2020/02/oslo.csv")
+
+    def read(text: str) -> list[dict]:
+        made = Dataset.File.from_files((store, "sales/**/*.csv"), partition_format=text)
+        return made.get_partition_key_values()
+
+    found = [
+        {"year": "2020", "month": "01", "name": "rome"},
+        {"year": "2020", "month": "02", "name": "oslo"},
+    ]
+    assert read("/sales/{year}/{month}/{name}.csv") == found
+    assert read("sales/{year}/{month}/{name}.csv") == found
+    assert read("**/{year}/{month}/{name}.csv") == found
+    assert read("/sales/{year}/*/{name}.csv")[0] == {"year": "2020", "name": "rome"}
+    for wrong in ("/WRONG/{month}/{name}.csv", "/sales/{month}/{name}.csv", "{name}", "les/{name}"):
+        with pytest.raises(UserErrorException, match="does not fit the partition_format"):
+            read(wrong)
+
+
+def test_a_date_in_paths_needs_its_year(store, put):
+    """As in v1 there is one date, with a year; its parts may be there twice."""
+    from datetime import datetime
+
+    put("2020/05/20200517.csv")
+    made = Dataset.File.from_files((store, "**"), partition_format="{day:yyyy/MM/yyyyMMdd}.csv")
+
+    assert made.get_partition_key_values() == [{"day": datetime(2020, 5, 17)}]
+    for wrong, word in (("{d:MM}", "no 'yyyy'"), ("{y:yyyy}/{d:yyyyMM}", "two dates")):
+        with pytest.raises(UserErrorException, match=word):
+            Dataset.File.from_files((store, "**"), partition_format=f"{wrong}.csv")
+
+
 @pytest.mark.parametrize("call", ["as_hdfs", "as_cache", "hydrate", "to_dask_dataframe"])
 def test_what_is_not_served_is_refused_by_name(store, call):
     """A v1 feature that is not here says so and what to use."""

@@ -1,13 +1,13 @@
 """``partition_format``: columns that are read from the paths of files.
 
-``"{Department}/{PartitionDate:yyyy/MM/dd}/data.csv"`` begins at the first column and goes to the
-path's end. A column with a date pattern becomes a moment, any other a text.
+``"/sales/{Department}/{PartitionDate:yyyy/MM/dd}/data.csv"`` begins at any folder and goes to the
+path's end. The one column with a date pattern becomes a moment, any other a text without dots.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Dict, List, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from airflow_aml.errors import UserErrorException
 
@@ -15,14 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 _COLUMN = re.compile(r"\{([^{}:]+)(?::([^{}]+))?\}")
-_DATE_PARTS = {
-    "yyyy": ("%Y", r"\d{4}"),
-    "MM": ("%m", r"\d{2}"),
-    "dd": ("%d", r"\d{2}"),
-    "HH": ("%H", r"\d{2}"),
-    "mm": ("%M", r"\d{2}"),
-    "ss": ("%S", r"\d{2}"),
-}
+_DATE_PARTS = ("yyyy", "MM", "dd", "HH", "mm", "ss")
 _DATE_PART = re.compile("|".join(_DATE_PARTS))
 
 
@@ -33,7 +26,7 @@ class PartitionFormat:
         columns: names in their order.
 
     Raises:
-        UserErrorException: it names no column, or one twice.
+        UserErrorException: it names no column, one twice, or a date that v1 refuses.
     """
 
     def __init__(self, text: str):
@@ -41,78 +34,100 @@ class PartitionFormat:
             raise UserErrorException(f"partition_format must be a text, not {text!r}.")
         self.text = text
         self.columns: List[str] = []
-        self._dates: Dict[str, str] = {}
-        # The folders before the first column's are only there to be read by people.
-        first = _COLUMN.search(text)
-        if first is None:
+        self._date: Optional[str] = None
+        found = list(_COLUMN.finditer(text))
+        if not found:
             raise UserErrorException(
                 f"partition_format {text!r} names no column.",
                 hint="Columns stand in braces: '{year:yyyy}/{store}/data.csv'.",
             )
-        pattern = _wild(text[: first.start()].rpartition("/")[2])
-        end = first.start()
-        for match in _COLUMN.finditer(text):
-            pattern += re.escape(text[end : match.start()])
+        start = end = found[0].start()
+        pattern = ""
+        for match in found:
+            pattern += _wild(text[end : match.start()])
             pattern += self._column(match.group(1).strip(), match.group(2))
             end = match.end()
-        self._pattern = re.compile(rf"(?:^|/){pattern}{_wild(text[end:])}$")
+        pattern += _wild(text[end:])
+        folders, _, name = text[:start].lstrip("/").rpartition("/")
+        prefix = _wild(f"{folders}/") if folders else ""
+        self._pattern = re.compile(rf"(?:^|/){prefix}{_wild(name)}{pattern}$")
+        self._after_folders = re.compile(rf"(?:^|/){_wild(name)}{pattern}$")
 
-    def _column(self, name: str, date: Any) -> str:
+    def _column(self, name: str, date: Optional[str]) -> str:
         if name in self.columns:
             raise UserErrorException(f"partition_format {self.text!r} names {name!r} twice.")
         group = f"p{len(self.columns)}"
         self.columns.append(name)
         if not date:
-            return f"(?P<{group}>[^/]+)"
-        shape, regex = _date_pattern(date)
-        self._dates[name] = shape
-        return f"(?P<{group}>{regex})"
+            return rf"(?P<{group}>[^./\\]+)"
+        if self._date is not None:
+            raise UserErrorException(
+                f"partition_format {self.text!r} has two dates, {self._date!r} and {name!r}.",
+                hint="There can be one: '{day:yyyy/MM/dd}'. Others can be texts: '{month}'.",
+            )
+        self._date = name
+        return f"(?P<{group}>{_date_pattern(date, self.text)})"
 
-    def values(self, path: str) -> Dict[str, Any]:
+    def values(self, path: str, *, committed: bool = False) -> Dict[str, Any]:
         """The values that a path holds.
+
+        Args:
+            committed: the path is that of an output's immutable copy, which has none of the folders
+                that the author knows before the first column.
 
         Raises:
             UserErrorException: the path has another form.
         """
         from urllib.parse import unquote
 
-        match = self._pattern.search(path)
+        match = (self._after_folders if committed else self._pattern).search(path)
         if match is None:
             raise UserErrorException(
-                f"the path {path!r} does not fit the partition_format {self.text!r}."
+                f"the path {path!r} does not fit the partition_format {self.text!r}.",
+                hint="It goes to the path's end, and a column's value holds no dot or slash.",
             )
         result: Dict[str, Any] = {}
         for number, name in enumerate(self.columns):
             text = match.group(f"p{number}")
-            shape = self._dates.get(name)
-            result[name] = unquote(text) if shape is None else _moment(text, shape, path)
+            result[name] = _moment(match, text, path) if name == self._date else unquote(text)
         return result
 
 
-def _moment(text: str, shape: str, path: str) -> datetime:
+def _moment(match: re.Match[str], text: str, path: str) -> datetime:
     from datetime import datetime
 
+    found = match.groupdict()
+    parts = [int(found.get(part, default)) for part, default in zip(_DATE_PARTS, "011000")]
     try:
-        return datetime.strptime(text, shape)  # noqa: DTZ007 - paths name no zone
+        return datetime(*parts)  # type: ignore[arg-type]  # noqa: DTZ001 - paths name no zone
     except ValueError as error:
         raise UserErrorException(f"the path {path!r} holds no date at {text!r}.") from error
 
 
-def _date_pattern(text: str) -> Tuple[str, str]:
-    shape = regex = ""
+def _date_pattern(date: str, text: str) -> str:
+    pattern = ""
     end = 0
-    for match in _DATE_PART.finditer(text):
-        literal = text[end : match.start()]
-        directive, digits = _DATE_PARTS[match.group()]
-        shape += literal.replace("%", "%%") + directive
-        regex += re.escape(literal) + digits
+    named: List[str] = []
+    for match in _DATE_PART.finditer(date):
+        part = match.group()
+        # 2024/05/20240520: what is there twice counts where it is first.
+        name = "" if part in named else f"?P<{part}>"
+        named.append(part)
+        pattern += re.escape(date[end : match.start()]) + rf"({name}\d{{{len(part)}}})"
         end = match.end()
-    if not shape:
+    if not named:
         raise UserErrorException(
-            f"{text!r} is no date pattern: it is made of yyyy, MM, dd, HH, mm and ss."
+            f"{date!r} is no date pattern: it is made of yyyy, MM, dd, HH, mm and ss."
         )
-    return shape + text[end:].replace("%", "%%"), regex + re.escape(text[end:])
+    if "yyyy" not in named:
+        raise UserErrorException(
+            f"the date pattern {date!r} in the partition_format {text!r} has no 'yyyy'.",
+            hint="A date needs its year. A month alone is a text: '{month}'.",
+        )
+    return pattern + re.escape(date[end:])
 
 
 def _wild(text: str) -> str:
-    return "[^/]*".join(re.escape(part) for part in text.split("*"))
+    """A literal text in which ``*`` stays inside a folder and ``**`` does not."""
+    signs = {"*": "[^/]*", "**": ".*"}
+    return "".join(signs.get(part) or re.escape(part) for part in re.split(r"(\*+)", text))

@@ -17,6 +17,7 @@ from airflow_aml.definition.data.model import (
     Query,
     StoredPath,
     Table,
+    WorkspacePath,
 )
 from airflow_aml.definition.data.operations import apply_to_files
 from airflow_aml.definition.data.partitions import PartitionFormat
@@ -50,7 +51,11 @@ def source_files(definition: Files | Table, places: Places) -> List[SourceFile]:
         partition_format = definition.partition_format
     if partition_format:
         partitions = PartitionFormat(partition_format)
-        found = [replace(each, partitions=partitions.values(each.shown)) for each in found]
+        committed = any(isinstance(each, WorkspacePath) for each in definition.paths)
+        found = [
+            replace(each, partitions=partitions.values(each.shown, committed=committed))
+            for each in found
+        ]
     if isinstance(definition, Files):
         return apply_to_files(found, definition.operations)
     return found

@@ -190,5 +190,6 @@ def _groups(frame: Any, keys: Sequence[str]) -> Iterator[Tuple[List[str], Any]]:
 
     for values, part in frame.groupby(list(keys), sort=True, dropna=False):
         listed = values if isinstance(values, tuple) else (values,)
-        # A value may hold what no folder's name may.
-        yield [quote(str(each), safe=" ") or "%" for each in listed], part.drop(columns=list(keys))
+        # A value may hold what no folder's name may, or a dot, which ends it in a partition_format.
+        names = [quote(str(each), safe=" ").replace(".", "%2E") or "%" for each in listed]
+        yield names, part.drop(columns=list(keys))
