@@ -17,6 +17,7 @@ from airflow_aml.definition.applying import pairs_of, resolve
 from airflow_aml.definition.data.files import fixed_part
 from airflow_aml.definition.data.model import (
     DEFAULT,
+    Query,
     Registered,
     StoredPath,
     definition_id,
@@ -184,6 +185,8 @@ def _pending(port: InputSpec, pinned: PinnedDataset | None, todo: _ToDo, home: H
     if isinstance(source, Registered) and is_latest and source.name in todo.datasets:
         return todo.datasets[source.name]
     definition: Any = source if pinned is None else definition_of(pinned.definition)
+    if isinstance(definition, Query):
+        return todo.datastores.get(definition.datastore)
     if todo.default and any(
         each.datastore == DEFAULT for each in _stored(getattr(source, "paths", ()))
     ):

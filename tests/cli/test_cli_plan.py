@@ -225,6 +225,23 @@ def test_plan_knows_what_the_file_declares(plan, cli, write, one_dag, run_dag):
     assert "which cannot be done (there is no file " in reason
 
 
+QUERY = """
+    from airflow_aml import Dataset, Datastore, Pipeline, PythonScriptStep, Workspace
+    ws = Workspace()
+    pg = Datastore.register_azure_postgre_sql(ws, "pg", "server", "sales", "me", "secret")
+    rows = Dataset.Tabular.from_sql_query((pg, "select 1")).as_named_input("rows")
+    main = Pipeline(ws, [PythonScriptStep(
+        "prepare.py", name="prepare", source_directory="prepare", inputs=[rows])])
+"""
+
+
+def test_plan_knows_a_database_that_the_file_declares(plan, write):
+    """A run registers it first, so that plan need not find it."""
+    write("p.py", QUERY)
+    why = "depends on the declared registration of datastore 'pg'"
+    assert plan() == {"prepare": ("depends", why)}
+
+
 def test_plan_refuses_what_no_run_could_find(cli, write):
     """A dataset that is neither there nor declared is an error, as it is in a run."""
     write("p.py", DECLARED.replace('get_by_name(ws, "raw")', 'get_by_name(ws, "rwa")'))

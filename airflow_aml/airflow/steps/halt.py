@@ -1,4 +1,4 @@
-"""How a step's failure ends the step, before or in its script, and what it means for later steps."""
+"""How a step's failure ends the step, and what it means for steps that have yet to start."""
 
 from __future__ import annotations
 
