@@ -282,6 +282,8 @@ def _places(path: Any, call: str) -> Tuple[Tuple[DataPlace, ...], Any]:
 def _as_list(path: Any) -> List[Any]:
     if isinstance(path, tuple) and len(path) == 2 and isinstance(path[0], Datastore):
         return [path]
+    if isinstance(path, tuple) and any(isinstance(each, Datastore) for each in path):
+        raise _no_pair(path)
     if isinstance(path, (list, tuple)):
         return list(path)
     return [path]
@@ -293,7 +295,9 @@ def source_place(item: Any) -> DataPlace:
     Raises:
         UserErrorException: it is no path.
     """
-    if isinstance(item, tuple) and len(item) == 2:
+    if isinstance(item, tuple):
+        if len(item) != 2 or not isinstance(item[1], str):
+            raise _no_pair(item)
         return StoredPath(datastore_name(item[0]), relative_path(item[1]))
     if isinstance(item, DataPath):
         return StoredPath(item.reference, item.path_on_datastore)
@@ -305,6 +309,13 @@ def source_place(item: Any) -> DataPlace:
         return _text_place(os.fspath(item))
     raise UserErrorException(
         f"a path must be a string, a (datastore, path) tuple or a DataPath, not {item!r}."
+    )
+
+
+def _no_pair(item: Tuple[Any, ...]) -> UserErrorException:
+    return UserErrorException(
+        f"a path in a datastore must be a (datastore, path) tuple, not {item!r}.",
+        hint="Of several paths each is a tuple, in a list: [(datastore, 'a'), (datastore, 'b')].",
     )
 
 

@@ -242,6 +242,21 @@ def test_partitions_come_from_paths(store, put):
         Dataset.File.from_files((store, "sales"), partition_format="data.csv")
 
 
+def test_a_tuple_names_one_path_of_a_datastore(store, put):
+    """Three parts are not three paths, of which the first is the whole datastore."""
+    put("a/1.txt")
+    put("b/2.txt")
+    for wrong in ((store, "a", "b"), (store, ["a", "b"]), (store,), [(store, "a", "b")]):
+        for call in (Dataset.File.from_files, Dataset.Tabular.from_delimited_files):
+            with pytest.raises(UserErrorException, match=r"\(datastore, path\) tuple"):
+                call(wrong)
+    assert Dataset.File.from_files([(store, "a"), (store, "b")]).to_path() == [
+        "/a/1.txt",
+        "/b/2.txt",
+    ]
+    assert Dataset.File.from_files((store, "a")).to_path() == ["/1.txt"]
+
+
 def test_folders_before_the_first_column_are_part_of_the_format(store, put):
     """A format of other folders is refused, and one with the right folders begins after them."""
     put("sales/2020/01/rome.csv")
