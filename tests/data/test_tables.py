@@ -173,6 +173,27 @@ def test_empty_files_hold_no_records(store, put):
     assert (len(header), list(header.columns)) == (0, ["a", "b"])
 
 
+def test_no_rows_still_have_their_columns(store, put, tmp_path):
+    """take(0) is how one asks a table for its columns, whatever its format is."""
+    import pandas as pd
+
+    pd.DataFrame({"a": [1], "b": ["x"]}).to_parquet(tmp_path / "t.parquet")
+    put("rome/t.parquet", (tmp_path / "t.parquet").read_bytes())
+    put("rome/t.csv", "a,b\n1,x\n")
+    put("rome/t.jsonl", '{"a": 1, "b": "x"}\n')
+    tables = Dataset.Tabular
+    for made in (
+        tables.from_parquet_files((store, "rome/t.parquet"), partition_format="{city}/t.parquet"),
+        tables.from_delimited_files((store, "rome/t.csv"), partition_format="{city}/t.csv"),
+        tables.from_json_lines_files((store, "rome/t.jsonl"), partition_format="{city}/t.jsonl"),
+    ):
+        frame = made.take(0).to_pandas_dataframe()
+        assert (len(frame), list(frame.columns)) == (0, ["a", "b", "city"])
+        whole = made.to_pandas_dataframe()
+        assert frame.dtypes.to_dict() == whole.dtypes.to_dict()
+        assert made.skip(1).take(0).to_pandas_dataframe().columns.tolist() == ["a", "b", "city"]
+
+
 def test_paths_and_partitions_become_columns(store, put):
     """include_path adds Path; partition_format adds its columns."""
     put("s/rome/1.csv", "n\n1\n")

@@ -58,7 +58,7 @@ def read_table(
     """The records of all files as one DataFrame.
 
     Args:
-        limit: no more rows than so many are wanted.
+        limit: no more rows than so many are wanted; without any the columns are still told.
         on_error: what becomes of a value that is not of its column's type: ``null`` or ``fail``.
 
     Raises:
@@ -70,7 +70,8 @@ def read_table(
     rows = 0
     with opened(files) as paths:
         for source, path in zip(files, paths):
-            wanted = None if limit is None else limit - rows
+            # A format that names its columns in each record tells none without a record.
+            wanted = None if limit is None else max(limit, 1) - rows
             if wanted is not None and wanted <= 0:
                 break
             frame = reader.read(source, path, wanted)
@@ -81,9 +82,8 @@ def read_table(
             rows += len(frame)
     if not frames:
         return pd.DataFrame()
-    if len(frames) == 1:
-        return frames[0]
-    return pd.concat(frames, ignore_index=True, sort=False)
+    frame = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True, sort=False)
+    return frame if limit is None else frame.head(limit)
 
 
 def _add_columns(frame: Any, source: SourceFile, options: Mapping[str, Any]) -> None:
