@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from airflow_aml.cli.tables import counted
 from airflow_aml.reuse.gc import collect, plan
 from airflow_aml.reuse.roots import Keep
 from airflow_aml.workspace.home import default_url, open_home
@@ -17,6 +18,7 @@ from airflow_aml.workspace.home import default_url, open_home
 if TYPE_CHECKING:
     from airflow_aml.reuse.gc import Item
 
+_WITHOUT_PLURAL = ("data", "staging")
 _UNITS = {"h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 
 
@@ -74,7 +76,10 @@ def _answer(
 
 def _counted(items: Iterable[Item]) -> str:
     counts = Counter(each.kind for each in items)
-    words = [f"{count} {kind}" for kind, count in sorted(counts.items())]
+    words = [
+        f"{count} {kind}" if kind in _WITHOUT_PLURAL else counted(count, kind)
+        for kind, count in sorted(counts.items())
+    ]
     return ", ".join(words) or "nothing"
 
 

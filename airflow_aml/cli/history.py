@@ -8,8 +8,10 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from airflow_aml.cli.tables import counted, labels
 from airflow_aml.errors import UserErrorException, WorkspaceException
 from airflow_aml.reuse.lookup import duration
 from airflow_aml.reuse.price import Price, configured
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from airflow_aml.workspace.home import Home
 
 LATEST = "latest"
+_MOST_NAMES = 10
 
 
 def add_explain(verbs: Any) -> None:
@@ -64,14 +67,17 @@ def _explain(arguments: argparse.Namespace) -> int:
         print(json.dumps({**_about(head), "steps": rows}))
         return 0
     print(f"run {head.id}: {head.run_id} of {head.dag_id}, begun {head.created}")
-    width = max([len(each.name) for each in steps], default=0)
-    for each in steps:
+    names = labels((each.name, each.task_id) for each in steps)
+    width = max(map(len, names), default=0)
+    for name, each in zip(names, steps, strict=True):
         first, *more = each.reason.splitlines() or [""]
-        print(f"{each.status:>10}  {each.name:<{width}}  {first}".rstrip())
+        print(f"{each.status:>10}  {name:<{width}}  {first}".rstrip())
         for text in more:
             print(f"            {text}")
         if each.task_id in diffs:
             sys.stdout.write(diffs[each.task_id])
+    if arguments.diff and not diffs:
+        print("no step's sources changed since an earlier run of it")
     return 0
 
 
@@ -159,12 +165,14 @@ def _with_diff(diffs: dict[str, str], task_id: str) -> dict[str, str]:
 
 def _runs(arguments: argparse.Namespace) -> int:
     home = open_home(default_url(os.environ))
-    wanted = arguments.name
+    wanted, known = arguments.name, heads(home, by_hand=True)
     rows = [
         _row(home, head)
-        for head in heads(home, by_hand=True)
+        for head in known
         if wanted is None or wanted in (head.dag_id, head.experiment)
     ]
+    if wanted is not None and not rows:
+        print(f"airflow-aml: {_nothing_of(wanted, home, known)}", file=sys.stderr)
     price = configured(os.environ)
     total = _total(rows, price)
     if arguments.json:
@@ -179,6 +187,16 @@ def _runs(arguments: argparse.Namespace) -> int:
         )
     print(_total_line(total, price))
     return 0
+
+
+def _nothing_of(wanted: str, home: Home, known: Sequence[RunHead]) -> str:
+    """That there are no runs of that name, and of which there are."""
+    names = sorted({name for head in known for name in (head.dag_id, head.experiment)} - {UNKNOWN})
+    near = get_close_matches(wanted, names, n=3)
+    there = ", ".join(map(repr, near or names[:_MOST_NAMES]))
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES and not near else ""
+    hint = f"Did you mean {there}?" if near else f"There are runs of {there}{more}."
+    return f"{home.url} has no run of {wanted!r}. {hint if names else 'It has no run at all.'}"
 
 
 def _about(head: RunHead) -> dict[str, Any]:
@@ -215,9 +233,8 @@ def _total(rows: Sequence[dict[str, Any]], price: Price | None) -> dict[str, Any
 
 
 def _total_line(total: dict[str, Any], price: Price | None) -> str:
-    runs = f"{total['runs']} run{'' if total['runs'] == 1 else 's'}"
     money = f", {price.text(total['saved_seconds'])} at your price" if price else ""
     return (
-        f"{runs}: {total['ran']} steps ran, {total['reused']} reused, "
-        f"{duration(total['saved_seconds'])} saved{money}"
+        f"{counted(total['runs'], 'run')}: {counted(total['ran'], 'step')} ran, "
+        f"{total['reused']} reused, {duration(total['saved_seconds'])} saved{money}"
     )

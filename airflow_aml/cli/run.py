@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from airflow_aml.cli.files import one_pipeline
 from airflow_aml.cli.given import given_parameters
+from airflow_aml.cli.tables import counted, labels
 from airflow_aml.definition.declarations import Declaration
 from airflow_aml.definition.loading import load_file
 from airflow_aml.reuse.lookup import duration
@@ -107,10 +108,11 @@ def _answer_stream() -> Iterator[IO[str]]:
 
 
 def _print_outcome(outcome: RunOutcome, stream: IO[str]) -> None:
-    width = max([len(step.name) for step in outcome.steps], default=0)
-    for step in outcome.steps:
+    names = labels((step.name, step.task_id) for step in outcome.steps)
+    width = max(map(len, names), default=0)
+    for label, step in zip(names, outcome.steps, strict=True):
         first, *more = step.reason.splitlines() or [""]
-        line = f"{step.status:>10}  {step.name:<{width}}  {step.seconds:8.2f} s  {first}"
+        line = f"{step.status:>10}  {label:<{width}}  {step.seconds:8.2f} s  {first}"
         print(line.rstrip(), file=stream)
         for text in more:
             print(f"            {text}", file=stream)
@@ -126,4 +128,4 @@ def reused_and_saved(outcome: RunOutcome) -> str:
     """``2 of 3 steps reused, 41 s saved``."""
     reused = sum(step.status == "Reused" for step in outcome.steps)
     saved = duration(outcome.saved_seconds)
-    return f"{reused} of {len(outcome.steps)} steps reused, {saved} saved"
+    return f"{reused} of {counted(len(outcome.steps), 'step')} reused, {saved} saved"

@@ -49,6 +49,8 @@ def test_gc_says_what_would_go_and_removes_it(results, capsys):
     said = capsys.readouterr().out
     assert "1 data, 1 record would be removed" in said
     assert old.exists()
+    assert main(["gc", "--dry-run", "--older-than", "0h", "--keep-last", "0"]) == 0
+    assert "2 data, 2 records would be removed" in capsys.readouterr().out
     assert main(["gc", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["bytes"] >= 5

@@ -90,6 +90,49 @@ def test_explain_json(run, say):
     assert by_id["steps"] == [read]
 
 
+SAME_NAMES = """
+    # airflow dag
+    from airflow_aml import Pipeline, PythonScriptStep
+    def step(text):
+        return PythonScriptStep("say.py", name="say", source_directory="say", arguments=[text])
+    main = Pipeline("ws", [step("one"), step("two")])
+"""
+
+
+def test_steps_with_one_name_are_told_apart(write, one_dag, run_dag, say):
+    """v1 lets several steps have one name; the task id says which is meant."""
+    write("say/say.py", "print('hello')")
+    write("count.py", SAME_NAMES)
+    ids = [name for name in run_dag(one_dag()).states if name.startswith("say")]
+    program = one_dag().fileloc
+
+    assert len(ids) == 2
+    for task_id in ids:
+        assert f"  Finished  say ({task_id})" in say("explain", "latest")
+        assert f" say ({task_id})" in say("plan", program)
+
+
+def test_a_diff_with_nothing_to_show_says_so(run, say):
+    """Else nobody knows whether it has been looked for."""
+    run()
+    run(text="hello")
+
+    said = say("explain", "latest", "--diff")
+    assert said.endswith("no step's sources changed since an earlier run of it\n")
+
+
+def test_runs_of_a_name_that_nobody_has(run, say, capsys):
+    """What there is, or what may have been meant."""
+    assert main(["runs", "nope"]) == 0
+    assert capsys.readouterr().err.endswith("has no run of 'nope'. It has no run at all.\n")
+    run()
+    capsys.readouterr()
+    assert main(["runs", "cuont"]) == 0
+    assert capsys.readouterr().err.endswith("has no run of 'cuont'. Did you mean 'count'?\n")
+    assert main(["runs", "nope"]) == 0
+    assert capsys.readouterr().err.endswith("There are runs of 'count'.\n")
+
+
 def test_explain_errors(run, say):
     """What is wrong, and what there is."""
     assert "has no run 'latest'" in say("explain", "latest", code=1)
