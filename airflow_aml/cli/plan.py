@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_aml.cli.files import one_pipeline
+from airflow_aml.cli.tables import counted, labels
 from airflow_aml.definition.homes import home_of
 from airflow_aml.definition.loading import load_file
 from airflow_aml.definition.registered import save_definitions
@@ -90,7 +91,9 @@ def planned(
 
     spec, folder = declaration.pipeline.spec, declaration.pipeline.folder
     given = {**declaration.parameters, **given_parameters(spec, arguments.parameter)}
-    home, aside = home_of(spec.workspace), Aside()
+    home, aside = home_of(spec.workspace, create=False), Aside()
+    if not home.is_made:
+        _note(f"there is no workspace at {home.url} yet, so all steps would run")
     pinned, pending = _pinned(declaration, home)
     facts = RunFacts(
         home=home,
@@ -163,9 +166,10 @@ def _row(name: str, task_id: str, decision: Decision) -> dict[str, Any]:
 
 
 def _print_rows(rows: list[dict[str, Any]]) -> None:
-    width = max([len(row["name"]) for row in rows], default=0)
-    for row in rows:
-        print(f"{row['decision']:<7}  {row['name']:<{width}}  {row['reason']}".rstrip())
+    names = labels((row["name"], row["task_id"]) for row in rows)
+    width = max(map(len, names), default=0)
+    for name, row in zip(names, rows, strict=True):
+        print(f"{row['decision']:<7}  {name:<{width}}  {row['reason']}".rstrip())
     print(summary(rows))
 
 
@@ -175,7 +179,7 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> str:
     for row in rows:
         counts[row["decision"]] += 1
     saved = sum(row["saved_seconds"] for row in rows)
-    words = [f"{counts[REUSE] + counts[PUBLISH]} of {len(rows)} steps reused"]
+    words = [f"{counts[REUSE] + counts[PUBLISH]} of {counted(len(rows), 'step')} reused"]
     if counts[PUBLISH]:
         words.append(f"{counts[PUBLISH]} of them published again")
     if counts[RUN]:

@@ -24,9 +24,13 @@ def workspace_name(workspace: Any) -> str:
     return str(getattr(workspace, "name", workspace) or DEFAULT_WORKSPACE)
 
 
-def home_of(workspace: Any) -> Home:
+def home_of(workspace: Any, *, create: bool = True) -> Home:
     """Opens the workspace that a program means: as Airflow's settings say inside an Airflow, and
     as this process' environment says anywhere else.
+
+    Args:
+        create: False is for who only looks, outside an Airflow; see
+            :func:`~airflow_aml.workspace.home.open_home`.
 
     Raises:
         WorkspaceException: it cannot be opened, or the setting is not a JSON object.
@@ -37,7 +41,7 @@ def home_of(workspace: Any) -> Home:
     if _inside_airflow():
         home: Home = import_module(_SETTINGS).open_workspace(name)
         return home
-    return open_home(_mapped(name) or default_url(os.environ), name)
+    return open_home(_mapped(name) or default_url(os.environ), name, create=create)
 
 
 def _inside_airflow() -> bool:

@@ -19,6 +19,8 @@ __all__ = ["Home", "default_url", "open_home", "path_of_uri", "uri_of_path"]
 
 WORKSPACE_VARIABLE = "AIRFLOW__AML__WORKSPACE"
 
+_NOT_MADE = "00000000-0000-0000-0000-000000000000"
+
 
 @dataclass(frozen=True)
 class Home:
@@ -34,6 +36,11 @@ class Home:
     name: str
     _remote: Optional[Store] = field(default=None, repr=False, compare=False)
     _options: Optional[Mapping[str, Any]] = field(default=None, repr=False, compare=False)
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the workspace was there when it was opened, or made then."""
+        return self.uuid != _NOT_MADE
 
     @property
     def is_local(self) -> bool:
@@ -87,7 +94,11 @@ class Home:
 
 
 def open_home(
-    url: str, name: Optional[str] = None, options: Optional[Mapping[str, Any]] = None
+    url: str,
+    name: Optional[str] = None,
+    options: Optional[Mapping[str, Any]] = None,
+    *,
+    create: bool = True,
 ) -> Home:
     """Opens the workspace at that URL or absolute path; its first caller ever creates it.
 
@@ -97,6 +108,7 @@ def open_home(
         name: what it is called; by default like its folder.
         options: credentials and the like for a workspace that is not local; by default what this
             process was handed for it, or its connection says.
+        create: False is for who only looks: what is not there is then an empty workspace.
 
     Raises:
         NotServedError: the URL has a scheme that this release does not serve.
@@ -104,13 +116,15 @@ def open_home(
     """
     scheme, separator, _ = url.partition("://")
     if separator and scheme.lower() != "file" and not url.startswith("/"):
-        return _open_remote(url, name, options)
+        return _open_remote(url, name, options, create)
     root = _root(url)
     document = os.path.join(root, WORKSPACE_DOCUMENT)
     try:
         try:
             content = read_json(document)
         except FileNotFoundError:
+            if not create:
+                return Home(uri_of_path(root), _NOT_MADE, name or os.path.basename(root) or "aml")
             os.makedirs(root, exist_ok=True)
             create_json(document, {"uuid": _new_uuid(), "layout_version": LAYOUT_VERSION})
             content = read_json(document)
@@ -144,7 +158,9 @@ def _root(url: str) -> str:
     return os.path.abspath(path_of_uri(url))
 
 
-def _open_remote(url: str, name: Optional[str], options: Optional[Mapping[str, Any]]) -> Home:
+def _open_remote(
+    url: str, name: Optional[str], options: Optional[Mapping[str, Any]], create: bool
+) -> Home:
     import json
 
     from airflow_aml.workspace import credentials
@@ -152,15 +168,18 @@ def _open_remote(url: str, name: Optional[str], options: Optional[Mapping[str, A
 
     plain, options = credentials.located(url, options)
     store = open_store(plain, options)
+    called = name or store.url.rpartition("/")[2] or "aml"
     try:
         data = store.read(WORKSPACE_DOCUMENT)
     except FileNotFoundError:
+        if not create:
+            return Home(store.url, _NOT_MADE, called, store, options)
         document = {"uuid": _new_uuid(), "layout_version": LAYOUT_VERSION}
         store.create(WORKSPACE_DOCUMENT, json.dumps(document).encode())
         data = store.read(WORKSPACE_DOCUMENT)
     where = store.uri(WORKSPACE_DOCUMENT)
     uuid = _checked_uuid(parse_json(data, where), where)
-    return Home(store.url, uuid, name or store.url.rpartition("/")[2] or "aml", store, options)
+    return Home(store.url, uuid, called, store, options)
 
 
 def _new_uuid() -> str:

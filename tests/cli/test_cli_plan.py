@@ -161,6 +161,21 @@ def test_plan_stores_nothing(plan, run, write, workspace):
     assert after == before
 
 
+@pytest.mark.parametrize("of_program", ["PROGRAM", "DECLARED"])
+def test_plan_makes_no_workspace(cli, write, tmp_path, monkeypatch, of_program):
+    """Where there is none yet, all steps would run; the place stays as it was."""
+    write("p.py", globals()[of_program])
+    place = tmp_path / "new" / "workspace"
+    monkeypatch.setenv("AIRFLOW__AML__WORKSPACE", str(place))
+
+    done = cli("plan", "p.py", code=3)
+
+    said = f"there is no workspace at file://{place} yet, so all steps would run"
+    assert done.stderr == f"airflow-aml: {said}\n"
+    assert "; reuse saves 0.0 s" in done.stdout
+    assert not place.parent.exists()
+
+
 def test_plan_and_run_for_people(cli):
     """Tables with reasons, and what reuse saves; run does what plan said."""
     said = cli("plan", "p.py", code=3).stdout
