@@ -21,6 +21,7 @@ from airflow_aml.definition.registered import PinnedDataset, save_definitions
 from airflow_aml.definition.setup import SetupAction
 from airflow_aml.definition.spec import NodeSpec, PipelineSpec
 from airflow_aml.errors import SnapshotException, UserErrorException, WorkspaceException
+from airflow_aml.reuse.absent import Absent, refuse_absent
 from airflow_aml.reuse.facts import RunFacts, walk_steps
 from airflow_aml.reuse.fingerprint import read_from
 from airflow_aml.reuse.lookup import decide, duration
@@ -121,6 +122,7 @@ class ReuseSensor(BaseOperator):
             apply_setup(self.setup, self.folder, home, self.log.info)
             self._say_what_is_not_served()
             pinned = save_definitions(self.spec, home, self.folder)
+            absent: list[Absent] = []
             facts = RunFacts(
                 home=home,
                 folder=self.folder,
@@ -129,7 +131,10 @@ class ReuseSensor(BaseOperator):
                 pinned=pinned,
                 dag_id=self.dag_id,
                 warn=self.log.warning,
+                absent=lambda *found: absent.append(found),
             )
+            steps = walk_steps(self.spec, facts)
+            refuse_absent(absent, self.spec, pinned, home, self.folder)
         except (UserErrorException, SnapshotException) as error:
             raise AirflowFailException(str(error)) from error
         plan = RunPlan(
@@ -146,7 +151,7 @@ class ReuseSensor(BaseOperator):
             regenerate=parameters.regenerates(settings, context["params"]),
             tags={str(key): str(value) for key, value in dict(settings.get("tags") or {}).items()},
         )
-        return plan, walk_steps(self.spec, facts), pinned
+        return plan, steps, pinned
 
     def _read_by_others(self, plan: RunPlan) -> set[str] | None:
         """The steps whose results tasks of this run will read; None if that cannot be known."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_aml.errors import AirflowAmlError
 from airflow_aml.reuse import environment
 from airflow_aml.reuse.fingerprint import ExternalInput, KeyFacts, NoKey, key_template, unknowable
-from airflow_aml.reuse.inputs import content_of
+from airflow_aml.reuse.inputs import NoFiles, content_of
 from airflow_aml.reuse.walk import WalkStep
 from airflow_aml.workspace.content import digest_paths
 
@@ -42,6 +42,7 @@ class RunFacts:
         dag_id: for steps whose results are shared within their pipeline alone.
         aside: takes in what only helps to explain; without it that is stored in the workspace.
         warn: hears what the author should know.
+        absent: hears of each input whose files are not there: the step, the input's name, why.
     """
 
     home: Home
@@ -52,6 +53,7 @@ class RunFacts:
     dag_id: str = ""
     aside: Aside | None = None
     warn: Callable[[str], None] = field(default=lambda sentence: None, repr=False)
+    absent: Callable[[NodeSpec, str, str], None] = field(default=lambda *_: None, repr=False)
 
 
 def walk_steps(spec: PipelineSpec, facts: RunFacts) -> list[WalkStep]:
@@ -87,7 +89,10 @@ def _key_facts(
         if name in why:
             continue
         digest = _remembered(known, pinned.id, partial(_content, pinned, facts))
-        if isinstance(digest, NoKey):
+        if isinstance(digest, NoFiles):
+            facts.absent(node, name, str(digest))
+            why[name] = f"input {name!r}: {digest}"
+        elif isinstance(digest, NoKey):
             why[name] = f"input {name!r} {digest}"
         else:
             inputs[name] = ExternalInput(digest, pinned.definition)

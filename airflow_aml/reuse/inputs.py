@@ -6,11 +6,19 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_aml.definition.data.files import NoSuchFiles, files_of
 from airflow_aml.definition.data.model import Files, Query, definition_of
+from airflow_aml.definition.data.places import places_of
 from airflow_aml.definition.staging import InputFiles, input_files
 from airflow_aml.reuse.files import keep_files
 from airflow_aml.reuse.fingerprint import NoKey
-from airflow_aml.workspace.content import digest_paths, digest_tree, manifest_of, store_digest
+from airflow_aml.workspace.content import (
+    PathsDigest,
+    digest_paths,
+    digest_tree,
+    manifest_of,
+    store_digest,
+)
 from airflow_aml.workspace.digests import digest_bytes, digest_record
 from airflow_aml.workspace.stores.base import StoredFile
 
@@ -23,6 +31,10 @@ MOST_NAMED = 5_000
 """Of an input with more files a reason says that it changed, not which files did."""
 
 _PATIENCE = 10.0
+
+
+class NoFiles(NoKey):
+    """Nothing is where the dataset's paths lead; the text is one sentence or two."""
 
 
 def content_of(
@@ -46,8 +58,9 @@ def content_of(
         aside: takes that list in instead.
 
     Raises:
+        NoFiles: its files are not there.
         NoKey: nobody can tell what it holds.
-        UserErrorException: its files are not there.
+        UserErrorException: they cannot be kept, as a link that leads nowhere.
         OSError: they cannot be read.
     """
     definition = definition_of(document)
@@ -55,12 +68,20 @@ def content_of(
         raise NoKey("is a query, whose answer may have changed")
     from airflow_aml.codec import encode
 
-    found = input_files(encode(Files(definition.paths)), home, folder)
-    if found.remote:
-        return _of_store(found.remote, home if keep else None, aside)
-    if found.exact and len(found.paths) == 1:
-        return _of_tree(found.paths[0], home if keep else None, aside)
-    return _of_paths(found)
+    try:
+        found = input_files(encode(Files(definition.paths)), home, folder)
+        if found.remote:
+            return _of_store(found.remote, home if keep else None, aside)
+        if found.exact and len(found.paths) == 1:
+            if not os.path.lexists(found.paths[0]):
+                files_of(definition.paths, places_of(lambda: home, folder))  # says what is missing
+            return _of_tree(found.paths[0], home if keep else None, aside)
+        known = _of_paths(found)
+        if known.missing:
+            files_of(definition.paths, places_of(lambda: home, folder))
+        return known.digest
+    except NoSuchFiles as error:
+        raise NoFiles(f"{error.message} {error.hint or ''}".rstrip()) from error
 
 
 def _of_tree(path: str, home: Home | None, aside: Aside | None) -> str:
@@ -80,9 +101,9 @@ def _of_tree(path: str, home: Home | None, aside: Aside | None) -> str:
     return digest
 
 
-def _of_paths(found: InputFiles) -> str:
+def _of_paths(found: InputFiles) -> PathsDigest:
     root = found.root or os.path.commonpath([os.path.dirname(path) for path in found.paths])
-    return digest_paths(found.paths, root).digest
+    return digest_paths(found.paths, root)
 
 
 def _of_store(files: Sequence[SourceFile], home: Home | None, aside: Aside | None) -> str:

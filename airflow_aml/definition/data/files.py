@@ -25,6 +25,10 @@ from airflow_aml.workspace.stores.base import Store, StoredFile
 _SIGNS = re.compile(r"[*?\[]")
 
 
+class NoSuchFiles(UserErrorException):
+    """Nothing is where a path or a pattern leads."""
+
+
 @dataclass(frozen=True)
 class SourceFile:
     """One file of a dataset.
@@ -95,7 +99,7 @@ def files_of(paths: Sequence[DataPlace], places: Places) -> List[SourceFile]:
     """Every file that the places mean, each once, in the places' order and sorted by path there.
 
     Raises:
-        UserErrorException: there is no such file or folder, or a pattern matches nothing.
+        NoSuchFiles: there is no such file or folder, or a pattern matches nothing.
     """
     groups: List[Tuple[Optional[Store], str, List[StoredFile]]] = []
     for place in paths:
@@ -122,14 +126,14 @@ def matching(store: Store, path: str, where: str) -> List[StoredFile]:
     """The files of a store that a path or pattern means, sorted.
 
     Raises:
-        UserErrorException: there are none.
+        NoSuchFiles: there are none.
     """
     path = path.strip("/")
     exact = _exact(store, path)
     if exact:
         return exact
     if not has_pattern(path):
-        raise UserErrorException(
+        raise NoSuchFiles(
             f"there is no file or folder {path!r} in {where}.",
             where=store.url,
             hint="It was removed since, was never written, or is called otherwise.",
@@ -142,7 +146,7 @@ def matching(store: Store, path: str, where: str) -> List[StoredFile]:
         if pattern.match(each.path) and not _hidden(each.path[len(prefix) :])
     ]
     if not found:
-        raise UserErrorException(
+        raise NoSuchFiles(
             f"no file matches {path!r} in {where}.",
             where=store.url,
             hint="Check the pattern: * stays inside a folder, ** does not.",

@@ -1,0 +1,64 @@
+"""Inputs that are not there when a run starts, and that nothing in the run is going to make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from airflow_aml.definition.data.files import fixed_part
+from airflow_aml.definition.data.model import WebPath, definition_of
+from airflow_aml.definition.data.places import places_of
+from airflow_aml.errors import UserErrorException
+from airflow_aml.workspace.datastores import default_datastore, open_datastore
+
+if TYPE_CHECKING:
+    from airflow_aml.definition.registered import PinnedDataset
+    from airflow_aml.definition.spec import NodeSpec, PipelineSpec
+    from airflow_aml.reuse.facts import Pinned
+    from airflow_aml.workspace.home import Home
+
+Absent = tuple["NodeSpec", str, str]
+"""The step, its input's name, and the sentence that says what is not there."""
+
+
+def refuse_absent(
+    absent: Sequence[Absent], spec: PipelineSpec, pinned: Pinned, home: Home, folder: str
+) -> None:
+    """Refuses a run of which a step could only fail, before the steps above it have run.
+
+    Args:
+        absent: what :attr:`~airflow_aml.reuse.facts.RunFacts.absent` has heard.
+        folder: absolute; the spec's relative paths start here.
+
+    Raises:
+        UserErrorException: an input is not there, and no other step has its fixed destination
+            where the input is.
+    """
+    for node, name, sentence in absent:
+        made = list(_destinations(node, spec, home))
+        read = _places(pinned[node.id][name], home, folder)
+        if not any(_touches(one, other) for one in made for other in read):
+            raise UserErrorException(sentence, where=f"step {node.name!r}, input {name!r}")
+
+
+def _destinations(reader: NodeSpec, spec: PipelineSpec, home: Home) -> Iterator[str]:
+    """Where the other steps publish outputs, as URIs; of a template the folders before it."""
+    for node in spec.nodes:
+        for output in node.outputs:
+            if node.id != reader.id and output.path:
+                store = open_datastore(home, output.datastore or default_datastore(home))
+                path = output.path.replace("{output-name}", output.name)
+                yield store.uri(fixed_part(path.replace("{", "*")))
+
+
+def _places(pinned: PinnedDataset, home: Home, folder: str) -> Iterator[str]:
+    places = places_of(lambda: home, folder)
+    for place in getattr(definition_of(pinned.definition), "paths", ()):
+        if not isinstance(place, WebPath):
+            store, path, _ = places.look_up(place)
+            yield store.uri(fixed_part(path))
+
+
+def _touches(one: str, other: str) -> bool:
+    first, second = f"{one.rstrip('/')}/", f"{other.rstrip('/')}/"
+    return first.startswith(second) or second.startswith(first)

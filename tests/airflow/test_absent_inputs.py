@@ -1,0 +1,102 @@
+"""Inputs that are not there: said by the plan, and by a run's first task before any step starts."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEADER = """
+    # airflow dag
+    from airflow_aml import *
+    ws = Workspace()
+    store = ws.get_default_datastore()
+    def step(name, **options):
+        return PythonScriptStep(f"{name}.py", name=name, source_directory="src", **options)
+"""
+
+PROGRAM = (
+    HEADER
+    + """
+    raw = Dataset.File.from_files(%s).as_named_input("raw").as_mount()
+    first = step("write", arguments=[%s])
+    last = step("read", arguments=[raw])
+    last.run_after(first)
+    main = Pipeline(ws, [last])
+"""
+)
+
+
+@pytest.fixture(autouse=True)
+def project(write):
+    """A step that takes long and writes, and one that reads afterwards."""
+    write("src/write.py", "import sys; open(sys.argv[1] + '/a.csv', 'w').write('1')")
+    write("src/read.py", "import os, sys; print('READ', os.listdir(sys.argv[1]))")
+
+
+def planned(folder: Path) -> dict[str, str]:
+    """What the command says of each step."""
+    command = str(Path(sys.executable).with_name("airflow-aml"))
+    done = subprocess.run(
+        [command, "plan", "p.py", "--json"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 3, done.stderr
+    return {each["name"]: each["reason"] for each in json.loads(done.stdout)["steps"]}
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        ('(store, "gone")', "there is no file or folder 'gone' in datastore"),
+        ('"gone"', "It was removed since, was never written, or is called otherwise"),
+        ('(store, "raw/*.csv")', "no file matches 'raw/*.csv' in datastore"),
+        ('"raw/*.csv"', "/raw/*.csv' in this machine"),
+    ],
+)
+def test_an_input_that_is_not_there_is_found_first(
+    write, one_dag, run_dag, workspace, tmp_path, path, sentence, capfd
+):
+    """The plan's reason is what to_path() says, and no step runs for hours before it is said."""
+    write("p.py", PROGRAM % (path, 'OutputFileDatasetConfig("o")'))
+
+    reason = planned(tmp_path / "dags")["read"]
+    assert reason.startswith("input 'raw': ")
+    assert sentence in reason
+    assert "Errno" not in reason
+
+    ran = run_dag(one_dag())
+    assert ran.states["reuse"] == "failed"
+    assert ran.states["write"] != "success"
+    said = "".join(capfd.readouterr())
+    assert "step 'read', input 'raw'" in said
+    assert sentence in said
+
+
+@pytest.mark.parametrize("path", ["made", "made/*.csv"])
+def test_an_input_where_another_step_publishes_is_waited_for(write, one_dag, run_dag, capfd, path):
+    """A fixed destination that nobody has filled yet is no reason to refuse the run."""
+    write(
+        "p.py",
+        PROGRAM
+        % (f'(store, "{path}")', 'OutputFileDatasetConfig("o", destination=(store, "made/"))'),
+    )
+    assert run_dag(one_dag()).state == "success"
+    assert "READ ['a.csv']" in "".join(capfd.readouterr())
+
+
+def test_an_input_that_a_declared_upload_makes_is_there(write, one_dag, run_dag, capfd):
+    """The first task does what the file declares before it looks."""
+    write("a.csv", "1")
+    upload = '\n    store.upload_files(["a.csv"], target_path="up")\n'
+    paths = ('(store, "up/*.csv")', 'OutputFileDatasetConfig("o")')
+    write("p.py", (HEADER + upload + PROGRAM.removeprefix(HEADER)) % paths)
+    assert run_dag(one_dag()).state == "success"
+    assert "READ ['a.csv']" in "".join(capfd.readouterr())
