@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,14 @@ def test_every_path_survives_its_uri(raw: bytes) -> None:
     uri = uri_of_path(path)
     assert uri.isascii()
     assert path_of_uri(uri) == path
+
+
+def test_who_only_looks_makes_no_workspace(tmp_path: Path) -> None:
+    """What is not there is an empty workspace until somebody opens it to use it."""
+    for url in (str(tmp_path / "new"), f"memory://{uuid.uuid4().hex}/aml"):
+        looked = open_home(url, create=False)
+        assert not looked.is_made
+        assert list(looked.store.find("")) == []
+        made = open_home(url)
+        assert made.is_made
+        assert open_home(url, create=False) == made
