@@ -434,7 +434,7 @@ def test_what_a_script_leaves_in_outputs_is_kept(write, one_dag, run_dag, worksp
     run_dag(one_dag())
 
     (note,) = workspace.root.glob("runs/*/steps/*/files/outputs/note.txt")
-    assert note.read_text() == note.parent.parent.name
+    assert note.read_text() == note.parents[2].name
 
 
 def test_nothing_is_left_behind(write, one_dag, run_dag, workspace, tmp_path):
