@@ -21,7 +21,7 @@ up: install ## start a real Airflow with the templates and leave it running
 	@$(RUN) -m scripts.up
 
 test: lint ## lint, then every test but the long ones
-	$(RUN) -m pytest -m "not soak"
+	@scripts/test $(RUN)
 
 lint: install ## style, types, and which floor may import which
 	$(RUN) -m ruff check
