@@ -78,7 +78,7 @@ def test_task_killed_outright(lab: Lab, tmp_path: Path) -> None:
     task.wait()
     wait_for(lambda: not any(map(is_alive, pids)))
     wait_for(lambda: not os.path.exists(job.work))
-    assert not os.path.exists(job.outputs[0].staging)
+    wait_for(lambda: not os.path.exists(job.outputs[0].staging))
 
 
 def test_killed_by_airflow(lab: Lab, tmp_path: Path) -> None:
