@@ -99,7 +99,15 @@ class Faults:
         dag_id = f"faults_{name}"
         if not name.startswith("relay"):
             conf["notes"] = str(notes)
-        return FaultRun(self._airflow, dag_id, self._airflow.rest.trigger(dag_id, conf), notes)
+        rest = self._airflow.rest
+        run_id = rest.trigger(dag_id, conf)
+        # One after the other: many at once can lock Airflow's SQLite for longer than it waits.
+        rest.wait_until(f"{dag_id} to begin", lambda: self._has_begun(dag_id, run_id), PATIENCE)
+        return FaultRun(self._airflow, dag_id, run_id, notes)
+
+    def _has_begun(self, dag_id: str, run_id: str) -> bool:
+        tasks = self._airflow.rest.task_instances(dag_id, run_id)
+        return any(task["state"] == "success" for task in tasks)
 
 
 STARTED = {
@@ -139,13 +147,12 @@ def faults(airflow: LocalAirflow, tmp_path_factory: pytest.TempPathFactory) -> F
 
 @pytest.fixture(scope="module")
 def runs(airflow: LocalAirflow, faults: Faults) -> dict[str, FaultRun]:
-    """Runs that begin together; each test takes its own."""
-    started = {
+    """Runs that go on side by side; each test takes its own."""
+    airflow.rest.unpause("faults_%")
+    return {
         key: faults.start(name, key, **({"text": key} if name == "relay" else {}))
         for key, name in STARTED.items()
     }
-    airflow.rest.unpause("faults_%")
-    return started
 
 
 @pytest.fixture(scope="module")
@@ -267,6 +274,10 @@ def test_every_line_arrives_in_order(runs: dict[str, FaultRun]) -> None:
 
     assert run.end() == "success"
 
+    # The supervisor writes what it has received, also when the task has ended meanwhile.
+    last = "line 99999 of many"
+    wait = run.airflow.rest.wait_until
+    wait("the last line", lambda: last in run.log_file().read_text(), PATIENCE)
     events = (json.loads(line)["event"] for line in run.log_file().read_text().splitlines())
     assert [line for line in events if line.endswith(" of many")] == [
         f"line {number} of many" for number in range(100_000)
