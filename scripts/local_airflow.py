@@ -45,7 +45,7 @@ class AirflowDiedError(RuntimeError):
 
 
 class LocalAirflow:
-    """Airflow with LocalExecutor and SQLite, everything below one folder.
+    """Airflow with LocalExecutor, and SQLite unless settings say otherwise, below one folder.
 
     Args:
         home:

@@ -36,7 +36,9 @@ STEPS = """
     first = PythonScriptStep("step.py", name="first", source_directory="src", arguments=[out, {}])
     then = PythonScriptStep("step.py", name="then", source_directory="src",
                             arguments=[OutputFileDatasetConfig("then_out"), out.as_input("in_")])
+    beside = PythonScriptStep("step.py", name="beside", source_directory="src", arguments=["x"])
     aside = PythonScriptStep("step.py", name="aside", source_directory="src", arguments=["x", "y"])
+    aside.run_after(beside)
     pipeline = Pipeline(Workspace("ws"), [first, then, aside])
 """
 

@@ -2,69 +2,28 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 
 import pytest
 
 from airflow_aml import Dataset, Datastore, DataType
 from airflow_aml.errors import UserErrorException
+from scripts.postgresql import PostgreSql
+from scripts.test_servers import NotInstalledError
 
 PASSWORD = "pässword with 'quotes'"
-_BIN = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"))), Path("/nowhere"))
-NOBODY = 65534
-
-
-def _run(*command: str, **options: object) -> None:
-    subprocess.run(
-        [str(_BIN / command[0]), *command[1:]],
-        check=True,
-        capture_output=True,
-        timeout=120,
-        **options,  # type: ignore[call-overload]
-    )
 
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[int]:
-    """The port of a PostgreSQL of this test's own; it refuses to run as root."""
-    if not (_BIN / "initdb").exists():
-        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
-    root = Path(tempfile.mkdtemp(prefix="aml-pg-"))
-    user: dict[str, object] = {}
-    if os.getuid() == 0:
-        os.chown(root, NOBODY, NOBODY)
-        user = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
-    (root / "password").write_text(PASSWORD)
-    os.chmod(root / "password", 0o644)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    data = str(root / "data")
-    options = f"-p {port} -k {root} -c listen_addresses=127.0.0.1 -c fsync=off"
-    environ = {**os.environ, "HOME": str(root), "LC_ALL": "C.UTF-8"}
+    """The port of a PostgreSQL of this test's own."""
     try:
-        _run(
-            *("initdb", "-D", data, "-U", "reader", "-A", "scram-sha-256", "-E", "UTF8"),
-            *("--pwfile", str(root / "password")),
-            cwd=root,
-            env=environ,
-            **user,
-        )
-        start = ("pg_ctl", "-D", data, "-w", "-o", options, "-l", str(root / "log"), "start")
-        _run(*start, cwd=root, env=environ, **user)
-        try:
-            yield port
-        finally:
-            _run("pg_ctl", "-D", data, "-m", "fast", "stop", cwd=root, env=environ, **user)
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
+        server = PostgreSql(user="reader", password=PASSWORD)
+    except NotInstalledError as error:
+        pytest.skip(str(error))
+    with server:
+        yield server.port
 
 
 @pytest.fixture

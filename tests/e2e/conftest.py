@@ -10,6 +10,8 @@ import pytest
 from scripts import templates
 from scripts.demo import find_dag
 from scripts.local_airflow import LocalAirflow
+from scripts.postgresql import PostgreSql
+from scripts.test_servers import NotInstalledError
 
 HERE = Path(__file__).parent
 SETTINGS = {
@@ -36,11 +38,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
-    """A running Airflow; every template is in its DAGs folder."""
+    """A running Airflow on PostgreSQL; every template is in its DAGs folder.
+
+    Not on SQLite: what many tasks write at once locks it for longer than Airflow waits, which then
+    takes tasks that go on for lost.
+    """
     home = tmp_path_factory.mktemp("airflow")
     for name in templates.names():
         templates.copy(name, home / "dags", replace=True)
-    with LocalAirflow(home, extra_settings=SETTINGS) as running:
+    try:
+        server = PostgreSql()
+    except NotInstalledError as error:
+        pytest.skip(str(error))
+    database = {
+        "database.sql_alchemy_conn": server.address,
+        "database.sql_alchemy_conn_async": server.address,
+    }
+    with server, LocalAirflow(home, extra_settings={**SETTINGS, **database}) as running:
         yield running
 
 
