@@ -64,6 +64,8 @@ class PostgreSql:
         login = ("-U", self.user, "-A", "scram-sha-256", "--pwfile", str(secret))
         self._run("initdb", "-D", self._data, "-E", "UTF8", *login)
         options = f"-p {self.port} -k {self._folder} -c listen_addresses={ADDRESS} -c fsync=off"
+        # A killed scheduler's workers keep its connection open, and with it the rows it has locked.
+        options += " -c idle_in_transaction_session_timeout=20s"
         log = str(self._folder / "log")
         self._run("pg_ctl", "-D", self._data, "-w", "-o", options, "-l", log, "start")
 
