@@ -46,7 +46,8 @@ if TYPE_CHECKING:
         RunConfiguration,
     )
     from airflow_aml.definition.runs.context import Run
-    from airflow_aml.definition.runs.outside import PipelineRun, StepRun
+    from airflow_aml.definition.runs.pipelinerun import PipelineRun
+    from airflow_aml.definition.runs.steprun import StepRun
     from airflow_aml.definition.spec import PipelineSpec
     from airflow_aml.definition.step import PipelineStep, PythonScriptStep, StepSequence
     from airflow_aml.definition.tabular import TabularDataset
@@ -79,7 +80,7 @@ _HOMES = {
     "PipelineOutputFileDataset": "definition.pipelinedata",
     "PipelineOutputTabularDataset": "definition.pipelinedata",
     "PipelineParameter": "definition.parameters",
-    "PipelineRun": "definition.runs.outside",
+    "PipelineRun": "definition.runs.pipelinerun",
     "PipelineSpec": "definition.spec",
     "PipelineStep": "definition.step",
     "PromoteHeadersBehavior": "definition.data.datatypes",
@@ -88,7 +89,7 @@ _HOMES = {
     "ReusePolicy": "definition.reusepolicy",
     "Run": "definition.runs.context",
     "RunConfiguration": "definition.runconfig",
-    "StepRun": "definition.runs.outside",
+    "StepRun": "definition.runs.steprun",
     "StepSequence": "definition.step",
     "TabularDataset": "definition.tabular",
     "Workspace": "definition.workspace",

@@ -21,7 +21,7 @@ from airflow_aml.definition.declarations import Declaration, Declarations
 from airflow_aml.definition.engine import declaring_engine
 from airflow_aml.definition.names import slug
 from airflow_aml.definition.pipeline import Pipeline
-from airflow_aml.definition.runs.outside import PipelineRun
+from airflow_aml.definition.runs.pipelinerun import PipelineRun
 
 _MARKS = (b"Pipeline", b"airflow_aml")
 

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -22,10 +22,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 from airflow_aml.codec import decode, encode
 from airflow_aml.definition.names import slug
-from airflow_aml.definition.runs.outside import PipelineRun
+from airflow_aml.definition.runs.pipelinerun import PipelineRun
 from airflow_aml.definition.spec import PipelineSpec
 from airflow_aml.definition.workspace import Experiment, Workspace
-from airflow_aml.errors import ActivityFailedException, ExperimentExecutionException
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.documents import read_json, write_json
 from airflow_aml.workspace.home import WORKSPACE_VARIABLE, default_url, open_home
@@ -119,36 +118,11 @@ class ChildRun(PipelineRun):
                 os.killpg(self._process.pid, signal.SIGTERM)
             self._process.wait()
 
-    def wait_for_completion(
-        self,
-        show_output: bool = True,
-        timeout_seconds: float = sys.maxsize,
-        raise_on_error: bool = True,
-    ) -> str:
-        """Waits for the run's end; with ``show_output`` its log is printed as it comes.
-
-        Raises:
-            ActivityFailedException: the run failed and ``raise_on_error`` holds.
-            ExperimentExecutionException: Ctrl-C; the run goes on.
-        """
-        deadline = time.monotonic() + timeout_seconds
-        try:
-            if show_output:
-                sys.stdout.write(f"PipelineRunId: {self.id}\n")
-            with (self._folder / "log.txt").open(encoding="utf-8", errors="replace") as log:
-                for text in self._follow(log, deadline):
-                    if show_output:
-                        sys.stdout.write(text)
-        except KeyboardInterrupt:
-            raise ExperimentExecutionException(
-                "The output streaming for the run interrupted. But the run is still executing."
-            ) from None
-        status = self.get_status()
-        if status == "Running" and show_output:
-            sys.stdout.write("Timed out of waiting for the run.\n")
-        if status == "Failed" and raise_on_error:
-            raise ActivityFailedException(f"Activity Failed: {self._failure()}")
-        return status
+    def _watch(self, tell: Callable[[str], Any], deadline: float) -> str:
+        with (self._folder / "log.txt").open(encoding="utf-8", errors="replace") as log:
+            for text in self._follow(log, deadline):
+                tell(text)
+        return self.get_status()
 
     def _follow(self, log: IO[str], deadline: float) -> Iterator[str]:
         while True:

@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 from airflow_aml.definition.names import slug
 from airflow_aml.definition.origin import assignment_target
 from airflow_aml.definition.pipeline import Pipeline
-from airflow_aml.definition.runs.outside import READING, PipelineRun
+from airflow_aml.definition.runs.pipelinerun import READING, PipelineRun
 from airflow_aml.definition.setup import SetupAction
 from airflow_aml.definition.workspace import Experiment, Workspace
 from airflow_aml.errors import RunEnvironmentException

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, Mapping, Optional
 
 if TYPE_CHECKING:
     from airflow_aml.definition.pipeline import Pipeline
-    from airflow_aml.definition.runs.outside import PipelineRun
+    from airflow_aml.definition.runs.pipelinerun import PipelineRun
 
 try:
     from typing import Protocol

@@ -16,7 +16,7 @@ from airflow_aml.definition.workspace import DEFAULT_WORKSPACE, Workspace
 from airflow_aml.errors import NotServedError, PipelineDefinitionError, UserErrorException
 
 if TYPE_CHECKING:
-    from airflow_aml.definition.runs.outside import PipelineRun
+    from airflow_aml.definition.runs.pipelinerun import PipelineRun
 
 
 class Pipeline:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow_aml.definition.dataset import Datasets
     from airflow_aml.definition.model import Model
     from airflow_aml.definition.runs.context import Run
-    from airflow_aml.definition.runs.outside import PipelineRun
+    from airflow_aml.definition.runs.pipelinerun import PipelineRun
 
 __all__ = ["DEFAULT_WORKSPACE", "Experiment", "Workspace"]
 
@@ -231,7 +231,7 @@ class Experiment:
             include_children: the steps' runs, too.
         """
         from airflow_aml.definition.homes import home_of
-        from airflow_aml.definition.runs.outside import PipelineRun
+        from airflow_aml.definition.runs.pipelinerun import PipelineRun
         from airflow_aml.workspace.runs import heads
 
         for head in heads(home_of(self.workspace)):

@@ -8,36 +8,28 @@ a server, and none makes a step fail because the record cannot be written: that 
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, Any, Iterator, List, Mapping, Optional, Sequence
 
+from airflow_aml.definition.runs import process
 from airflow_aml.definition.runs.files import Files, Tags
 from airflow_aml.definition.runs.metrics import Metrics
 from airflow_aml.definition.runs.offline import _OfflineRun
 from airflow_aml.definition.runs.ports import InputDatasets, OutputDatasets
-from airflow_aml.definition.runs.records import Record, ScriptRecord, SharedRecord, StoredRecord
+from airflow_aml.definition.runs.records import Record, ScriptRecord
+from airflow_aml.definition.runs.registering import Registering
 from airflow_aml.errors import (
     NotServedError,
     RunEnvironmentException,
     UserErrorException,
 )
-from airflow_aml.runtime import RECORD_VARIABLE
-from airflow_aml.runtime.hidden import note as note_read
-from airflow_aml.workspace.journal import Note
 
 if TYPE_CHECKING:
-    from airflow_aml.definition.model import Model
     from airflow_aml.definition.workspace import Experiment
-    from airflow_aml.workspace.home import Home
 
 __all__ = ["Run"]
 
-_RUN = "AZUREML_RUN_ID"
-_ROOT = "AZUREML_ROOT_RUN_ID"
-_STEP = "AIRFLOW_AML_STEP"
 
-
-class Run(Metrics, Files, Tags):
+class Run(Metrics, Files, Tags, Registering):
     """A run; ``Run.get_context()`` gives the one that a script is part of.
 
     Attributes:
@@ -65,13 +57,12 @@ class Run(Metrics, Files, Tags):
         self._experiment = experiment
         self._record = _record
         self._inputs: Optional[InputDatasets] = None
-        self._silent = False
 
     @property
     def experiment(self) -> Experiment:
         """The run's experiment, with its ``workspace``."""
         if self._experiment is None:  # most scripts never ask
-            self._experiment = _experiment()
+            self._experiment = process.experiment()
         return self._experiment
 
     @staticmethod
@@ -83,16 +74,19 @@ class Run(Metrics, Files, Tags):
         Raises:
             RunEnvironmentException: this is no run's process and ``allow_offline`` is not set.
         """
-        run_id = os.environ.get(_RUN)
+        run_id = os.environ.get(process.RUN)
         if run_id:
             if Run._current is None or Run._current.id != run_id:
-                Run._current = _run_of_script(run_id)
+                from airflow_aml.definition.runs.script import run_of_script
+
+                Run._current = run_of_script(run_id)
             return Run._current
         if allow_offline:
             return _OfflineRun()
         raise RunEnvironmentException(
-            f"Could not load a submitted run, if outside of an execution context, use "
-            f"experiment.start_logging to initialize an azureml.core.Run ({_RUN} is not set)."
+            "Could not load a submitted run, if outside of an execution context, use "
+            f"experiment.start_logging to initialize an azureml.core.Run "
+            f"({process.RUN} is not set)."
         )
 
     @property
@@ -181,63 +175,6 @@ class Run(Metrics, Files, Tags):
             if recursive:
                 yield from child.get_children(True, tags, properties, type, status)
 
-    def register_model(
-        self,
-        model_name: str,
-        model_path: Optional[str] = None,
-        tags: Optional[Mapping[str, Any]] = None,
-        properties: Optional[Mapping[str, Any]] = None,
-        model_framework: Optional[str] = None,
-        model_framework_version: Optional[str] = None,
-        description: Optional[str] = None,
-        datasets: Any = None,
-        **_: Any,
-    ) -> Model:
-        """Registers a file or folder of this run's files as the next version of a model.
-
-        Args:
-            model_path: its name among the run's files (``outputs/model.pkl``); the model's name
-                when it is not given.
-
-        Raises:
-            UserErrorException: the run has no such file; the text lists the files that it has.
-        """
-        from tempfile import TemporaryDirectory
-
-        from airflow_aml.definition.model import Model
-
-        name = (model_path or model_name).replace("\\", "/").strip("/")
-        with TemporaryDirectory() as folder:
-            return Model.register(
-                self.experiment.workspace,
-                self._fetch_tree(name, folder, f"model {model_name!r}"),
-                model_name,
-                tags=tags,
-                properties=properties,
-                description=description,
-                datasets=datasets,
-                model_framework=model_framework,
-                model_framework_version=model_framework_version,
-            )
-
-    def _fetch_tree(self, name: str, folder: str, where: str) -> str:
-        """Copies a file of the run, or all files below a name, and returns the local path."""
-        names = self._names()
-        wanted = [each for each in names if each == name or each.startswith(f"{name}/")]
-        if not wanted:
-            shown = ", ".join(map(repr, names[:10])) or "none"
-            raise UserErrorException(
-                f"the run has no file {name!r}; its files: {shown}.",
-                where=where,
-                hint="Write it to ./outputs, or give it to run.upload_file, before.",
-            )
-        base = name.rpartition("/")[0]
-        for each in wanted:
-            target = os.path.join(folder, *each[len(base) :].strip("/").split("/"))
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            self._fetch(each, target)
-        return os.path.join(folder, name.rpartition("/")[2])
-
     def matches(
         self,
         type: Optional[str] = None,  # noqa: A002 - v1's name
@@ -297,103 +234,12 @@ class Run(Metrics, Files, Tags):
                 yield self._child(str(note["child"]), str(note.get("value", "")))
 
     def _child(self, run_id: str, name: str) -> Run:
-        record = ScriptRecord(_folder(), run_id)
+        record = ScriptRecord(process.record_folder(), run_id)
         return Run(self._experiment, run_id, _record=record, _parent=self, _name=name)
 
     @property
     def _records(self) -> Record:
-        if self._record is None:
-            raise NotServedError(
-                "Reading a run by its id comes with the rest of the runs release.",
-                hint="In a script, use Run.get_context().",
-            )
-        return self._record
-
-    def _note(self, note: Note) -> None:
-        try:
-            self._records.note(note)
-        except OSError as error:
-            self._say(error)
-
-    def _notes(self) -> List[Note]:
-        return self._records.notes()
-
-    def _add(self, name: str, path: str) -> None:
-        try:
-            self._records.add(name, path)
-        except OSError as error:
-            self._say(error)
-
-    def _names(self) -> List[str]:
-        return self._records.names()
-
-    def _fetch(self, name: str, target: str) -> None:
-        self._records.fetch(name, target)
-
-    def _say(self, error: OSError) -> None:
-        if not self._silent:
-            self._silent = True
-            sys.stderr.write(
-                f"airflow_aml: the record of this run cannot be written ({error}); "
-                "the script goes on without it.\n"
-            )
-
-
-class _PipelineRun(Run):
-    """The pipeline run as one of its scripts sees it: what other steps recorded can be read."""
-
-    def __init__(self, run_id: str):
-        record = SharedRecord(ScriptRecord(_folder(), run_id), self._stored)
-        super().__init__(None, run_id, _record=record)
-
-    def _stored(self) -> StoredRecord:
-        # What other steps have logged is in no fingerprint, so this step's result is not for reuse.
-        note_read("run", self.id, None, {"version": None, "id": self.id})
-        return StoredRecord(self._home, self.id)
-
-    @property
-    def _home(self) -> Home:
-        from airflow_aml.definition.homes import home_of
-
-        return home_of(self.experiment.workspace)
-
-    def get_steps(self) -> Iterator[Run]:
-        """The runs of all of the pipeline's steps, this one's among them."""
-        from airflow_aml.definition.runs.outside import PipelineRun
-
-        self._stored()
-        return PipelineRun(self.experiment, self.id).get_steps()
-
-    def find_step_run(self, name: str) -> List[Run]:
-        """The runs of the steps of that name."""
-        return [step for step in self.get_steps() if step.name == name]
-
-    def _children(self) -> Iterator[Run]:
-        return self.get_steps()
-
-
-def _run_of_script(run_id: str) -> Run:
-    root = os.environ.get(_ROOT)
-    parent = _PipelineRun(root) if root else None
-    record = ScriptRecord(_folder(), left=os.getcwd())
-    return Run(None, run_id, _record=record, _parent=parent, _name=os.environ.get(_STEP, ""))
-
-
-def _folder() -> str:
-    """The folder of the script's record; where nobody gave it one, a temporary one."""
-    given = os.environ.get(RECORD_VARIABLE)
-    if given:
-        return given
-    from tempfile import gettempdir
-
-    return os.path.join(gettempdir(), f"airflow_aml-{os.environ.get(_RUN)}")
-
-
-def _experiment() -> Experiment:
-    from airflow_aml.definition.workspace import Experiment, Workspace
-
-    workspace = Workspace.of_run(os.environ.get("AZUREML_ARM_WORKSPACE_NAME", ""))
-    return Experiment.of_run(workspace, os.environ.get("AZUREML_ARM_PROJECT_NAME", ""))
+        return self._record or super()._records
 
 
 def _matches(wanted: Any, there: Mapping[str, Any]) -> bool:

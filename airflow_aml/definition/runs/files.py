@@ -5,24 +5,13 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
+from airflow_aml.definition.runs.recorded import Recorded
 from airflow_aml.errors import UserErrorException
-from airflow_aml.workspace.journal import Note, properties_of, tags_of
+from airflow_aml.workspace.journal import properties_of, tags_of
 
 
-class Files:
-    """The calls about files; a class that uses it has :meth:`_add`, :meth:`_names`, :meth:`_fetch`.
-
-    Names are v1's: POSIX paths such as ``outputs/model.pkl``.
-    """
-
-    def _add(self, name: str, path: str) -> None:
-        raise NotImplementedError
-
-    def _names(self) -> List[str]:
-        raise NotImplementedError
-
-    def _fetch(self, name: str, target: str) -> None:
-        raise NotImplementedError
+class Files(Recorded):
+    """The calls about files. Names are v1's: POSIX paths such as ``outputs/model.pkl``."""
 
     def upload_file(self, name: str, path_or_stream: Any, datastore_name: Any = None) -> None:
         """Keeps a local file, or what an open binary stream gives, with the run.
@@ -129,14 +118,8 @@ class Files:
             self.download_file(name, os.path.join(output_directory or ".", *local.split("/")))
 
 
-class Tags:
-    """The calls about tags and properties; who uses it has :meth:`_note` and :meth:`_notes`."""
-
-    def _note(self, note: Note) -> None:
-        raise NotImplementedError
-
-    def _notes(self) -> List[Note]:
-        raise NotImplementedError
+class Tags(Recorded):
+    """The calls about tags and properties."""
 
     def tag(self, key: str, value: Optional[str] = None) -> None:
         """Sets one tag."""

@@ -5,23 +5,15 @@ from __future__ import annotations
 import json
 import os
 import time
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional
 
+from airflow_aml.definition.runs.recorded import Recorded
 from airflow_aml.errors import UserErrorException
 from airflow_aml.workspace.journal import Note, metrics_of
 
 
-class Metrics:
-    """The calls that log; a class that uses it has :meth:`_note`, :meth:`_notes`, :meth:`_add`."""
-
-    def _note(self, note: Note) -> None:
-        raise NotImplementedError
-
-    def _notes(self) -> List[Note]:
-        raise NotImplementedError
-
-    def _add(self, name: str, path: str) -> None:
-        raise NotImplementedError
+class Metrics(Recorded):
+    """The calls that log."""
 
     def log(self, name: str, value: Any, description: str = "", step: Optional[int] = None) -> None:
         """Logs a number or a text; of a name that is logged again the values are a series.

@@ -1,0 +1,63 @@
+"""The outputs of a step's run, as other programs see them (reference 1.3)."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Optional
+
+if TYPE_CHECKING:
+    from airflow_aml.definition.runs.steprun import StepRun
+
+
+class StepRunOutput:
+    """One output of a step's run."""
+
+    def __init__(self, step_run: StepRun, name: str, uri: str):
+        self.name = name
+        self.uri = uri
+        self._step_run = step_run
+
+    def get_port_data_reference(self) -> PortDataReference:
+        """Where its data is."""
+        return PortDataReference(self._step_run.experiment.workspace, self.name, self.uri)
+
+
+class PortDataReference:
+    """The data of an output.
+
+    Attributes:
+        uri: where it is.
+        path_on_datastore: the path of it in its store; :meth:`download` keeps it.
+    """
+
+    def __init__(self, workspace: Any, name: str, uri: str):
+        from airflow_aml.definition.homes import home_of
+        from airflow_aml.definition.registered import place_of_uri
+
+        self.name = name
+        self.uri = uri
+        self._workspace = workspace
+        self._place = place_of_uri(uri, home_of(workspace))
+        self.datastore_name: str = getattr(self._place, "datastore", "")
+        self.path_on_datastore: str = str(getattr(self._place, "path", "")).strip("/")
+
+    def download(
+        self,
+        local_path: str,
+        overwrite: Optional[bool] = None,
+        show_progress: Optional[bool] = None,
+    ) -> int:
+        """Copies the data to ``<local_path>/<path_on_datastore>`` and returns how many files.
+
+        Raises:
+            UserErrorException: there is no data, or a file is there and ``overwrite`` is not set.
+        """
+        from airflow_aml.definition.filedataset import FileDataset
+        from airflow_aml.definition.spec import Files
+
+        data = FileDataset(Files((self._place,)), workspace=self._workspace)
+        target = os.path.join(local_path, *self.path_on_datastore.split("/"))
+        return len(data.download(target, overwrite=bool(overwrite)))
+
+    def __repr__(self) -> str:
+        return f"PortDataReference({self.name!r}, {self.uri})"

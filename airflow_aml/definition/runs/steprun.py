@@ -1,0 +1,159 @@
+"""A step's run as other programs see it (reference 1.3)."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Dict, Iterator, Tuple
+
+from airflow_aml.definition.runs.context import Run
+from airflow_aml.definition.runs.outputs import PortDataReference, StepRunOutput
+from airflow_aml.definition.runs.records import Record, StoredRecord
+from airflow_aml.definition.runs.waiting import Waiting
+from airflow_aml.errors import UserErrorException
+from airflow_aml.runtime.recording import STREAMS
+from airflow_aml.workspace import layout
+
+if TYPE_CHECKING:
+    from airflow_aml.definition.runs.pipelinerun import PipelineRun
+    from airflow_aml.workspace.runs import StepResult
+
+
+class StepRun(Waiting):
+    """The run of one step.
+
+    A step that was reused shows metrics, files and logs of the run whose result it uses.
+
+    Attributes:
+        id: the step run's.
+        name: the step's.
+        pipeline_run_id: of the run that it belongs to.
+    """
+
+    _kind = "StepRun"
+
+    def __init__(self, pipeline_run: PipelineRun, result: StepResult):
+        run_id = layout.step_run_id(pipeline_run.id, result.task_id)
+        super().__init__(pipeline_run.experiment, run_id, _parent=pipeline_run, _name=result.name)
+        self.pipeline_run_id = pipeline_run.id
+        self._run = pipeline_run
+        self._result = result
+
+    @property
+    def type(self) -> str:
+        """v1's word for it: a reused step's is another."""
+        return "azureml.ReusedStepRun" if self._is_reused else "azureml.StepRun"
+
+    @property
+    def reason(self) -> str:
+        """Why it ran or was reused; of a failed step, why it failed."""
+        return self._result.reason
+
+    def get_status(self) -> str:
+        """``NotStarted``, ``Running``, ``Finished`` or ``Failed``; reused is ``Finished``."""
+        if self._result.status == "NotStarted":
+            results = self._run._results()  # noqa: SLF001 - it may have ended meanwhile
+            self._result = next(r for r in results if r.task_id == self._result.task_id)
+        if self._result.status == "Reused":
+            return "Finished"
+        if self._result.status == "NotStarted" and self._records.notes():
+            return "Running"
+        return self._result.status
+
+    def get_outputs(self) -> Dict[str, StepRunOutput]:
+        """Outputs by name."""
+        return {name: StepRunOutput(self, name, uri) for name, uri in self._result.outputs.items()}
+
+    def get_output(self, name: str) -> StepRunOutput:
+        """One output.
+
+        Raises:
+            UserErrorException: the step has no such output, or has not made it.
+        """
+        outputs = self.get_outputs()
+        if name not in outputs:
+            there = ", ".join(map(repr, outputs)) or "none"
+            raise UserErrorException(f"step {self.name!r} has no output {name!r}; it has {there}.")
+        return outputs[name]
+
+    def get_output_data(self, name: str) -> PortDataReference:
+        """Where an output's data is; it can be downloaded."""
+        return self.get_output(name).get_port_data_reference()
+
+    def get_stdout_log(self) -> str:
+        """All that the script wrote to stdout."""
+        return self._text(STREAMS[0])
+
+    def get_stderr_log(self) -> str:
+        """All that the script wrote to stderr."""
+        return self._text(STREAMS[1])
+
+    def get_job_log(self) -> str:
+        """stdout, and stderr after it."""
+        return self.get_stdout_log() + self.get_stderr_log()
+
+    def get_details(self) -> Dict[str, Any]:
+        """What is known of the run."""
+        result = self._result
+        return {
+            "runId": self.id,
+            "status": self.get_status(),
+            "properties": {**self.properties, "reason": result.reason},
+            "logFiles": {name: name for name in self._names() if name in STREAMS},
+            "outputs": dict(result.outputs),
+            "seconds": result.seconds,
+            "savedSeconds": result.saved_seconds,
+        }
+
+    def get_details_with_logs(self) -> Dict[str, Any]:
+        """What is known of the run, and the text of its logs."""
+        details = self.get_details()
+        details["logFiles"] = {name: self._text(name) for name in details["logFiles"]}
+        return details
+
+    def get_properties(self) -> Dict[str, str]:
+        """The run's properties; of a reused step, also whose result it uses."""
+        properties = super().get_properties()
+        source = self._result.source
+        if source:
+            properties["azureml.reusedrunid"] = str(source.get("step_run_id", ""))
+            properties["azureml.reusedpipelinerunid"] = self._source_ids[0]
+        return properties
+
+    @property
+    def _is_reused(self) -> bool:
+        return self._result.status == "Reused"
+
+    @property
+    def _source_ids(self) -> Tuple[str, str]:
+        """(pipeline-run id, step-run id) of the run that made the result."""
+        source = self._result.source
+        if not source:
+            return self.pipeline_run_id, self.id
+        uuid = self._run._home.uuid  # noqa: SLF001
+        made_by = layout.pipeline_run_id(uuid, str(source["dag_id"]), str(source["run_id"]))
+        return made_by, str(source["step_run_id"])
+
+    @property
+    def _records(self) -> Record:
+        return StoredRecord(self._run._home, *self._source_ids)  # noqa: SLF001
+
+    def _text(self, name: str) -> str:
+        from tempfile import TemporaryDirectory
+
+        with TemporaryDirectory() as folder:
+            path = os.path.join(folder, "log")
+            try:
+                self._records.fetch(name, path)
+            except FileNotFoundError:
+                return ""
+            with open(path, encoding="utf-8", errors="replace") as stream:
+                return stream.read()
+
+    def _children(self) -> Iterator[Run]:
+        return iter(())
+
+    def _failure(self) -> str:
+        return f"step {self.name!r}: {self._result.reason}"
+
+    def __repr__(self) -> str:
+        return f"StepRun(name={self.name!r}, id={self.id!r}, {self.get_status()})"

@@ -1,0 +1,61 @@
+"""Waiting for a run, as v1 tells it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any, Callable
+
+from airflow_aml.definition.runs.context import Run
+from airflow_aml.errors import ActivityFailedException, ExperimentExecutionException
+
+ENDED = ("Finished", "Failed", "Canceled")
+_POLL = 0.5
+
+
+class Waiting(Run):
+    """A run that another program may wait for."""
+
+    _kind = "Run"
+
+    def wait_for_completion(
+        self,
+        show_output: bool = True,
+        timeout_seconds: float = sys.maxsize,
+        raise_on_error: bool = True,
+    ) -> str:
+        """Waits until the run has ended and returns its status; tells meanwhile how it goes.
+
+        Raises:
+            ActivityFailedException: the run failed and ``raise_on_error`` holds.
+            ExperimentExecutionException: Ctrl-C; the run goes on.
+        """
+        tell: Callable[[str], Any] = sys.stdout.write if show_output else len
+        tell(f"{self._kind}Id: {self.id}\n")
+        try:
+            status = self._watch(tell, time.monotonic() + timeout_seconds)
+        except KeyboardInterrupt:
+            raise ExperimentExecutionException(
+                "The output streaming for the run interrupted. But the run is still executing."
+            ) from None
+        if status not in ENDED:
+            tell("Timed out of waiting for the run.\n")
+        if status == "Failed" and raise_on_error:
+            raise ActivityFailedException(f"Activity Failed: {self._failure()}")
+        return status
+
+    def _watch(self, tell: Callable[[str], Any], deadline: float) -> str:
+        """Tells what is new until the run has ended, or until then; returns its status."""
+        told = ""
+        while True:
+            status = self.get_status()
+            if status != told:
+                tell(f"{self._kind} Status: {status}\n")
+                told = status
+            if status in ENDED or time.monotonic() > deadline:
+                return status
+            time.sleep(_POLL)
+
+    def _failure(self) -> str:
+        """Why it failed."""
+        return f"run {self.id}"
