@@ -76,7 +76,7 @@ def content_of(
             if not os.path.lexists(found.paths[0]):
                 files_of(definition.paths, places_of(lambda: home, folder))  # says what is missing
             return _of_tree(found.paths[0], home if keep else None, aside)
-        known = _of_paths(found)
+        known = _of_paths(found, home if keep else None, aside)
         if known.missing:
             files_of(definition.paths, places_of(lambda: home, folder))
         return known.digest
@@ -101,9 +101,15 @@ def _of_tree(path: str, home: Home | None, aside: Aside | None) -> str:
     return digest
 
 
-def _of_paths(found: InputFiles) -> PathsDigest:
+def _of_paths(found: InputFiles, home: Home | None, aside: Aside | None) -> PathsDigest:
     root = found.root or os.path.commonpath([os.path.dirname(path) for path in found.paths])
-    return digest_paths(found.paths, root)
+    known = digest_paths(found.paths, root)
+    if known.files <= MOST_NAMED and not known.missing:
+        if home is not None:
+            keep_files(home, known.digest, known.rows())
+        if aside is not None:
+            aside.inputs[known.digest] = lambda: {name: digest for name, _, digest in known.rows()}
+    return known
 
 
 def _of_store(files: Sequence[SourceFile], home: Home | None, aside: Aside | None) -> str:

@@ -12,7 +12,17 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, List, NamedTuple, NoReturn, Optional, Sequence, Tuple, Union
+from typing import (
+    TYPE_CHECKING,
+    Iterator,
+    List,
+    NamedTuple,
+    NoReturn,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 from airflow_aml.errors import UserErrorException
 from airflow_aml.workspace.manifests import FileEntry, Manifest, of_files, record_head
@@ -37,12 +47,25 @@ class TreeDigest(NamedTuple):
 
 
 class PathsDigest(NamedTuple):
-    """The identity of what several paths hold; ``missing`` are those where nothing is."""
+    """The identity of what several paths hold.
+
+    Attributes:
+        missing: the paths where nothing is.
+        places: (name, path) of each file and folder that was found.
+    """
 
     digest: str
     files: int
     bytes: int
     missing: Tuple[str, ...]
+    places: Tuple[Tuple[str, str], ...]
+
+    def rows(self) -> Iterator[Tuple[str, int, str]]:
+        """(name, size, digest) of each file; folders are walked again, no file is read again."""
+        for name, place in self.places:
+            for each in manifest_of(place).files:
+                below = each.path if os.path.isdir(place) else ""
+                yield f"{name}/{below}".strip("/"), each.size, each.digest
 
 
 def digest_tree(place: AnyPath, *, cache: Optional[StatCache] = None) -> TreeDigest:
@@ -128,6 +151,7 @@ def digest_paths(
         sum(each.files for each in found.values()),
         sum(each.bytes for each in found.values()),
         tuple(missing),
+        tuple(sorted(found)),
     )
 
 

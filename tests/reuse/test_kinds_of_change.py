@@ -149,7 +149,7 @@ class Project:
                 if port.source.kind == "step_output":
                     words.append(self.places[known[port.source.node][port.source.output]])
                 else:
-                    ((place,),) = (p.places for p in (pinned[node.id][argument.name],))
+                    place, *_ = pinned[node.id][argument.name].places
                     words.append(place.path)
         source = Path(folder, node.source_directory)
         subprocess.run(
@@ -272,6 +272,21 @@ def test_input_content(project: Project) -> None:
     second = project.run()
     assert second.steps == ["ran", "ran", "ran"]
     assert second.reasons["prepare"] == "input 'raw' changed: 1 file (raw.txt)"
+
+
+def test_input_of_several_paths(project: Project) -> None:
+    """Of a list with a pattern and a folder in it the reason names the file, too."""
+    project.write("data/more/days/one.csv", "1")
+    project.write("data/two.csv", "2")
+    project.edit('from_files("data/raw.txt")', 'from_files(["data/*.csv", "data/more"])')
+    project.edit('"prepare", "--in", raw', '"prepare", raw, "--in", "prepare.py"')
+    assert project.run().steps[0] == "ran"
+    assert project.run().steps == NOTHING
+    project.write("data/more/days/one.csv", "other")
+    second = project.run()
+    assert second.reasons["prepare"] == "input 'raw' changed: 1 file (more/days/one.csv)"
+    project.write("data/three.csv", "3")
+    assert project.run().reasons["prepare"] == "input 'raw' changed: 1 file added (three.csv)"
 
 
 def test_touch(project: Project) -> None:
