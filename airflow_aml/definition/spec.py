@@ -31,7 +31,7 @@ from airflow_aml.definition.data.model import (
     WorkspacePath,
 )
 from airflow_aml.errors import UserErrorException
-from airflow_aml.runtime.job import InputRef, OutputRef, Text
+from airflow_aml.runtime.arguments import InputRef, OutputRef, Text
 
 __all__ = [
     "Argument",

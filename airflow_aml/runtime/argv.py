@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Iterable, List, Mapping, cast
 from airflow_aml.errors import UserErrorException
 
 if TYPE_CHECKING:
-    from airflow_aml.runtime.job import InputRef, JobArgument, Text
+    from airflow_aml.runtime.arguments import InputRef, JobArgument, Text
 
 
 def build(

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple, Union
 
 from airflow_aml.codec import decode
 from airflow_aml.runtime import COOKIE, JOB_VERSION, RUNTIME_ERROR
+from airflow_aml.runtime.arguments import InputRef, JobArgument, OutputRef, Text
 
 if TYPE_CHECKING:
     from pathlib import Path  # every step pays for what is imported here
@@ -40,33 +41,6 @@ __all__ = [
     "StepReport",
     "Text",
 ]
-
-
-@dataclass(frozen=True)
-class Text:
-    """A literal argument, as text."""
-
-    value: str
-    kind: str = "text"
-
-
-@dataclass(frozen=True)
-class InputRef:
-    """An argument that becomes the path (or dataset id) of one of the step's inputs."""
-
-    name: str
-    kind: str = "input"
-
-
-@dataclass(frozen=True)
-class OutputRef:
-    """An argument that becomes the local path of one of the step's outputs."""
-
-    name: str
-    kind: str = "output"
-
-
-JobArgument = Union[Text, InputRef, OutputRef]
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from airflow_aml.errors import AirflowAmlError
 from airflow_aml.runtime import is_uri
 from airflow_aml.runtime.keep import move
 from airflow_aml.runtime.stage import KEPT_FOLDERS, remove
-from airflow_aml.workspace.journal import JOURNAL
+from airflow_aml.workspace.journal import JOURNAL, STREAMS
 
 if TYPE_CHECKING:
     from airflow_aml.runtime.job import StepJob
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 FILES = "files"
 OTHERS = "of"
-STREAMS = ("logs/azureml/stdoutlogs.txt", "logs/azureml/stderrlogs.txt")
-"""Names of the files with a script's stdout and stderr; v1's."""
 
 
 def folder_of(job: StepJob) -> str:

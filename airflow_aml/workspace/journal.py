@@ -30,6 +30,8 @@ from typing import Any, Dict, Iterable, Iterator, List, Optional
 Note = Dict[str, Any]
 
 JOURNAL = "journal.jsonl"
+STREAMS = ("logs/azureml/stdoutlogs.txt", "logs/azureml/stderrlogs.txt")
+"""Names of the files of a run with its script's stdout and stderr; v1's."""
 
 
 class Journal:

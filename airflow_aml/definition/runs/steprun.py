@@ -10,8 +10,8 @@ from airflow_aml.definition.runs.outputs import PortDataReference, StepRunOutput
 from airflow_aml.definition.runs.records import Record, StoredRecord
 from airflow_aml.definition.runs.waiting import Waiting
 from airflow_aml.errors import UserErrorException
-from airflow_aml.runtime.recording import STREAMS
 from airflow_aml.workspace import layout
+from airflow_aml.workspace.journal import STREAMS
 
 if TYPE_CHECKING:
     from airflow_aml.definition.runs.pipelinerun import PipelineRun
