@@ -47,7 +47,9 @@ if TYPE_CHECKING:
     )
     from airflow_aml.definition.runs.context import Run
     from airflow_aml.definition.runs.pipelinerun import PipelineRun
+    from airflow_aml.definition.runs.scriptrun import ScriptRun
     from airflow_aml.definition.runs.steprun import StepRun
+    from airflow_aml.definition.scriptrunconfig import ScriptRunConfig
     from airflow_aml.definition.spec import PipelineSpec
     from airflow_aml.definition.step import PipelineStep, PythonScriptStep, StepSequence
     from airflow_aml.definition.tabular import TabularDataset
@@ -89,6 +91,8 @@ _HOMES = {
     "ReusePolicy": "definition.reusepolicy",
     "Run": "definition.runs.context",
     "RunConfiguration": "definition.runconfig",
+    "ScriptRun": "definition.runs.scriptrun",
+    "ScriptRunConfig": "definition.scriptrunconfig",
     "StepRun": "definition.runs.steprun",
     "StepSequence": "definition.step",
     "TabularDataset": "definition.tabular",
@@ -130,6 +134,8 @@ __all__ = [
     "ReusePolicy",
     "Run",
     "RunConfiguration",
+    "ScriptRun",
+    "ScriptRunConfig",
     "StepRun",
     "StepSequence",
     "TabularDataset",
@@ -157,7 +163,6 @@ _LATER = {
     "PublishedPipeline": "publishing",
     "Schedule": "publishing",
     "ScheduleRecurrence": "publishing",
-    "ScriptRunConfig": "compute",
     "TimeZone": "publishing",
 }
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from airflow_aml.definition.dataset import Datasets
     from airflow_aml.definition.model import Model
     from airflow_aml.definition.runs.context import Run
-    from airflow_aml.definition.runs.pipelinerun import PipelineRun
 
 __all__ = ["DEFAULT_WORKSPACE", "Experiment", "Workspace"]
 
@@ -189,23 +188,31 @@ class Experiment:
         experiment.name = name
         return experiment
 
-    def submit(
-        self, config: Any, tags: Optional[Mapping[str, str]] = None, **kwargs: Any
-    ) -> PipelineRun:
-        """Runs a pipeline under this experiment's name.
+    def submit(self, config: Any, tags: Optional[Mapping[str, str]] = None, **kwargs: Any) -> Any:
+        """Runs a pipeline, or one script, under this experiment's name.
 
         While a file is being loaded by Airflow this *declares* the pipeline; elsewhere it runs it.
         Keywords are those of ``Pipeline.submit``; v1 ignores any other, and so does this.
 
+        Returns:
+            A :class:`PipelineRun`; of a ScriptRunConfig a :class:`ScriptRun`.
+
         Raises:
             PipelineDefinitionError: an unknown parameter, or a value of the wrong type.
-            NotServedError: ``config`` is not a Pipeline.
+            NotServedError: ``config`` is neither a Pipeline nor a ScriptRunConfig.
         """
         from airflow_aml.definition.pipeline import Pipeline
+        from airflow_aml.definition.scriptrunconfig import ScriptRunConfig
 
+        if isinstance(config, ScriptRunConfig):
+            from airflow_aml.definition.runs.scriptrun import ScriptRun
+
+            alone = config.pipeline(self.workspace)
+            return ScriptRun(alone.submit(self.name, tags=tags), alone.spec.nodes[0].id)
         if not isinstance(config, Pipeline):
             raise NotServedError(
-                f"Experiment.submit takes a Pipeline as yet, not a {type(config).__name__}."
+                "Experiment.submit takes a Pipeline or a ScriptRunConfig, "
+                f"not a {type(config).__name__}."
             )
         known = (
             "pipeline_parameters",
@@ -216,6 +223,28 @@ class Experiment:
         options = {key: kwargs[key] for key in known if key in kwargs}
         options.setdefault("pipeline_parameters", kwargs.get("pipeline_params"))
         return config.submit(self.name, tags=tags, **options)
+
+    def start_logging(
+        self,
+        outputs: Any = None,
+        snapshot_directory: Any = ".",
+        display_name: Optional[str] = None,
+        **_: Any,
+    ) -> Any:
+        """Begins a run without a pipeline: this program logs to it, and ends it.
+
+        No snapshot is taken, whatever ``snapshot_directory`` says. While Airflow loads a file there
+        is no run: what is logged is only printed.
+        """
+        from airflow_aml.definition.engine import declaring_engine
+
+        if declaring_engine() is not None:
+            from airflow_aml.definition.runs.offline import _OfflineRun
+
+            return _OfflineRun()
+        from airflow_aml.definition.runs.interactive import InteractiveRun
+
+        return InteractiveRun(self, display_name)
 
     def get_runs(
         self,

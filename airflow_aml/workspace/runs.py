@@ -93,6 +93,15 @@ def write_head(home: Home, pipeline_run_id: str, plan: RunPlan) -> None:
             home.store.write(_head(pipeline_run_id), json.dumps(encode(again)).encode())
 
 
+def write_begun(home: Home, pipeline_run_id: str, experiment: str, task_id: str) -> None:
+    """Notes that a program has begun a run of its own, which no DAG has."""
+    from datetime import datetime, timezone
+
+    now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    head = RunHead(pipeline_run_id, "", "", experiment, now, {task_id: task_id})
+    home.store.create(_head(pipeline_run_id), json.dumps(encode(head)).encode())
+
+
 def heads(home: Home, by_hand: bool = False) -> List[RunHead]:
     """All runs, newest first. What cannot be read is left out: these are no runs of ours.
 

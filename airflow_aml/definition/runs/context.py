@@ -49,6 +49,7 @@ class Run(Metrics, Files, Tags, Registering):
         _record: Optional[Record] = None,
         _parent: Optional[Run] = None,
         _name: str = "",
+        _record_folder: str = "",
         **_: Any,
     ):
         self.id = run_id
@@ -56,6 +57,7 @@ class Run(Metrics, Files, Tags, Registering):
         self.parent = _parent
         self._experiment = experiment
         self._record = _record
+        self._record_folder = _record_folder
         self._inputs: Optional[InputDatasets] = None
 
     @property
@@ -234,8 +236,16 @@ class Run(Metrics, Files, Tags, Registering):
                 yield self._child(str(note["child"]), str(note.get("value", "")))
 
     def _child(self, run_id: str, name: str) -> Run:
-        record = ScriptRecord(process.record_folder(), run_id)
-        return Run(self._experiment, run_id, _record=record, _parent=self, _name=name)
+        folder = self._record_folder or process.record_folder()
+        record = ScriptRecord(folder, run_id)
+        return Run(
+            self._experiment,
+            run_id,
+            _record=record,
+            _parent=self,
+            _name=name,
+            _record_folder=folder,
+        )
 
     @property
     def _records(self) -> Record:

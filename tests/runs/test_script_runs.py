@@ -1,0 +1,201 @@
+"""One script without a pipeline, and a run without a script: ScriptRunConfig and start_logging."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from airflow_aml import (
+    DockerConfiguration,
+    Experiment,
+    Pipeline,
+    RunConfiguration,
+    ScriptRun,
+    ScriptRunConfig,
+    Workspace,
+)
+from airflow_aml.definition.runs.offline import _OfflineRun
+from airflow_aml.errors import ActivityFailedException, NotServedError, UserErrorException
+
+TRAIN = """
+import sys
+from airflow_aml import Run
+run = Run.get_context()
+run.log("rate", float(sys.argv[2]))
+run.tag("kind", "ridge")
+open("outputs/model.txt", "w").write("weights")
+print("trained")
+sys.exit(int(sys.argv[3]))
+"""
+
+PROGRAM = """
+import json, sys
+from airflow_aml import Experiment, ScriptRunConfig, Workspace
+
+if __name__ == "__main__":
+    ws = Workspace()
+    config = ScriptRunConfig("src", script="train.py", arguments=["--rate", 0.5, sys.argv[1]])
+    run = Experiment(ws, "alone").submit(config, tags={"team": "a"})
+    details = run.wait_for_completion(show_output=False, raise_on_error=sys.argv[1] == "0")
+    run.register_model("ridge", "outputs/model.txt")
+    print(json.dumps({
+        "id": run.id, "status": run.get_status(), "metrics": run.get_metrics(), "tags": run.tags,
+        "files": run.get_file_names(), "details": details["status"], "type": run.type,
+        "log": run.get_details_with_logs()["logFiles"]["logs/azureml/stdoutlogs.txt"],
+    }))
+"""
+
+INTERACTIVE = """
+import sys
+from airflow_aml import Experiment, Workspace
+run = Experiment(Workspace(), "notes").start_logging(display_name="by hand")
+run.log("loss", 1); run.log("loss", 0.5); run.tag("kind", "notebook")
+run.upload_file("outputs/x.txt", __file__)
+child = run.child_run("part"); child.log("part", 3); child.complete()
+print(run.id, run.get_status(), run.get_metrics(), [each.name for each in run.get_children()])
+{end}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """A folder with a script, and a workspace of its own."""
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src/train.py").write_text(TRAIN)
+    monkeypatch.setenv("AIRFLOW__AML__WORKSPACE", str(tmp_path / "aml"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run_program(folder: Path, text: str, *words: str, code: int = 0) -> str:
+    (folder / "program.py").write_text(text)
+    done = subprocess.run(
+        [sys.executable, "program.py", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    return done.stdout
+
+
+def test_one_script_runs_by_itself(folder):
+    """Its metrics, files, tags and logs are the run's, and it is never reused."""
+    import json
+
+    first, again = (json.loads(run_program(folder, PROGRAM, "0")) for _ in range(2))
+
+    assert first["status"] == first["details"] == "Completed"
+    assert first["type"] == "azureml.scriptrun"
+    assert first["metrics"] == {"rate": 0.5}
+    assert first["tags"] == {"team": "a", "kind": "ridge"}
+    assert {"outputs/model.txt", "logs/azureml/stdoutlogs.txt"} <= set(first["files"])
+    assert first["log"] == "trained\n"
+    assert again["id"] != first["id"]
+    assert again["metrics"] == {"rate": 0.5}
+    assert Workspace().models["ridge"].version == 2
+    assert len(list(Experiment(Workspace(), "alone").get_runs())) == 2
+
+
+def test_a_script_that_fails_says_so(folder):
+    """raise_on_error raises what the script said; without it the status is Failed."""
+    told = run_program(folder, PROGRAM, "3", code=0)
+    assert '"status": "Failed"' in told
+
+    run = Experiment(Workspace(), "alone").submit(
+        ScriptRunConfig(folder / "src", "train.py", ["--rate", 1, 3])
+    )
+    assert isinstance(run, ScriptRun)
+    with pytest.raises(ActivityFailedException, match="exit code 3"):
+        run.wait_for_completion(raise_on_error=True)
+
+
+def test_what_a_config_says_and_what_it_cannot(folder):
+    """run_config wins over the settings beside it; what is not served is named."""
+    settings = RunConfiguration(script="train.py", arguments=["a"])
+    with pytest.warns(UserWarning, match="docker_runtime_config= is ignored"):
+        config = ScriptRunConfig(
+            "src", run_config=settings, docker_runtime_config=DockerConfiguration()
+        )
+    assert (config.script, config.arguments) == ("train.py", ["a"])
+    limited = ScriptRunConfig(folder / "src", "train.py", max_run_duration_seconds=60).pipeline(
+        "ws"
+    )
+    assert limited.spec.nodes[0].settings.max_run_seconds == 60
+    assert isinstance(limited, Pipeline)
+
+    with pytest.raises(UserErrorException, match="needs a script"):
+        ScriptRunConfig("src")
+    with pytest.raises(NotServedError, match="command="):
+        ScriptRunConfig("src", command="python train.py")
+    with pytest.raises(NotServedError, match="a Pipeline or a ScriptRunConfig, not a dict"):
+        Experiment(Workspace(), "alone").submit({})
+
+
+def test_a_submitted_script_becomes_a_dag(folder, write, parse):
+    """In the dags folder the same call declares a DAG of one task, and nothing runs."""
+    write("src/train.py", TRAIN)
+    write(
+        "alone.py",
+        """
+        # airflow dag
+        from airflow_aml import Experiment, ScriptRunConfig, Workspace
+        run = Experiment(Workspace(), "alone").submit(ScriptRunConfig("src", "train.py", [1]))
+        run.tag("a", "b")
+        run.wait_for_completion(show_output=True)
+        notes = Experiment(Workspace(), "alone").start_logging()
+        notes.log("x", 1)
+        """,
+    )
+
+    parsed = parse()
+
+    assert parsed.errors == {}
+    assert [sorted(dag.task_ids) for dag in parsed.dags.values()] == [["reuse", "train"]]
+
+
+def test_a_program_logs_without_a_pipeline(folder):
+    """The run is found by its experiment, with metrics, tags, files and children."""
+    told = run_program(folder, INTERACTIVE.format(end="run.complete()"))
+
+    assert "Running {'loss': [1, 0.5]} ['part']" in told
+    (run,) = Experiment(Workspace(), "notes").get_runs()
+    assert run.id == told.split()[0]
+    assert run.get_status() == "Finished"
+    assert run.get_metrics() == {"loss": [1, 0.5]}
+    assert run.tags == {"kind": "notebook"}
+    assert run.get_file_names() == ["outputs/x.txt"]
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "status"),
+    [
+        ("", 0, "Finished"),
+        ("raise ValueError('no data')", 1, "Failed"),
+        ("run.fail('bad data')", 0, "Failed"),
+        ("with run: pass", 0, "Finished"),
+    ],
+)
+def test_an_interactive_run_ends_with_its_program(folder, end, code, status):
+    """However the program ends, the run has ended, too."""
+    run_program(folder, INTERACTIVE.format(end=end), code=code)
+
+    (run,) = Experiment(Workspace(), "notes").get_runs()
+    assert run.get_status() == status
+    if status == "Failed":
+        (step,) = run.get_steps()
+        assert "data" in step.reason
+
+
+def test_loading_a_file_begins_no_run():
+    """What is logged while Airflow loads a file is printed, as outside of any run."""
+    from airflow_aml.definition.declarations import Declarations
+    from airflow_aml.definition.engine import using
+
+    with using(Declarations("p.py", ".")):
+        assert isinstance(Experiment(Workspace(), "x").start_logging(), _OfflineRun)
