@@ -34,6 +34,7 @@ from airflow_aml.reuse.walk import (
     names_of,
 )
 from airflow_aml.workspace import layout, snapshots
+from airflow_aml.workspace.gitstate import GitLook
 from airflow_aml.workspace.home import Home
 from airflow_aml.workspace.plans import PlannedInput, PlannedStep, RunPlan, write_plan, write_reused
 from airflow_aml.workspace.runs import write_head
@@ -87,9 +88,11 @@ class ReuseSensor(BaseOperator):
         """
         home = open_workspace(self.spec.workspace)
         run_id = layout.pipeline_run_id(home.uuid, self.dag_id, context["dag_run"].run_id)
-        plan, steps, pinned = self._prepare(home, context)
+        git = GitLook({path: str(Path(self.folder, path)) for path in self._sources()})
+        plan, steps, pinned = self._prepare(home, context)  # meanwhile git looks
         decisions = decide(home, self.dag_id, steps, regenerate=plan.regenerate)
         plan.steps.update(planned_steps(self.spec, steps, pinned, decisions))
+        plan.git.update(git.answers())
         write_plan(home, run_id, plan)
         write_head(home, run_id, plan)
         found = skipping.hits(decisions)
@@ -163,6 +166,9 @@ class ReuseSensor(BaseOperator):
             if step.decision != REUSE
             for name in read_from(step.key)
         }
+
+    def _sources(self) -> list[str]:
+        return list(dict.fromkeys(node.source_directory for node in self.spec.nodes))
 
     def _snapshots(self, home: Home) -> dict[str, str]:
         taken: dict[str, str] = {}

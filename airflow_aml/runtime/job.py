@@ -128,6 +128,7 @@ class StepJob:
         record: folder or URI of the step run's record (see :mod:`~airflow_aml.runtime.recording`).
         interpreter: absolute path of the Python that runs the script.
         parameters: ``AML_PARAMETER_<name>`` variables, values as text.
+        properties: of the step run, for its record.
         kill_after: seconds between SIGTERM and SIGKILL.
         try_number: counts the tries of this step run: a later one may take over from an earlier.
         cache: folder of this machine's cache of remote files; cache_bytes: what it may hold.
@@ -151,6 +152,7 @@ class StepJob:
     workspace_url: str = ""
     workspace_id: str = ""
     experiment: str = ""
+    properties: Dict[str, str] = field(default_factory=dict)
     node_count: int = 1
     kill_after: float = 10.0
     try_number: int = 1

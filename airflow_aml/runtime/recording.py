@@ -16,13 +16,14 @@ folder and is sent when the script has ended, however it ended.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Callable, List, Optional, Tuple
 
 from airflow_aml.errors import AirflowAmlError
 from airflow_aml.runtime import is_uri
 from airflow_aml.runtime.keep import move
 from airflow_aml.runtime.stage import KEPT_FOLDERS, remove
-from airflow_aml.workspace.journal import JOURNAL, STREAMS
+from airflow_aml.workspace.journal import JOURNAL, STREAMS, Journal, Note
 
 if TYPE_CHECKING:
     from airflow_aml.runtime.job import StepJob
@@ -41,10 +42,20 @@ def folder_of(job: StepJob) -> str:
 
 
 def begin(job: StepJob) -> None:
-    """Removes what an earlier attempt at the same step run recorded."""
+    """Removes what an earlier attempt at the same step run recorded, and notes the properties."""
     folder = folder_of(job)
     for name in (JOURNAL, FILES, OTHERS):
         remove(os.path.join(folder, name))
+    _note(job, [{"property": name, "value": value} for name, value in job.properties.items()])
+
+
+def _note(job: StepJob, notes: List[Note]) -> None:
+    """Adds to the journal. That it cannot be written is said by whoever keeps the logs."""
+    journal = Journal(os.path.join(folder_of(job), JOURNAL))
+    with suppress(OSError):
+        for note in notes:
+            journal.note(note)
+    journal.close()
 
 
 def keeping(job: StepJob, sinks: Tuple[Sink, Sink], warn: Warn) -> Tuple[Sink, Sink]:
@@ -93,6 +104,8 @@ def finish(job: StepJob, source: str, warn: Warn, remote: Callable[[], Places]) 
     """Adds what the script left in ``./outputs`` and ``./logs``, and sends the record if it is not
     at its place already."""
     folder = folder_of(job)
+    if job.properties:  # it was begun with them
+        _note(job, [{"ended": job.attempt}])
     try:
         for name in KEPT_FOLDERS:
             left = os.path.join(source, name)

@@ -11,6 +11,8 @@ key          with
 ``property`` its name; ``value``, a text; the first note of a name counts
 ``call``     the run's display name
 ``child``    id of a run below this one; ``value``, its name
+``ended``    the attempt whose script has ended
+``model``    name of a model that was registered; ``value``, its version
 ``end``      ``Completed`` or ``Failed``, of a child run; ``value``, the error
 ===========  ===========================================================================
 
@@ -57,6 +59,12 @@ class Journal:
         written = os.write(self._descriptor, data)
         while written < len(data):  # a full disk, or a very long line
             written += os.write(self._descriptor, data[written:])
+
+    def close(self) -> None:
+        """Lets go of the file; the next note opens it again."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
     def _open(self) -> None:
         os.makedirs(os.path.dirname(self.path), exist_ok=True)

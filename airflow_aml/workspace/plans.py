@@ -71,6 +71,7 @@ class RunPlan:
         steps: by task id.
         continue_on_step_failure: whether steps may still start after one has failed.
         regenerate: every step runs, whatever earlier results there are.
+        git: what git said of each source folder when the run began, by v1's names of properties.
     """
 
     dag_id: str
@@ -82,6 +83,7 @@ class RunPlan:
     continue_on_step_failure: bool = False
     regenerate: bool = False
     tags: Dict[str, str] = field(default_factory=dict)
+    git: Dict[str, Dict[str, str]] = field(default_factory=dict)
     version: int = PLAN_VERSION
 
 

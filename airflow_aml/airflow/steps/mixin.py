@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -22,6 +23,7 @@ from airflow_aml.airflow.settings import cache_bytes, open_workspace, scratch
 from airflow_aml.airflow.steps import reusing
 from airflow_aml.airflow.steps.assemble import Reference, StepRun
 from airflow_aml.airflow.steps.halt import raise_halt, refuse_after_failure
+from airflow_aml.airflow.steps.properties import properties_of
 from airflow_aml.airflow.steps.publishing import publish_again
 from airflow_aml.airflow.steps.storage import StepStores
 from airflow_aml.definition.spec import NodeSpec, ParameterRef, Text
@@ -159,6 +161,7 @@ class AmlStepMixin(_Native):
 
     def run_job(self, context: Context, run: StepRun, job: StepJob, decision: Decision) -> None:
         """Runs the step's script, and keeps what it has made."""
+        job = replace(job, properties=properties_of(run, decision))
         work = Path(job.work)
         work.mkdir(parents=True)
         lost: Exception | None = None

@@ -17,6 +17,7 @@ from airflow_aml.definition.runs.offline import _OfflineRun
 from airflow_aml.definition.runs.ports import InputDatasets, OutputDatasets
 from airflow_aml.definition.runs.records import Record, ScriptRecord
 from airflow_aml.definition.runs.registering import Registering
+from airflow_aml.definition.runs.snapshot import Snapshots
 from airflow_aml.errors import (
     NotServedError,
     RunEnvironmentException,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Run"]
 
 
-class Run(Metrics, Files, Tags, Registering):
+class Run(Metrics, Files, Tags, Snapshots, Registering):
     """A run; ``Run.get_context()`` gives the one that a script is part of.
 
     Attributes:
@@ -90,6 +91,31 @@ class Run(Metrics, Files, Tags, Registering):
             f"experiment.start_logging to initialize an azureml.core.Run "
             f"({process.RUN} is not set)."
         )
+
+    @staticmethod
+    def get(workspace: Any, run_id: str) -> Run:
+        """The pipeline's or step's run of that id.
+
+        Raises:
+            UserErrorException: the workspace has no such run.
+        """
+        from airflow_aml.definition.runs.finding import find
+
+        return find(workspace, run_id)
+
+    @staticmethod
+    def list(
+        experiment: Experiment,
+        type: Optional[str] = None,  # noqa: A002 - v1's name
+        tags: Any = None,
+        properties: Optional[Mapping[str, str]] = None,
+        status: Optional[str] = None,
+        include_children: bool = False,
+    ) -> Iterator[Run]:
+        """The experiment's runs, newest first; ``status`` is a word of either vocabulary."""
+        from airflow_aml.definition.runs.finding import of_experiment
+
+        return of_experiment(experiment, type, tags, properties, status, include_children)
 
     @property
     def type(self) -> str:
@@ -172,7 +198,9 @@ class Run(Metrics, Files, Tags, Registering):
     ) -> Iterator[Run]:
         """The runs below this one, newest first; of a pipeline run, its steps'."""
         for child in self._children():
-            if child.matches(type, tags, properties) and status in (None, child.get_status()):
+            if child.matches(type, tags, properties) and (
+                status is None or status in (child.get_status(), child.status)
+            ):
                 yield child
             if recursive:
                 yield from child.get_children(True, tags, properties, type, status)
@@ -264,17 +292,13 @@ _LATER = frozenset(
         "add_type_provider",
         "cancel",
         "description",
-        "get",
         "get_all_logs",
         "get_detailed_status",
         "get_details",
         "get_details_with_logs",
         "get_secret",
         "get_secrets",
-        "get_snapshot_id",
-        "list",
         "number",
-        "restore_snapshot",
         "submit_child",
         "take_snapshot",
         "wait_for_completion",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional
 
 from airflow_aml.definition.runs.context import Run
 from airflow_aml.definition.runs.records import Record, StoredRecord
+from airflow_aml.definition.runs.snapshot import planned_snapshot
 from airflow_aml.definition.runs.steprun import StepRun
 from airflow_aml.definition.runs.waiting import ENDED, Waiting
 from airflow_aml.errors import NotServedError, UserErrorException
@@ -118,6 +119,9 @@ class PipelineRun(Waiting):
 
         return home_of(self.experiment.workspace)
 
+    def _planned_snapshot(self) -> Optional[str]:
+        return planned_snapshot(self._home, self.id)
+
     @property
     def _records(self) -> Record:
         return StoredRecord(self._home, self.id)
@@ -170,9 +174,11 @@ READING = _LATER | {
     "get_file_names",
     "get_metrics",
     "get_properties",
+    "get_snapshot_id",
     "get_steps",
     "get_tags",
     "properties",
+    "restore_snapshot",
     "tags",
 }
 """What a program can only ask of a run that has begun."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Dict, Iterator, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterator, Optional, Tuple
 
 from airflow_aml.definition.runs.context import Run
 from airflow_aml.definition.runs.outputs import PortDataReference, StepRunOutput
 from airflow_aml.definition.runs.records import Record, StoredRecord
+from airflow_aml.definition.runs.snapshot import planned_snapshot
 from airflow_aml.definition.runs.waiting import Waiting
 from airflow_aml.errors import UserErrorException
 from airflow_aml.workspace import layout
@@ -136,6 +137,9 @@ class StepRun(Waiting):
     @property
     def _records(self) -> Record:
         return StoredRecord(self._run._home, *self._source_ids)  # noqa: SLF001
+
+    def _planned_snapshot(self) -> Optional[str]:
+        return planned_snapshot(self._run._home, self.pipeline_run_id, self._result.task_id)  # noqa: SLF001
 
     def _text(self, name: str) -> str:
         from tempfile import TemporaryDirectory
