@@ -160,7 +160,7 @@ def _rows(found: Survey, source: str) -> List[Row]:
     above = os.path.join(os.fsencode(source), b"")
     return [
         Row(path, digest, size, bool(mode & EXECUTABLE), above + path.encode())
-        for path, digest, size, mode in found.rows()
+        for (path, size, digest), mode in zip(found.rows(), found.modes())
     ]
 
 

@@ -60,20 +60,27 @@ class Survey:
     _stats: bytes
     _digests: bytes
 
-    def rows(self) -> Iterator[Tuple[str, str, int, int]]:
-        """Of every file, sorted by path: POSIX path, digest, size in bytes, mode."""
-        paths = _paths(self._found)
+    def rows(self) -> Iterator[Tuple[str, int, str]]:
+        """Of every file, sorted by path: POSIX path, size in bytes, digest."""
+        paths, order = self._order()
         if not paths:
             return iter(())
-        order = _sorted(paths)
         texts, start = _texts(self._digests), f"{self._algorithm}:"
-        modes, sizes = _column(self._stats, 0), _column(self._stats, SIZE)
+        sizes = _column(self._stats, SIZE)
         return zip(
             b"\0".join([paths[at] for at in order]).decode().split("\0"),
-            [start + texts[at] for at in order],
             [sizes[at] for at in order],
-            [modes[at] for at in order],
+            [start + texts[at] for at in order],
         )
+
+    def modes(self) -> List[int]:
+        """Of every file, in the order of :meth:`rows`."""
+        modes = _column(self._stats, 0)
+        return [modes[at] for at in self._order()[1]]
+
+    def _order(self) -> Tuple[List[bytes], List[int]]:
+        paths = _paths(self._found)
+        return paths, _sorted(paths)
 
 
 @lru_cache(maxsize=None)
