@@ -85,4 +85,14 @@ def _options() -> dict[str, Any]:
             "example": "2.5 EUR",
             "default": "",
         },
+        "mlflow_tracking_uri": {
+            "description": (
+                "Tracking server of MLflow in which runs are shown, too. Empty: that of the"
+                " environment variable MLFLOW_TRACKING_URI, if there is one."
+            ),
+            "version_added": "0.1.0",
+            "type": "string",
+            "example": "http://mlflow:5000",
+            "default": "",
+        },
     }

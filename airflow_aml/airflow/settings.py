@@ -54,6 +54,12 @@ def scratch() -> Path:
     return Path(configured or tempfile.gettempdir(), "airflow-aml")
 
 
+def mlflow_tracking_uri() -> str:
+    """Where runs are shown in MLflow; empty for nowhere."""
+    configured = conf.get("aml", "mlflow_tracking_uri", fallback="")
+    return configured or os.environ.get("MLFLOW_TRACKING_URI", "")
+
+
 def price_per_hour() -> Price | None:
     """What an hour of computing costs; None where nobody has said so.
 

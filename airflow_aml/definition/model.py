@@ -84,6 +84,7 @@ class Model:
         Raises:
             UserErrorException: there is nothing at the path, or the name cannot be used.
         """
+        from airflow_aml.definition.runs.registering import note_registered
         from airflow_aml.workspace import models
         from airflow_aml.workspace.datasets import now
 
@@ -110,6 +111,7 @@ class Model:
             details={key: value for key, value in details.items() if value},
         )
         number, stored = models.register(home_of(workspace), model_name, model_path, version)
+        note_registered(model_name, number)
         return Model._of(workspace, model_name, number, stored)
 
     @staticmethod

@@ -17,7 +17,7 @@ from airflow.sdk.exceptions import (
     TaskDeferred,
 )
 
-from airflow_aml.airflow import skipping
+from airflow_aml.airflow import mlflow, skipping
 from airflow_aml.airflow.lineage import Made, facets
 from airflow_aml.airflow.settings import cache_bytes, open_workspace, scratch
 from airflow_aml.airflow.steps import reusing
@@ -75,6 +75,8 @@ class AmlStepMixin(_Native):
     step_run: StepRun | None = None
     job: StepJob | None = None
     made: Made | None = None
+    mlflow_page = ""
+    """The page of its run in MLflow, where there is one."""
 
     def configure(self, job: StepJob) -> None:
         """Tells the native operator to run the runtime on that job."""
@@ -164,21 +166,26 @@ class AmlStepMixin(_Native):
         job = replace(job, properties=properties_of(run, decision))
         work = Path(job.work)
         work.mkdir(parents=True)
-        lost: Exception | None = None
         try:
-            self.configure(job)
-            try:
-                super().execute(context)
-            except AirflowException as error:
-                lost = error
-            except AirflowTaskTimeout:
-                self.on_kill()
-                self._raise_time_limit(run)
-            report = self.conclude(run, self.read_report(job), lost)
-            self.keep(context, run, job, decision, report)
+            with mlflow.shown(run, job) as (shown, page):
+                self.mlflow_page = page
+                self._run_job(context, run, shown, decision)
         finally:
             shutil.rmtree(work, ignore_errors=True)
             self.job = self.step_run = None
+
+    def _run_job(self, context: Context, run: StepRun, job: StepJob, decision: Decision) -> None:
+        lost: Exception | None = None
+        self.configure(job)
+        try:
+            super().execute(context)
+        except AirflowException as error:
+            lost = error
+        except AirflowTaskTimeout:
+            self.on_kill()
+            self._raise_time_limit(run)
+        report = self.conclude(run, self.read_report(job), lost)
+        self.keep(context, run, job, decision, report)
 
     def get_openlineage_facets_on_complete(
         self, task_instance: Any
@@ -296,6 +303,8 @@ class AmlStepMixin(_Native):
         if unrecorded:
             self.log.warning("this result is not kept for reuse: %s", unrecorded)
         result = skipping.finished(decision.fingerprint, decision.reason, reusing.spent(report))
+        if self.mlflow_page:
+            result["mlflow"] = self.mlflow_page
         self.made = Made(run, references, {each.name: each.version for each in registered})
         self._hand_on(context, run, references, result)
 
@@ -318,7 +327,10 @@ class AmlStepMixin(_Native):
         if decision.publishes:
             publish_again(run, decision.record, register)
         self.made = Made(run, references, versions)
-        self._hand_on(context, run, references, skipping.reused(decision))
+        try:
+            self._hand_on(context, run, references, skipping.reused(decision))
+        finally:  # also where steps below are skipped
+            mlflow.tell_reused(run.home, run.pipeline_run_id, run.plan, {run.task_id: decision})
 
     def _hand_on(
         self,
@@ -340,6 +352,7 @@ class AmlStepMixin(_Native):
                 self.log.info("step %s is reused: %s", names[step_id], decision.reason)
             kept = {name: skipping.xcoms(each) for name, each in below.items()}
             write_reused(run.home, run.pipeline_run_id, run.task_id, kept)
+            mlflow.tell_reused(run.home, run.pipeline_run_id, run.plan, below)
             skipping.replay(context, below, reusing.needed_below(run, below))
             skipping.skip(below)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Mapping, Optional
 
+from airflow_aml.definition.runs import process
 from airflow_aml.definition.runs.recorded import Recorded
 from airflow_aml.errors import UserErrorException
 
@@ -78,3 +80,12 @@ class Registering(Recorded):
             os.makedirs(os.path.dirname(target), exist_ok=True)
             self._fetch(each, target)
         return os.path.join(folder, name.rpartition("/")[2])
+
+
+def note_registered(name: str, version: int) -> None:
+    """Notes in the record of the run whose script this is, if it is one's, what it registered."""
+    if os.environ.get(process.RUN):
+        from airflow_aml.definition.runs.records import ScriptRecord
+
+        with suppress(OSError):
+            ScriptRecord(process.record_folder()).note({"model": name, "value": version})

@@ -1,0 +1,73 @@
+"""Talking to an MLflow server that may be slow or away: for seconds, and no script suffers."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+SHORT, LONG = 5, 60
+"""Seconds that a request may take: about a run, and with files of any size."""
+
+_CONNECT_SECONDS = 3.0
+_PORTS = {"http": 80, "https": 443}
+
+
+@contextmanager
+def patience(seconds: int) -> Iterator[None]:
+    """Inside, MLflow's client gives up a request after so long, and tries none again.
+
+    It is told by variables of the environment, which a script started later must not inherit.
+    """
+    told = {
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(seconds),
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    before = {name: os.environ.get(name) for name in told}
+    os.environ.update(told)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def client(uri: str) -> MlflowClient:
+    """A client of that server.
+
+    Raises:
+        ImportError: MLflow is not installed here.
+        OSError: nobody answers at its address.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme in _PORTS and parts.hostname:
+        # Before anything is imported: most servers that are away are found out by this.
+        port = parts.port or _PORTS[parts.scheme]
+        socket.create_connection((parts.hostname, port), _CONNECT_SECONDS).close()
+    from mlflow.tracking import MlflowClient
+
+    return MlflowClient(tracking_uri=uri, registry_uri=os.environ.get("MLFLOW_REGISTRY_URI") or uri)
+
+
+def without_password(uri: str) -> str:
+    """The address as it may stand in a log."""
+    parts = urlsplit(uri)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def page(uri: str, experiment_id: str, run_id: str) -> str:
+    """The page of a run in the server's own UI; empty where it has none."""
+    if urlsplit(uri).scheme not in _PORTS:
+        return ""
+    return f"{without_password(uri).rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"
