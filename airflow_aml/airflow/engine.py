@@ -1,4 +1,4 @@
-"""``submit`` outside Airflow: one child process per run, with the same DAG (architecture 7).
+"""``submit`` without a running Airflow: one process per run, with the same DAG (architecture 7).
 
 The submission is a folder in the workspace, ``submitted/<id>/``, with ``submission.json``, the
 run's ``log.txt`` and, at its end, ``outcome.json``. The child goes on when the program that started
@@ -13,28 +13,31 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TextIO
 
 from airflow_aml.codec import decode, encode
+from airflow_aml.definition.engine import API_VARIABLE, Engine
 from airflow_aml.definition.names import slug
 from airflow_aml.definition.runs.pipelinerun import PipelineRun
+from airflow_aml.definition.runs.progress import summary
+from airflow_aml.definition.runs.waiting import ENDED
 from airflow_aml.definition.spec import PipelineSpec
 from airflow_aml.definition.workspace import Experiment, Workspace
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.documents import read_json, write_json
 from airflow_aml.workspace.home import WORKSPACE_VARIABLE, default_url, open_home
+from airflow_aml.workspace.submitted import is_canceled, mark_canceled
 
 if TYPE_CHECKING:
     from airflow_aml.airflow.inprocess import RunOutcome
     from airflow_aml.definition.pipeline import Pipeline
 
 _POLL = 0.2
-_CANCELED = "canceled"
 
 
 @dataclass(frozen=True)
@@ -106,23 +109,27 @@ class ChildRun(PipelineRun):
         """``Running``, ``Finished``, ``Failed`` or ``Canceled``."""
         if self._process.poll() is None:
             return "Running"
-        if (self._folder / _CANCELED).exists():
+        if is_canceled(self._home, self.id):
             return "Canceled"
         return str(self._outcome().get("status", "Failed"))
 
     def cancel(self) -> None:
         """Ends the run: the steps at work are ended with all of their processes."""
         if self._process.poll() is None:
-            (self._folder / _CANCELED).touch()
+            mark_canceled(self._home, self.id)
             with suppress(ProcessLookupError):  # it ends just now
                 os.killpg(self._process.pid, signal.SIGTERM)
             self._process.wait()
 
-    def _watch(self, tell: Callable[[str], Any], deadline: float) -> str:
+    def _watch(self, out: TextIO, deadline: float) -> str:
         with (self._folder / "log.txt").open(encoding="utf-8", errors="replace") as log:
             for text in self._follow(log, deadline):
-                tell(text)
-        return self.get_status()
+                out.write(text)
+                out.flush()
+        status, steps = self._progress()
+        if status in ENDED:
+            out.write(summary(self._kind, status, steps))
+        return status
 
     def _follow(self, log: IO[str], deadline: float) -> Iterator[str]:
         while True:
@@ -151,8 +158,12 @@ class ChildRun(PipelineRun):
         return outcome.get("reason") or f"the run ended without an outcome; see {log}"
 
 
-def child_process_engine() -> ChildProcessEngine:
-    """The engine of programs that run outside Airflow."""
+def acting_engine() -> Engine:
+    """The engine of programs that run outside Airflow: a running Airflow, if they know one."""
+    if os.environ.get(API_VARIABLE):
+        from airflow_aml.airflow.remote import RemoteEngine
+
+        return RemoteEngine()
     return ChildProcessEngine()
 
 

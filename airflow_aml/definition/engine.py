@@ -7,11 +7,13 @@ looked up when the call is made.
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Dict, Iterator, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional
 
 if TYPE_CHECKING:
     from airflow_aml.definition.pipeline import Pipeline
@@ -39,6 +41,58 @@ class Engine(Protocol):
         """Runs the pipeline, or declares it. Parameters are checked already."""
 
 
+API_VARIABLE = "AIRFLOW_AML_API_URL"
+"""Where a running Airflow's REST API is: with it, ``submit`` starts runs there."""
+
+_STEP_VARIABLE = "AIRFLOW_AML_ATTEMPT"
+
+
+@dataclass(frozen=True)
+class TaskProgress:
+    """One step of a run, as Airflow has it.
+
+    Attributes:
+        status: v1's word for a step's run.
+        seconds: that its latest try has taken so far.
+        tries: how many there were.
+    """
+
+    task_id: str
+    name: str
+    status: str
+    seconds: float = 0.0
+    tries: int = 0
+
+
+class RunInAirflow(Protocol):
+    """One run of a running Airflow.
+
+    Each call asks Airflow, and waits for a while should it be away.
+
+    Raises:
+        AzureMLException: Airflow cannot be reached, or refuses.
+    """
+
+    @property
+    def url(self) -> str:
+        """Its page in Airflow's UI."""
+
+    def status(self) -> str:
+        """v1's word for it; empty if Airflow has no such run."""
+
+    def steps(self) -> List[TaskProgress]:
+        """Its tasks, as Airflow lists them."""
+
+    def step(self, task_id: str) -> Optional[TaskProgress]:
+        """One of its tasks."""
+
+    def why(self, task: TaskProgress) -> str:
+        """What the log of a task's last try says that went wrong."""
+
+    def cancel(self) -> None:
+        """Ends it and waits until Airflow says that nothing of it goes on."""
+
+
 _ACTIVE: ContextVar[Optional[Engine]] = ContextVar("airflow_aml_engine", default=None)
 
 
@@ -64,9 +118,20 @@ def engine() -> Engine:
     """The engine that serves a call made now: the loading one, else one that really runs."""
     found = declaring_engine()
     if found is None:
-        found = import_module("airflow_aml.airflow.engine").child_process_engine()
+        found = import_module("airflow_aml.airflow.engine").acting_engine()
     result: Engine = found
     return result
+
+
+def works_with_airflow() -> bool:
+    """Whether this program knows an Airflow. A step's own process goes by the workspace alone."""
+    return bool(os.environ.get(API_VARIABLE)) and _STEP_VARIABLE not in os.environ
+
+
+def run_in_airflow(dag_id: str, run_id: str) -> RunInAirflow:
+    """The run of that name in the Airflow that this program works with."""
+    found: RunInAirflow = import_module("airflow_aml.airflow.remote").run_of(dag_id, run_id)
+    return found
 
 
 def option_values(options: Dict[str, Any]) -> Dict[str, Any]:

@@ -41,8 +41,14 @@ def defining_folder(parsed_file: Optional[str] = None) -> str:
     Args:
         parsed_file: the file that Airflow is parsing, where the caller knows one.
     """
+    path = defining_file(parsed_file)
+    return os.path.dirname(path) if path else os.getcwd()
+
+
+def defining_file(parsed_file: Optional[str] = None) -> Optional[str]:
+    """Absolute path of the file that defines what is being built; None where there is none."""
     path = _LOADING.get() or parsed_file or _caller_file()
-    return os.path.dirname(os.path.abspath(path)) if path else os.getcwd()
+    return os.path.abspath(path) if path else None
 
 
 def assignment_target() -> Optional[str]:

@@ -9,7 +9,7 @@ from airflow_aml.definition.compile import compile_pipeline
 from airflow_aml.definition.datastore import Datastore, datastore_name
 from airflow_aml.definition.engine import declaring_engine, engine, option_values
 from airflow_aml.definition.graph import Graph
-from airflow_aml.definition.origin import defining_folder
+from airflow_aml.definition.origin import defining_file, defining_folder
 from airflow_aml.definition.parameters import check_value
 from airflow_aml.definition.spec import PipelineSpec
 from airflow_aml.definition.workspace import DEFAULT_WORKSPACE, Workspace
@@ -52,6 +52,7 @@ class Pipeline:
         self.workspace = workspace
         self.description = description
         self.folder = defining_folder(_parsed_file())
+        self.file = defining_file(_parsed_file())
         self.graph = Graph(steps, resolve_closure)
         self._spec: Optional[PipelineSpec] = None
         compile_options: Dict[str, Any] = {

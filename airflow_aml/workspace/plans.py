@@ -46,6 +46,7 @@ class PlannedStep:
         outputs: names of its outputs.
         max_age: of a result that may be reused, in seconds.
         source: step-run id of the result that is reused.
+        offers: what the whole pipeline calls some of its outputs -> their names.
     """
 
     snapshot: str
@@ -59,6 +60,7 @@ class PlannedStep:
     allow_reuse: bool = True
     max_age: Optional[float] = None
     source: str = ""
+    offers: Dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """A pipeline's run as other programs see it (reference 1.3).
 
-All of it is read from the workspace; only whoever stops a run needs the engine that runs it.
+What a run has made is read from the workspace; how far it is, from the Airflow that runs it where
+this program works with one.
 """
 
 from __future__ import annotations
@@ -8,19 +9,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional
 
 from airflow_aml.definition.runs.context import Run
+from airflow_aml.definition.runs.following import Following
 from airflow_aml.definition.runs.records import Record, StoredRecord
 from airflow_aml.definition.runs.snapshot import planned_snapshot
 from airflow_aml.definition.runs.steprun import StepRun
-from airflow_aml.definition.runs.waiting import ENDED, Waiting
 from airflow_aml.errors import NotServedError, UserErrorException
 
 if TYPE_CHECKING:
-    from airflow_aml.definition.workspace import Experiment
-    from airflow_aml.workspace.home import Home
-    from airflow_aml.workspace.runs import RunHead, StepResult
+    from airflow_aml.definition.runs.outputs import PortDataReference
+    from airflow_aml.workspace.runs import RunHead
 
 
-class PipelineRun(Waiting):
+class PipelineRun(Following):
     """A run of a pipeline, as the program that submitted it, or any other, sees it.
 
     Args:
@@ -30,11 +30,6 @@ class PipelineRun(Waiting):
     Attributes:
         id: the run's id; empty for a run that was only declared.
     """
-
-    _kind = "PipelineRun"
-
-    def __init__(self, experiment: Optional[Experiment], run_id: str, **_: Any):
-        super().__init__(experiment, run_id)
 
     @staticmethod
     def get(workspace: Any, run_id: str) -> PipelineRun:
@@ -47,8 +42,11 @@ class PipelineRun(Waiting):
 
         if isinstance(workspace, str):
             workspace = Workspace(workspace_name=workspace)
+        from airflow_aml.workspace.submitted import read_submitted
+
         run = PipelineRun(Experiment.of_run(workspace, ""), run_id)
-        run._experiment = Experiment.of_run(workspace, run._head.experiment)
+        begun = read_submitted(run._home, run_id) or run._head
+        run._experiment = Experiment.of_run(workspace, begun.experiment)
         return run
 
     @property
@@ -60,16 +58,6 @@ class PipelineRun(Waiting):
     def experiment_name(self) -> str:
         """The name of the run's experiment."""
         return self.experiment.name
-
-    def get_status(self) -> str:
-        """``Running``, ``Finished`` or ``Failed``, as the workspace knows.
-
-        A run that was lost with all of its processes stays ``Running`` there.
-        """
-        from airflow_aml.workspace.runs import status_of
-
-        status = status_of(self._results())
-        return status if status in ENDED else "Running"
 
     def get_steps(self) -> Iterator[StepRun]:
         """The runs of the pipeline's steps, in the pipeline's order; also of those to come."""
@@ -100,6 +88,29 @@ class PipelineRun(Waiting):
         plan = read_plan(self._home, self.id)
         return {**(plan.tags if plan else {}), **super().get_tags()}
 
+    def get_pipeline_output(self, pipeline_output_name: str) -> PortDataReference:
+        """Where the data is of an output that was declared with ``pipeline_output_name``.
+
+        Raises:
+            UserErrorException: the pipeline has no such output, or its step has not made it.
+        """
+        from airflow_aml.workspace.plans import read_plan
+
+        plan = read_plan(self._home, self.id)
+        offered = {
+            name: (task_id, output)
+            for task_id, step in (plan.steps if plan else {}).items()
+            for name, output in step.offers.items()
+        }
+        if pipeline_output_name not in offered:
+            there = ", ".join(map(repr, offered)) or "none"
+            raise UserErrorException(
+                f"the run has no pipeline output {pipeline_output_name!r}; it has {there}."
+            )
+        task_id, output = offered[pipeline_output_name]
+        result = next(each for each in self._results() if each.task_id == task_id)
+        return StepRun(self, result).get_output_data(output)
+
     def get_details(self) -> Dict[str, Any]:
         """What is known of the run."""
         head = self._head
@@ -112,12 +123,6 @@ class PipelineRun(Waiting):
             "outputDatasets": [],
             "logFiles": {},
         }
-
-    @property
-    def _home(self) -> Home:
-        from airflow_aml.definition.homes import home_of
-
-        return home_of(self.experiment.workspace)
 
     def _planned_snapshot(self) -> Optional[str]:
         return planned_snapshot(self._home, self.id)
@@ -138,18 +143,15 @@ class PipelineRun(Waiting):
             )
         return head
 
-    def _results(self) -> List[StepResult]:
-        from airflow_aml.workspace.runs import read_head, results
-
-        head = read_head(self._home, self.id)
-        return results(self._home, head) if head else []
+    def _logs(self) -> Dict[str, str]:
+        return {
+            f"{step.task_id}/{name}": text
+            for step in self.get_steps()
+            for name, text in step._logs().items()  # noqa: SLF001 - its steps are its own
+        }
 
     def _children(self) -> Iterator[Run]:
         return self.get_steps()
-
-    def _failure(self) -> str:
-        failed = [each for each in self._results() if each.status == "Failed"]
-        return "; ".join(f"step {each.name!r}: {each.reason}" for each in failed)
 
     def __repr__(self) -> str:
         shown = f"id={self.id!r}, " if self.id else ""
@@ -161,18 +163,21 @@ class PipelineRun(Waiting):
         raise AttributeError(f"'PipelineRun' object has no attribute {name!r}")
 
 
-_LATER = frozenset(
-    ["cancel", "get_graph", "get_pipeline_output", "get_portal_url", "publish_pipeline", "save"]
-)
+_LATER = frozenset(["get_graph", "publish_pipeline", "save"])
 READING = _LATER | {
+    "cancel",
     "display_name",
     "download_file",
     "download_files",
     "find_step_run",
     "get_children",
+    "get_all_logs",
+    "get_detailed_status",
     "get_details",
+    "get_details_with_logs",
     "get_file_names",
     "get_metrics",
+    "get_pipeline_output",
     "get_properties",
     "get_snapshot_id",
     "get_steps",

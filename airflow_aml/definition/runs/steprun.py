@@ -45,20 +45,26 @@ class StepRun(Waiting):
         return "azureml.ReusedStepRun" if self._is_reused else "azureml.StepRun"
 
     @property
+    def task_id(self) -> str:
+        """Airflow's name of the step."""
+        return self._result.task_id
+
+    @property
     def reason(self) -> str:
         """Why it ran or was reused; of a failed step, why it failed."""
         return self._result.reason
 
     def get_status(self) -> str:
-        """``NotStarted``, ``Running``, ``Finished`` or ``Failed``; reused is ``Finished``."""
+        """``NotStarted``, ``Queued``, ``Running``, ``Finished``, ``Failed``, ``Canceled`` or
+        ``Bypassed``; reused is ``Finished``."""
         if self._result.status == "NotStarted":
             results = self._run._results()  # noqa: SLF001 - it may have ended meanwhile
             self._result = next(r for r in results if r.task_id == self._result.task_id)
-        if self._result.status == "Reused":
+        if self._is_reused:
             return "Finished"
-        if self._result.status == "NotStarted" and self._records.notes():
-            return "Running"
-        return self._result.status
+        if self._result.status != "NotStarted":
+            return self._result.status
+        return self._run.step_status(self._result)
 
     def get_outputs(self) -> Dict[str, StepRunOutput]:
         """Outputs by name."""
@@ -105,12 +111,6 @@ class StepRun(Waiting):
             "savedSeconds": result.saved_seconds,
         }
 
-    def get_details_with_logs(self) -> Dict[str, Any]:
-        """What is known of the run, and the text of its logs."""
-        details = self.get_details()
-        details["logFiles"] = {name: self._text(name) for name in details["logFiles"]}
-        return details
-
     def get_properties(self) -> Dict[str, str]:
         """The run's properties; of a reused step, also whose result it uses."""
         properties = super().get_properties()
@@ -140,6 +140,9 @@ class StepRun(Waiting):
 
     def _planned_snapshot(self) -> Optional[str]:
         return planned_snapshot(self._run._home, self.pipeline_run_id, self._result.task_id)  # noqa: SLF001
+
+    def _logs(self) -> Dict[str, str]:
+        return {name: self._text(name) for name in self._names() if name in STREAMS}
 
     def _text(self, name: str) -> str:
         from tempfile import TemporaryDirectory

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import time
-from typing import Any, Callable
+from typing import TextIO
 
-from airflow_aml.definition.runs.context import Run
+from airflow_aml.definition.runs.details import Details
 from airflow_aml.errors import ActivityFailedException, ExperimentExecutionException
 
 ENDED = ("Finished", "Failed", "Canceled")
 _POLL = 0.5
 
 
-class Waiting(Run):
+class Waiting(Details):
     """A run that another program may wait for."""
 
     _kind = "Run"
@@ -30,32 +31,36 @@ class Waiting(Run):
             ActivityFailedException: the run failed and ``raise_on_error`` holds.
             ExperimentExecutionException: Ctrl-C; the run goes on.
         """
-        tell: Callable[[str], Any] = sys.stdout.write if show_output else len
-        tell(f"{self._kind}Id: {self.id}\n")
+        out: TextIO = sys.stdout if show_output else _Nowhere()
+        out.write(f"{self._kind}Id: {self.id}\n")
         try:
-            status = self._watch(tell, time.monotonic() + timeout_seconds)
+            status = self._watch(out, time.monotonic() + timeout_seconds)
         except KeyboardInterrupt:
             raise ExperimentExecutionException(
                 "The output streaming for the run interrupted. But the run is still executing."
             ) from None
         if status not in ENDED:
-            tell("Timed out of waiting for the run.\n")
+            out.write("Timed out of waiting for the run.\n")
         if status == "Failed" and raise_on_error:
             raise ActivityFailedException(f"Activity Failed: {self._failure()}")
         return status
 
-    def _watch(self, tell: Callable[[str], Any], deadline: float) -> str:
+    def _watch(self, out: TextIO, deadline: float) -> str:
         """Tells what is new until the run has ended, or until then; returns its status."""
         told = ""
         while True:
             status = self.get_status()
             if status != told:
-                tell(f"{self._kind} Status: {status}\n")
+                out.write(f"{self._kind} Status: {status}\n")
+                out.flush()
                 told = status
             if status in ENDED or time.monotonic() > deadline:
                 return status
             time.sleep(_POLL)
 
-    def _failure(self) -> str:
-        """Why it failed."""
-        return f"run {self.id}"
+
+class _Nowhere(io.StringIO):
+    """Where output goes that nobody wants."""
+
+    def write(self, text: str) -> int:
+        return len(text)

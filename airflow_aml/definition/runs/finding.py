@@ -1,0 +1,55 @@
+"""``Run.get`` and ``Run.list``: a run of any kind by its id, and the runs of an experiment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Iterator, Mapping, Optional
+
+from airflow_aml.errors import UserErrorException
+from airflow_aml.workspace import layout
+from airflow_aml.workspace.runs import heads, read_head
+from airflow_aml.workspace.submitted import read_submitted
+
+if TYPE_CHECKING:
+    from airflow_aml.definition.runs.context import Run
+    from airflow_aml.definition.workspace import Experiment
+
+
+def find(workspace: Any, run_id: str) -> Run:
+    """The pipeline's or step's run of that id.
+
+    Raises:
+        UserErrorException: the workspace has no such run.
+    """
+    from airflow_aml.definition.homes import home_of
+    from airflow_aml.definition.runs.pipelinerun import PipelineRun
+
+    home = home_of(workspace)
+    if "/" not in run_id:
+        if read_head(home, run_id) or read_submitted(home, run_id):
+            return PipelineRun.get(workspace, run_id)
+        for head in heads(home):
+            ids = {layout.step_run_id(head.id, task_id): task_id for task_id in head.steps}
+            if run_id in ids:
+                steps = PipelineRun.get(workspace, head.id).get_steps()
+                return next(step for step in steps if step.id == run_id)
+    raise UserErrorException(
+        f"the workspace has no run {run_id!r}.", hint="`airflow-aml runs` lists its runs."
+    )
+
+
+def of_experiment(
+    experiment: Experiment,
+    type: Optional[str] = None,  # noqa: A002 - v1's name
+    tags: Any = None,
+    properties: Optional[Mapping[str, str]] = None,
+    status: Optional[str] = None,
+    include_children: bool = False,
+) -> Iterator[Run]:
+    """The experiment's runs, newest first.
+
+    Args:
+        status: in either of v1's vocabularies.
+    """
+    for run in experiment.get_runs(type, tags, properties, include_children):
+        if status is None or status in (run.get_status(), run.status):
+            yield run

@@ -1,0 +1,224 @@
+"""Following a pipeline's run, and ending it: in the Airflow that runs it, where this program works
+with one, and by what the workspace knows anywhere else."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, List, Optional, Sequence, TextIO, Tuple
+
+from airflow_aml.definition.engine import (
+    API_VARIABLE,
+    RunInAirflow,
+    TaskProgress,
+    run_in_airflow,
+    works_with_airflow,
+)
+from airflow_aml.definition.runs import progress
+from airflow_aml.definition.runs.progress import REUSED, StepProgress
+from airflow_aml.definition.runs.waiting import ENDED, Waiting
+from airflow_aml.errors import NotServedError
+from airflow_aml.workspace import layout
+from airflow_aml.workspace.runs import StepResult, read_head, results, status_of
+from airflow_aml.workspace.submitted import is_canceled, mark_canceled, read_submitted
+
+if TYPE_CHECKING:
+    from airflow_aml.definition.workspace import Experiment
+    from airflow_aml.workspace.home import Home
+
+_POLL = 0.5
+_LEISURE = 5
+"""Polling may take that part of the time, as the steps of a long pipeline take a while to list."""
+
+
+class Following(Waiting):
+    """A pipeline's run, wherever it runs."""
+
+    _kind = "PipelineRun"
+
+    def __init__(
+        self,
+        experiment: Optional[Experiment],
+        run_id: str,
+        *,
+        _airflow: Optional[RunInAirflow] = None,
+        **_: Any,
+    ):
+        super().__init__(experiment, run_id)
+        self._in_airflow = _airflow
+        self._known: Tuple[Any, List[StepResult]] = ((), [])
+
+    def get_status(self) -> str:
+        """``NotStarted``, ``Running``, ``Finished``, ``Failed`` or ``Canceled``.
+
+        By the workspace alone, which is asked where no Airflow is known, a run that was lost with
+        all of its processes stays ``Running``.
+        """
+        airflow = self._airflow
+        status = airflow.status() if airflow else ""
+        if not status:
+            status = status_of(self._results())
+            status = status if status in ENDED else "Running"
+            open_end = status != "Finished"
+        else:
+            open_end = status == "Failed"
+        return "Canceled" if open_end and is_canceled(self._home, self.id) else status
+
+    def get_portal_url(self) -> str:
+        """The run's page in Airflow; where no Airflow is known, the folder of its record."""
+        if not self.id:  # a file only declares it
+            return ""
+        airflow = self._airflow
+        return airflow.url if airflow else self._home.uri(layout.run(self.id))
+
+    def cancel(self) -> None:
+        """Ends the run with all processes of its steps, and returns when Airflow says it is over.
+
+        Airflow's workers hear of it with their next heartbeat, and end what runs there within
+        seconds.
+
+        Raises:
+            NotServedError: this program knows no Airflow that has the run.
+            AzureMLException: Airflow cannot be reached, or refuses.
+        """
+        airflow = self._airflow
+        status = airflow.status() if airflow else ""
+        if airflow is None or not status:
+            raise NotServedError(
+                f"PipelineRun.cancel: this program works with no Airflow that has the run "
+                f"{self.id!r}.",
+                hint=f"Set {API_VARIABLE} to the address of Airflow. A run without Airflow is "
+                "canceled by the program that submitted it.",
+            )
+        if status in ENDED:
+            return
+        # First, so that nobody who waits takes it for a failure.
+        mark_canceled(self._home, self.id)
+        try:
+            airflow.cancel()
+        except BaseException:
+            mark_canceled(self._home, self.id, canceled=False)
+            raise
+
+    def step_status(self, result: StepResult) -> str:
+        """The status of a step that the workspace does not know to have ended."""
+        status = self.get_status()
+        task = self._airflow.step(result.task_id) if self._airflow else None
+        return self._step_status(result, task, status)
+
+    @property
+    def _home(self) -> Home:
+        from airflow_aml.definition.homes import home_of
+
+        return home_of(self.experiment.workspace)
+
+    @property
+    def _airflow(self) -> Optional[RunInAirflow]:
+        if self._in_airflow is None and works_with_airflow():
+            home = self._home
+            names = read_head(home, self.id) or read_submitted(home, self.id)
+            if names is not None and names.dag_id:
+                self._in_airflow = run_in_airflow(names.dag_id, names.run_id)
+        return self._in_airflow
+
+    def _results(self) -> List[StepResult]:
+        home = self._home
+        head = read_head(home, self.id)
+        return results(home, head) if head else []
+
+    def _watch(self, out: TextIO, deadline: float) -> str:
+        out.write(f"Link to Airflow: {self.get_portal_url()}\n")
+        shown = progress.display(out, self._kind)
+        while True:
+            asked = time.monotonic()
+            status, steps = self._progress()
+            shown.show(status, steps)
+            if status in ENDED:
+                out.write(progress.summary(self._kind, status, steps))
+                out.write(self._stranger())
+                out.flush()
+                return status
+            now = time.monotonic()
+            if now > deadline:
+                return status
+            pause = max(_POLL, _LEISURE * (now - asked))
+            time.sleep(max(min(pause, deadline - now), 0))
+
+    def _progress(self) -> Tuple[str, List[StepProgress]]:
+        """The run's status, and each step's."""
+        airflow = self._airflow
+        status = self.get_status()  # first: a run's end is told after its tasks'
+        tasks = airflow.steps() if airflow else []
+        found = {each.task_id: each for each in tasks}
+        steps = [
+            self._merged(result, found.get(result.task_id), status)
+            for result in self._results_after(tasks)
+        ]
+        if not steps:
+            steps = [
+                StepProgress(each.name, each.status, each.seconds)
+                for each in tasks
+                if each.task_id != _head_task()
+            ]
+        head = found.get(_head_task())
+        if airflow and head is not None and head.status == "Failed" and status == "Failed":
+            steps.insert(0, StepProgress(head.name, "Failed", head.seconds, airflow.why(head)))
+        return status, steps
+
+    def _results_after(self, tasks: Sequence[TaskProgress]) -> List[StepResult]:
+        """The workspace's results, read again only if Airflow's tasks are not what they were."""
+        states = tuple((each.task_id, each.status, each.tries) for each in tasks)
+        if not states or states != self._known[0] or not self._known[1]:
+            self._known = states, self._results()
+        return self._known[1]
+
+    def _merged(
+        self, result: StepResult, task: Optional[TaskProgress], run_status: str
+    ) -> StepProgress:
+        """Airflow's word on how far a step is, the workspace's on everything else."""
+        known = StepProgress.of_result(result)
+        status = self._step_status(result, task, run_status)
+        if task is None or status in ("Finished", REUSED):
+            return replace(known, status=status)
+        reason = known.reason
+        if status == "Failed" and not reason and run_status == "Failed" and self._airflow:
+            reason = self._airflow.why(task)
+        return replace(known, status=status, seconds=task.seconds, reason=reason)
+
+    def _step_status(
+        self, result: StepResult, task: Optional[TaskProgress], run_status: str
+    ) -> str:
+        """One of v1's words for a step's run, or ``Reused``."""
+        if task is None:
+            begun = result.status == "NotStarted" and self._has_begun(result.task_id)
+            status = "Running" if begun else result.status
+        elif task.status in ("Finished", "Bypassed") and result.status in ("Finished", REUSED):
+            status = result.status
+        else:
+            status = task.status
+        ended = ("Finished", REUSED)
+        return "Canceled" if run_status == "Canceled" and status not in ended else status
+
+    def _has_begun(self, task_id: str) -> bool:
+        place = layout.step(self.id, layout.step_run_id(self.id, task_id))
+        return bool(self._home.store.children(f"{place}/"))
+
+    def _stranger(self) -> str:
+        """That Airflow keeps the run elsewhere, should it be so."""
+        home = self._home
+        if self._in_airflow is None or read_head(home, self.id) is not None:
+            return ""
+        return (
+            f"warning: the workspace {home.url} knows nothing of this run. If Airflow's is another "
+            "one, set AIRFLOW__AML__WORKSPACE to it to read metrics, logs and outputs.\n"
+        )
+
+    def _failure(self) -> str:
+        _, steps = self._progress()
+        return "; ".join(progress.why_failed(steps))
+
+
+def _head_task() -> str:
+    from airflow_aml.definition.compile import HEAD_TASK
+
+    return HEAD_TASK

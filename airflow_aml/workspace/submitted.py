@@ -1,0 +1,64 @@
+"""What whoever starts or ends a run notes of it in the workspace: its name, and that it was ended.
+
+::
+
+    runs/<pipeline-run-id>/submitted.json   Airflow's names of a run that has yet to plan itself
+    runs/<pipeline-run-id>/canceled         somebody has ended the run
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Optional
+
+from airflow_aml.codec import decode, encode
+from airflow_aml.workspace import layout
+from airflow_aml.workspace.home import Home
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """Airflow's names of a run, and its experiment."""
+
+    dag_id: str
+    run_id: str
+    experiment: str
+
+
+def write_submitted(home: Home, pipeline_run_id: str, submitted: Submitted) -> None:
+    """Notes that the run was started."""
+    home.store.write(_submitted(pipeline_run_id), json.dumps(encode(submitted)).encode())
+
+
+def read_submitted(home: Home, pipeline_run_id: str) -> Optional[Submitted]:
+    """What was noted when the run was started; None if nothing was."""
+    try:
+        return decode(Submitted, json.loads(home.store.read(_submitted(pipeline_run_id))))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def mark_canceled(home: Home, pipeline_run_id: str, canceled: bool = True) -> None:
+    """Notes that somebody ends the run, or that it goes on nevertheless."""
+    if canceled:
+        home.store.write(_canceled(pipeline_run_id), b"")
+    else:
+        home.store.delete([_canceled(pipeline_run_id)])
+
+
+def is_canceled(home: Home, pipeline_run_id: str) -> bool:
+    """Whether somebody has ended the run."""
+    try:
+        home.store.read(_canceled(pipeline_run_id))
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _submitted(pipeline_run_id: str) -> str:
+    return f"{layout.run(pipeline_run_id)}/submitted.json"
+
+
+def _canceled(pipeline_run_id: str) -> str:
+    return f"{layout.run(pipeline_run_id)}/canceled"

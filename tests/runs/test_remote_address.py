@@ -1,0 +1,90 @@
+"""A program that is told of an Airflow which is not there, or is something else."""
+
+from __future__ import annotations
+
+import http.server
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from airflow_aml import Experiment, Pipeline, PythonScriptStep, Workspace
+from airflow_aml.errors import AzureMLException, UserErrorException
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+    """Any pipeline, in a program that has a user and a password."""
+    monkeypatch.setenv("AIRFLOW__AML__WORKSPACE", str(tmp_path / "aml"))
+    monkeypatch.setenv("AIRFLOW_AML_API_USER", "me")
+    monkeypatch.setenv("AIRFLOW_AML_API_PASSWORD", "secret")
+    (tmp_path / "step.py").touch()
+    step = PythonScriptStep("step.py", source_directory=str(tmp_path))
+    return Pipeline(Workspace(), [step])
+
+
+@pytest.fixture
+def website(tmp_path: Path) -> Iterator[str]:
+    """A server that answers everything with a page."""
+
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>Welcome</html>")
+
+        def do_POST(self) -> None:
+            self.do_GET()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def submit(pipeline: Pipeline) -> None:
+    Experiment(Workspace(), "away").submit(pipeline)
+
+
+def test_nobody_is_there(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the address and the variable; nothing runs somewhere else instead."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    monkeypatch.setenv("AIRFLOW_AML_API_URL", url)
+
+    with pytest.raises(AzureMLException, match=f"Airflow at {url} cannot be reached: .*refused"):
+        submit(pipeline)
+
+
+def test_somebody_else_is_there(
+    pipeline: Pipeline, website: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that is no Airflow is said to be none."""
+    monkeypatch.setenv("AIRFLOW_AML_API_URL", website)
+
+    with pytest.raises(AzureMLException, match="not Airflow's REST API: its answer is no JSON"):
+        submit(pipeline)
+
+
+def test_what_is_no_address(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable must hold one that a browser takes."""
+    monkeypatch.setenv("AIRFLOW_AML_API_URL", "airflow:8080")
+
+    with pytest.raises(UserErrorException, match="must be an address such as https://"):
+        submit(pipeline)
+
+
+def test_nobody_says_who_asks(
+    pipeline: Pipeline, website: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a token, and without user and password, these are asked for."""
+    monkeypatch.setenv("AIRFLOW_AML_API_URL", website)
+    monkeypatch.delenv("AIRFLOW_AML_API_PASSWORD")
+
+    with pytest.raises(UserErrorException, match=r"asks who you are. Set AIRFLOW_AML_API_TOKEN"):
+        submit(pipeline)
