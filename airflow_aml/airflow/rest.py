@@ -84,10 +84,10 @@ class Rest:
             self._log_in()
         address = "/api/v2/" + "/".join(quote(part, safe="") for part in path)
         answer = self._send(method, address, body, query)
-        if answer.status_code == httpx.codes.UNAUTHORIZED and not self._token:
+        if _is_stranger(answer) and not self._token:
             self._log_in()  # tokens end after a while
             answer = self._send(method, address, body, query)
-        if answer.status_code == httpx.codes.UNAUTHORIZED:
+        if _is_stranger(answer):
             raise UserErrorException(
                 f"Airflow at {self.url} does not accept the token in {TOKEN_VARIABLE}; it may have "
                 "expired.",
@@ -173,6 +173,12 @@ def _is_away(answer: httpx.Response) -> bool:
     # What Airflow says when its database was busy for too long.
     busy = answer.status_code == httpx.codes.INTERNAL_SERVER_ERROR and "Database" in answer.text
     return busy or answer.status_code in _AWAY
+
+
+def _is_stranger(answer: httpx.Response) -> bool:
+    """Whether the token is not, or no longer, one that Airflow takes."""
+    unknown = answer.status_code == httpx.codes.FORBIDDEN and "token" in answer.text
+    return unknown or answer.status_code == httpx.codes.UNAUTHORIZED
 
 
 def _detail(answer: httpx.Response) -> str:

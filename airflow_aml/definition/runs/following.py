@@ -101,7 +101,7 @@ class Following(Waiting):
             raise
 
     def step_status(self, result: StepResult) -> str:
-        """The status of a step that the workspace does not know to have ended."""
+        """The status of a step that the workspace does not know to have succeeded."""
         status = self.get_status()
         task = self._airflow.step(result.task_id) if self._airflow else None
         return self._step_status(result, task, status)

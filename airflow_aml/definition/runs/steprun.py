@@ -60,10 +60,8 @@ class StepRun(Waiting):
         if self._result.status == "NotStarted":
             results = self._run._results()  # noqa: SLF001 - it may have ended meanwhile
             self._result = next(r for r in results if r.task_id == self._result.task_id)
-        if self._is_reused:
+        if self._result.status in ("Finished", "Reused"):
             return "Finished"
-        if self._result.status != "NotStarted":
-            return self._result.status
         return self._run.step_status(self._result)
 
     def get_outputs(self) -> Dict[str, StepRunOutput]:
