@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_aml.airflow import parameters, skipping
+from airflow_aml.airflow import mlflow, parameters, skipping
 from airflow_aml.airflow.settings import open_workspace, price_per_hour
 from airflow_aml.definition.applying import apply_setup
 from airflow_aml.definition.registered import PinnedDataset, save_definitions
@@ -111,6 +111,7 @@ class ReuseSensor(BaseOperator):
                 "parameters": plan.parameters,
             },
         )
+        mlflow.tell_reused(home, run_id, plan, found)
         self.log.info("the run is kept as %s", run_id)
         skipping.skip(found)
 
@@ -275,6 +276,11 @@ def planned_steps(
             allow_reuse=step.allow_reuse,
             max_age=step.max_age,
             source=decision.record.step_run_id if decision.record else "",
+            offers={
+                each.pipeline_output_name: each.name
+                for each in node.outputs
+                if each.pipeline_output_name
+            },
         )
     return planned
 
