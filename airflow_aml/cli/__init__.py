@@ -19,9 +19,12 @@ _VERBS = {
     "run": "run",
     "explain": "history",
     "runs": "history",
+    "runs show": "runs",
+    "runs compare": "runs",
+    "runs plot": "plot",
     "gc": "garbage",
 }
-"""Verb -> the module that has it, as ``add_<verb>``."""
+"""Verb -> the module that has it, as ``add_<verb>``, with ``_`` for a space."""
 
 NOBODY_READS = 141
 """The exit code when the reader of our output has gone: that of a program ended by SIGPIPE."""
@@ -77,10 +80,26 @@ def _nobody_reads() -> bool:
 def _parsed(words: Sequence[str]) -> argparse.Namespace:
     # Of what is imported nothing is garbage; looking for some would be a tenth of a plan's time.
     gc.disable()
+    words = _with_verb(words)
     try:
         return _parser(words).parse_args(words)
     finally:
         gc.enable()
+
+
+def _with_verb(words: Sequence[str]) -> list[str]:
+    """The words, with a verb of two words as one: ``runs show RUN``.
+
+    ``runs show`` alone lists the runs of an experiment of that name, as it does for any other.
+    """
+    double = " ".join(words[:2])
+    if double in _VERBS and ((len(words) > 2 and words[2][:1] != "-") or _asks_help(words[2:])):
+        return [double, *words[2:]]
+    return list(words)
+
+
+def _asks_help(words: Sequence[str]) -> bool:
+    return any(word in ("-h", "--help") for word in words)
 
 
 def _done(arguments: argparse.Namespace) -> int:
@@ -106,5 +125,5 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     asked = [word for word in words[:1] if word in _VERBS]
     for name in asked or _VERBS:
         module = import_module(f"airflow_aml.cli.{_VERBS[name]}")
-        getattr(module, f"add_{name}")(verbs)
+        getattr(module, f"add_{name.replace(' ', '_')}")(verbs)
     return parser

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 LATEST = "latest"
 _MOST_NAMES = 10
+_ABOUT_ONE = ("show", "compare", "plot")
+"""Words that say what to do with a run, where one follows."""
 
 
 def add_explain(verbs: Any) -> None:
@@ -102,10 +104,8 @@ def find_run(home: Home, wanted: str, dag: str | None = None) -> RunHead:
     ]
     if not found:
         of_dag = f" of DAG {dag!r}" if dag else ""
-        newest = ", ".join(f"{each.run_id} of {each.dag_id}" for each in known[:3])
         raise UserErrorException(
-            f"the workspace {home.url} has no run {wanted!r}{of_dag}.",
-            hint=f"Its newest are {newest}." if newest else "It has none at all.",
+            f"the workspace {home.url} has no run {wanted!r}{of_dag}.", hint=_hint(wanted, known)
         )
     dags = sorted({each.dag_id for each in found})
     if wanted != LATEST and len(dags) > 1:
@@ -113,6 +113,17 @@ def find_run(home: Home, wanted: str, dag: str | None = None) -> RunHead:
             f"several DAGs have a run {wanted!r}: {', '.join(dags)}.", hint="Say which with --dag."
         )
     return found[0]
+
+
+def _hint(wanted: str, known: Sequence[RunHead]) -> str:
+    """The runs whose names are like that, or the newest."""
+    names = {name: each for each in reversed(known) for name in (each.id, each.run_id)}
+    near = [names[name] for name in get_close_matches(wanted, names, n=3, cutoff=0.75)]
+    shown = [f"{each.run_id} of {each.dag_id}" for each in near or known[:3]]
+    if not shown:
+        return "It has none at all."
+    listed = ", ".join(dict.fromkeys(shown))
+    return f"Did you mean {listed}?" if near else f"Its newest are {listed}."
 
 
 def _chosen(steps: list[StepResult], wanted: str | None) -> list[StepResult]:
@@ -192,6 +203,10 @@ def _runs(arguments: argparse.Namespace) -> int:
 def _nothing_of(wanted: str, home: Home, known: Sequence[RunHead]) -> str:
     """That there are no runs of that name, and of which there are."""
     names = sorted({name for head in known for name in (head.dag_id, head.experiment)} - {UNKNOWN})
+    if wanted in _ABOUT_ONE:
+        return (
+            f"{home.url} has no experiment {wanted!r}. To see one run: airflow-aml runs show RUN."
+        )
     near = get_close_matches(wanted, names, n=3)
     there = ", ".join(map(repr, near or names[:_MOST_NAMES]))
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES and not near else ""

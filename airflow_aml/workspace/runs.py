@@ -60,6 +60,7 @@ class StepResult:
         reason: why it ran or was reused; of a failed step, why it failed.
         source: Airflow's names of the run whose result is reused.
         outputs: output name -> URI.
+        ended: when a step that was started was done, UTC, ISO 8601.
     """
 
     task_id: str
@@ -71,6 +72,7 @@ class StepResult:
     saved_seconds: float = 0.0
     source: Optional[Dict[str, Any]] = None
     outputs: Dict[str, str] = field(default_factory=dict)
+    ended: str = ""
 
 
 def write_head(home: Home, pipeline_run_id: str, plan: RunPlan) -> None:
@@ -158,7 +160,7 @@ def results(home: Home, head: RunHead) -> List[StepResult]:
     """
     if head.by_hand:
         return _results_by_hand(home, head)
-    known: Dict[str, Mapping[str, Any]] = {**read_reused(home, head.id)}
+    known = {task_id: {"values": values} for task_id, values in read_reused(home, head.id).items()}
     known.update(_reports(home, head))
     return [_result(home, head, task_id, known.get(task_id)) for task_id in head.steps]
 
@@ -176,29 +178,30 @@ def _head(pipeline_run_id: str) -> str:
 
 
 def _reports(home: Home, head: RunHead) -> Iterator[Any]:
-    """(task id, XComs by key) of each step that was started and has ended."""
+    """(task id, report) of each step that was started and has ended."""
     for task_id in head.steps:
         place = layout.step(head.id, layout.step_run_id(head.id, task_id))
         try:
-            yield task_id, json.loads(home.store.read(f"{place}/report.json"))["values"]
+            yield task_id, json.loads(home.store.read(f"{place}/report.json"))
         except FileNotFoundError:
             continue
 
 
 def _result(
-    home: Home, head: RunHead, task_id: str, values: Optional[Mapping[str, Any]]
+    home: Home, head: RunHead, task_id: str, report: Optional[Mapping[str, Any]]
 ) -> StepResult:
     name = head.steps[task_id] or task_id
-    if values is None:
+    if report is None:
         try:
             why = home.store.read(layout.failed(head.id) + task_id).decode()
         except FileNotFoundError:
             return StepResult(task_id, name, "NotStarted")
         return StepResult(task_id, name, "Failed", why)
-    return _ended(task_id, name, values)
+    return _ended(task_id, name, report)
 
 
-def _ended(task_id: str, name: str, values: Mapping[str, Any]) -> StepResult:
+def _ended(task_id: str, name: str, report: Mapping[str, Any]) -> StepResult:
+    values = report["values"]
     result = values.get(_RESULT) or {}
     return StepResult(
         task_id,
@@ -210,6 +213,7 @@ def _ended(task_id: str, name: str, values: Mapping[str, Any]) -> StepResult:
         result.get("saved_seconds", 0.0),
         result.get("source_run"),
         {key: str(each["uri"]) for key, each in values.items() if key != _RESULT},
+        str(report.get("ended", "")),
     )
 
 
@@ -236,7 +240,7 @@ def _head_by_hand(home: Home, pipeline_run_id: str) -> Optional[RunHead]:
 def _results_by_hand(home: Home, head: RunHead) -> List[StepResult]:
     """One for each task instance: a task that is mapped has several."""
     told = _told(home, head.id)
-    done = [_ended(each["task_id"], each["task_id"], each["values"]) for each in told]
+    done = [_ended(each["task_id"], each["task_id"], each) for each in told]
     ended = {each.task_id for each in done}
     return done + [_result(home, head, name, None) for name in head.steps if name not in ended]
 

@@ -1,0 +1,144 @@
+"""All that a workspace knows of one run, in one object: for tables, comparisons and pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
+
+from airflow_aml.workspace.journal import Note
+
+if TYPE_CHECKING:
+    from airflow_aml.definition.runs.steprun import StepRun
+    from airflow_aml.workspace.home import Home
+    from airflow_aml.workspace.runs import RunHead, StepResult
+
+
+@dataclass(frozen=True)
+class StepOverview:
+    """One step of a run. Of a reused one, metrics, tags and files are those of its source.
+
+    Attributes:
+        status: ``NotStarted``, ``Running``, ``Finished``, ``Reused``, ``Failed``...
+        begun, ended: seconds since 1970, of a step whose script was started in this run.
+        upstream: task ids of the steps that it waits for.
+    """
+
+    id: str
+    task_id: str
+    name: str
+    status: str
+    reason: str = ""
+    seconds: float = 0.0
+    saved_seconds: float = 0.0
+    begun: Optional[float] = None
+    ended: Optional[float] = None
+    fingerprint: Optional[str] = None
+    source_run: Optional[Dict[str, Any]] = None
+    upstream: Tuple[str, ...] = ()
+    outputs: Dict[str, str] = field(default_factory=dict)
+    metrics: Dict[str, Any] = field(default_factory=dict)
+    tags: Dict[str, Optional[str]] = field(default_factory=dict)
+    properties: Dict[str, str] = field(default_factory=dict)
+    files: List[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class RunOverview:
+    """A pipeline's run. ``metrics``, ``tags`` and ``files`` are the run's own, not its steps'."""
+
+    id: str
+    dag_id: str
+    run_id: str
+    experiment: str
+    created: str
+    status: str
+    parameters: Dict[str, Any] = field(default_factory=dict)
+    metrics: Dict[str, Any] = field(default_factory=dict)
+    tags: Dict[str, Optional[str]] = field(default_factory=dict)
+    files: List[str] = field(default_factory=list)
+    steps: List[StepOverview] = field(default_factory=list)
+
+
+def overview(home: Home, head: RunHead) -> RunOverview:
+    """What the workspace knows of that run now.
+
+    Raises:
+        WorkspaceException: it cannot be read.
+    """
+    from airflow_aml.workspace.plans import read_plan
+    from airflow_aml.workspace.runs import results, status_of
+
+    run, plan = _run(head), read_plan(home, head.id)
+    found = results(home, head)
+    upstream = {task_id: step.upstream for task_id, step in plan.steps.items()} if plan else {}
+    return RunOverview(
+        id=head.id,
+        dag_id=head.dag_id,
+        run_id=head.run_id,
+        experiment=head.experiment,
+        created=head.created,
+        status=status_of(found),
+        parameters=dict(plan.parameters) if plan else {},
+        metrics=run.get_metrics(),
+        tags=run.get_tags(),
+        files=run.get_file_names(),
+        steps=[_step(run, each, upstream.get(each.task_id, ())) for each in found],
+    )
+
+
+def step_runs(home: Home, head: RunHead) -> List[StepRun]:
+    """The runs of the run's steps; also of a hand-written DAG's."""
+    from airflow_aml.definition.runs.steprun import StepRun
+    from airflow_aml.workspace.runs import results
+
+    run = _run(head)
+    return [StepRun(run, result) for result in results(home, head)]
+
+
+def _run(head: RunHead) -> Any:
+    from airflow_aml.definition.runs.pipelinerun import PipelineRun
+    from airflow_aml.definition.workspace import Experiment, Workspace
+
+    return PipelineRun(Experiment.of_run(Workspace(), head.experiment), head.id)
+
+
+def _step(run: Any, result: StepResult, upstream: Tuple[str, ...]) -> StepOverview:
+    from airflow_aml.definition.runs.steprun import StepRun
+
+    step = StepRun(run, result)
+    notes = step._notes()  # noqa: SLF001 - of the same package
+    begun, ended = _when(result, notes)
+    status = "Running" if result.status == "NotStarted" and notes else result.status
+    seconds = result.seconds or (ended - begun if begun and ended else 0.0)
+    return StepOverview(
+        id=step.id,
+        task_id=result.task_id,
+        name=result.name,
+        status=status,
+        reason=result.reason,
+        seconds=round(seconds, 3),
+        saved_seconds=result.saved_seconds,
+        begun=begun,
+        ended=ended,
+        fingerprint=result.fingerprint,
+        source_run=result.source,
+        upstream=upstream,
+        outputs=dict(result.outputs),
+        metrics=step.get_metrics(),
+        tags=step.get_tags(),
+        properties=step.get_properties(),
+        files=step.get_file_names(),
+    )
+
+
+def _when(result: StepResult, notes: List[Note]) -> Tuple[Optional[float], Optional[float]]:
+    """When the step's script began and ended, as far as this run had it started."""
+    if result.status == "Reused":
+        return None, None
+    if result.ended:
+        ended = datetime.fromisoformat(result.ended).timestamp()
+        return ended - result.seconds, ended
+    begun = notes[0].get("t") if notes else None
+    ends = [note["t"] for note in notes if "ended" in note and "t" in note]
+    return begun, ends[-1] if ends else None
