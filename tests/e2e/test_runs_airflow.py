@@ -85,7 +85,7 @@ def desk(airflow: LocalAirflow, tmp_path_factory: pytest.TempPathFactory) -> Des
     folder = tmp_path_factory.mktemp("desk")
     shutil.copytree(REMOTE, airflow.dags_folder / "remote")
     shutil.copytree(REMOTE, folder / "remote")
-    for dag_id in ("remote_ridge", "remote_endless"):
+    for dag_id in ("remote_ridge", "remote_endless", "remote_two.one", "remote_two.other"):
         airflow.rest.wait_for_dag(dag_id)
     return Desk(airflow, folder)
 
@@ -158,6 +158,15 @@ def test_a_run_that_fails_says_why(desk: Desk, followed: list[str]) -> None:
     assert "ValueError: alpha is negative" in done.stderr
 
 
+def test_a_file_has_two_pipelines(desk: Desk) -> None:
+    """Each submit runs the DAG that is called after its experiment."""
+    done = desk.run("remote/two.py")
+
+    lines = done.stdout.splitlines()
+    assert lines[1::2] == ["Finished", "Finished"], done.stderr
+    assert [url.split("/")[4] for url in lines[::2]] == ["remote_two.one", "remote_two.other"]
+
+
 def test_another_program_ends_a_run(desk: Desk, tmp_path: Path) -> None:
     """No process of it survives, and who waits for it hears Canceled."""
     with desk.start("remote/endless.py", tmp_path) as waiting:
@@ -197,6 +206,12 @@ def test_what_is_wrong_is_said(desk: Desk, followed: list[str], tmp_path: Path) 
     assert f"Airflow at {url} has no DAG of elsewhere.py. Put the same file" in desk.says(
         "remote/elsewhere.py", tmp_path
     )
+    broken = desk.airflow.dags_folder / "remote" / "elsewhere.py"
+    broken.write_text("from airflow_aml import Pipeline\nraise ValueError('not in Airflow')\n")
+    desk.airflow.rest.wait_until("its import error", desk.airflow.rest.import_errors, PATIENCE)
+    told = desk.says("remote/elsewhere.py", tmp_path)
+    broken.unlink()
+    assert "It could not load it: ValueError: not in Airflow. Put the same file" in told
     newer = (REMOTE / "ridge.py").read_text().replace('"alpha"', '"beta"')
     (desk.folder / "remote" / "ridge.py").write_text(newer)
     assert "has no parameter 'beta'. Airflow has another version of this file" in desk.says(

@@ -127,6 +127,8 @@ class Following(Waiting):
         return results(home, head) if head else []
 
     def _watch(self, out: TextIO, deadline: float) -> str:
+        if not out.writable():  # so there is no need to ask for all steps
+            return super()._watch(out, deadline)
         out.write(f"Link to Airflow: {self.get_portal_url()}\n")
         shown = progress.display(out, self._kind)
         while True:

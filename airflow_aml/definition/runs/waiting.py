@@ -62,5 +62,8 @@ class Waiting(Details):
 class _Nowhere(io.StringIO):
     """Where output goes that nobody wants."""
 
+    def writable(self) -> bool:
+        return False
+
     def write(self, text: str) -> int:
         return len(text)
