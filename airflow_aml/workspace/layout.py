@@ -15,6 +15,8 @@
     registry/<kind>/<name>/<version>.json      datasets, models, ...: one document per version
     registry/<kind>/<name>.json                datastores, computes, ...: one document each
     runs/<pipeline-run-id>/run.json            which DAG and Airflow run, since when
+    runs/<pipeline-run-id>/submitted.json      the same of a run that was started over REST
+    runs/<pipeline-run-id>/canceled            there if somebody has ended the run
     runs/<pipeline-run-id>/plan.json           what the run's first task decided
     runs/<pipeline-run-id>/failed/<task-id>    why that step failed; a hint for steps to come
     runs/<pipeline-run-id>/notes/...           what programs noted about the run: tags
