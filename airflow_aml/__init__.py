@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from airflow_aml.definition.dataset import Dataset
     from airflow_aml.definition.datastore import Datastore
     from airflow_aml.definition.filedataset import FileDataset
+    from airflow_aml.definition.keyvault import Keyvault
     from airflow_aml.definition.model import Model
     from airflow_aml.definition.outputs import (
         HDFSOutputDatasetConfig,
@@ -72,6 +73,7 @@ _HOMES = {
     "FileDataset": "definition.filedataset",
     "HDFSOutputDatasetConfig": "definition.outputs",
     "InputPortBinding": "definition.pipelinedata",
+    "Keyvault": "definition.keyvault",
     "LinkFileOutputDatasetConfig": "definition.outputs",
     "LinkTabularOutputDatasetConfig": "definition.outputs",
     "Model": "definition.model",
@@ -116,6 +118,7 @@ __all__ = [
     "FileDataset",
     "HDFSOutputDatasetConfig",
     "InputPortBinding",
+    "Keyvault",
     "LinkFileOutputDatasetConfig",
     "LinkTabularOutputDatasetConfig",
     "Model",
@@ -155,7 +158,6 @@ _LATER = {
     "DatabricksStep": "compute",
     "EstimatorStep": "compute",
     "HyperDriveStep": "compute",
-    "Keyvault": "compatibility",
     "ParallelRunConfig": "parallel run",
     "ParallelRunStep": "parallel run",
     "PipelineDraft": "publishing",

@@ -24,14 +24,14 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": ["airflow_aml.airflow.reuse", "airflow_aml.airflow.steps.local"],
             }
         ],
-        "config": {"aml": {"description": _ABOUT, "options": _options()}},
+        "config": {"aml": {"description": _ABOUT, "options": {**_keeping(), **_showing()}}},
     }
 
 
 _ABOUT = "Azure ML SDK v1 pipelines (airflow-provider-aml)."
 
 
-def _options() -> dict[str, Any]:
+def _keeping() -> dict[str, Any]:
     return {
         "workspace": {
             "description": (
@@ -75,6 +75,11 @@ def _options() -> dict[str, Any]:
             "example": "100000000000",
             "default": "0",
         },
+    }
+
+
+def _showing() -> dict[str, Any]:
+    return {
         "price_per_hour": {
             "description": (
                 "What an hour of computing costs, with your currency if you like. Where it is"

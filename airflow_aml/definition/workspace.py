@@ -14,6 +14,7 @@ from airflow_aml.errors import NotServedError, UserErrorException, WorkspaceExce
 
 if TYPE_CHECKING:
     from airflow_aml.definition.dataset import Datasets
+    from airflow_aml.definition.keyvault import Keyvault
     from airflow_aml.definition.model import Model
     from airflow_aml.definition.runs.context import Run
 
@@ -124,6 +125,12 @@ class Workspace:
         """
         Datastore(self, name).set_as_default()
 
+    def get_default_keyvault(self) -> Keyvault:
+        """The secrets: Airflow's, the same for all workspaces."""
+        from airflow_aml.definition.keyvault import Keyvault
+
+        return Keyvault(self)
+
     @property
     def datastores(self) -> Datastores:
         """All datastores by name."""
@@ -158,7 +165,6 @@ _LATER = {
     "environments": "the compute release",
     "experiments": "the runs release",
     "get_run": "the runs release",
-    "get_default_keyvault": "the compatibility release",
     "write_config": "the compatibility release",
 }
 

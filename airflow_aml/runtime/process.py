@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from airflow_aml.errors import UserErrorException
+from airflow_aml.runtime.masking import hide
 from airflow_aml.runtime.stopping import Stop
 from airflow_aml.runtime.sweep import command_name, end_processes, living
 
@@ -138,7 +139,7 @@ class _Stream:
         if self._sink is None:
             return
         try:
-            self._sink(data)
+            self._sink(hide(data))
         except OSError:
             self._sink = None
             self._stop.request("nobody reads the output of the step any more")
@@ -196,7 +197,7 @@ class _Script:
             for stream in streams:
                 stream.flush()
         self._selector.close()
-        tail = _last_lines(self._stderr.tail)
+        tail = _last_lines(hide(self._stderr.tail))
         return Ended(exit_code, seconds, tail, tuple(self._warnings))
 
     def _watch_stdin(self, descriptor: int) -> None:

@@ -396,7 +396,7 @@ def test_a_refusal_names_the_line(step):
 
 def test_hasattr_answers_for_what_is_not_served():
     """Programs ask before they use a feature; the answer is no, not an error."""
-    assert not hasattr(Workspace(), "get_default_keyvault")
+    assert not hasattr(Workspace(), "get_default_compute_target")
     assert hasattr(Workspace(), "name")
 
 

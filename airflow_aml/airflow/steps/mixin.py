@@ -17,7 +17,7 @@ from airflow.sdk.exceptions import (
     TaskDeferred,
 )
 
-from airflow_aml.airflow import mlflow, skipping
+from airflow_aml.airflow import mlflow, secrets, skipping
 from airflow_aml.airflow.lineage import Made, facets
 from airflow_aml.airflow.settings import cache_bytes, open_workspace, scratch
 from airflow_aml.airflow.steps import reusing
@@ -167,9 +167,9 @@ class AmlStepMixin(_Native):
         work = Path(job.work)
         work.mkdir(parents=True)
         try:
-            with mlflow.shown(run, job) as (shown, page):
+            with mlflow.shown(run, job) as (shown, page), secrets.answered(shown) as served:
                 self.mlflow_page = page
-                self._run_job(context, run, shown, decision)
+                self._run_job(context, run, served, decision)
         finally:
             shutil.rmtree(work, ignore_errors=True)
             self.job = self.step_run = None

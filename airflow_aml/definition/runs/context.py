@@ -8,7 +8,7 @@ a server, and none makes a step fail because the record cannot be written: that 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Iterator, List, Mapping, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
 from airflow_aml.definition.runs import process
 from airflow_aml.definition.runs.files import Files, Tags
@@ -227,6 +227,20 @@ class Run(Metrics, Files, Tags, Snapshots, Registering):
         shown = ": ".join(str(each) for each in (error_code, error_details) if each)
         self._end("Failed", shown)
 
+    def get_secret(self, name: str) -> str:
+        """The value of a secret, which Airflow keeps as its Variable ``aml_secret_<name>``.
+
+        Raises:
+            UserErrorException: there is none of that name.
+        """
+        from airflow_aml.definition.keyvault import secret
+
+        return secret(name)
+
+    def get_secrets(self, secrets: Sequence[str]) -> Dict[str, str]:
+        """The values of several secrets by name."""
+        return {name: self.get_secret(name) for name in secrets}
+
     def flush(self, timeout_seconds: int = 300) -> None:
         """Does nothing: every call has written what it was given."""
 
@@ -296,8 +310,6 @@ _LATER = frozenset(
         "get_detailed_status",
         "get_details",
         "get_details_with_logs",
-        "get_secret",
-        "get_secrets",
         "number",
         "submit_child",
         "take_snapshot",

@@ -65,6 +65,16 @@ class _OfflineRun:
         """Prints what would be logged."""
         sys.stdout.write(f"Attempted to log predictions metric {name}:\n{value}\n")
 
+    def get_secret(self, name: str) -> str:
+        """The value of a secret: of Airflow, or of ``AIRFLOW_VAR_AML_SECRET_<NAME>``."""
+        from airflow_aml.definition.keyvault import secret
+
+        return secret(name)
+
+    def get_secrets(self, secrets: Sequence[str]) -> Dict[str, str]:
+        """The values of several secrets by name."""
+        return {name: self.get_secret(name) for name in secrets}
+
     def get_metrics(self, *_: Any, **__: Any) -> Dict[str, Any]:
         """Nothing."""
         return {}
