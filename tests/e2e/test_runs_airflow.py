@@ -32,10 +32,10 @@ END_SECONDS = 30
 
 CANCEL = """
 import sys
-from airflow_aml import PipelineRun, Run, Workspace
+from airflow_aml import PipelineRun, Workspace
 
 run = PipelineRun.get(Workspace(), sys.argv[1])
-print(run.get_status(), run.status)
+print(run.wait_for_completion(show_output=False, timeout_seconds=1), run.status)
 run.cancel()
 print(run.get_status(), run.status, [step.get_status() for step in run.get_steps()])
 """
@@ -159,12 +159,13 @@ def test_a_run_that_fails_says_why(desk: Desk, followed: list[str]) -> None:
 
 
 def test_a_file_has_two_pipelines(desk: Desk) -> None:
-    """Each submit runs the DAG that is called after its experiment."""
-    done = desk.run("remote/two.py")
+    """Each submit runs the DAG that is called after its experiment, whoever imports the file."""
+    for program in (["remote/two.py"], ["-c", "import sys; sys.path[0] = 'remote'; import two"]):
+        done = desk.run(*program)
 
-    lines = done.stdout.splitlines()
-    assert lines[1::2] == ["Finished", "Finished"], done.stderr
-    assert [url.split("/")[4] for url in lines[::2]] == ["remote_two.one", "remote_two.other"]
+        lines = done.stdout.splitlines()
+        assert lines[1::2] == ["Finished", "Finished"], done.stderr
+        assert [url.split("/")[4] for url in lines[::2]] == ["remote_two.one", "remote_two.other"]
 
 
 def test_another_program_ends_a_run(desk: Desk, tmp_path: Path) -> None:
@@ -210,7 +211,8 @@ def test_what_is_wrong_is_said(desk: Desk, followed: list[str], tmp_path: Path) 
     broken.write_text("from airflow_aml import Pipeline\nraise ValueError('not in Airflow')\n")
     desk.airflow.rest.wait_until("its import error", desk.airflow.rest.import_errors, PATIENCE)
     told = desk.says("remote/elsewhere.py", tmp_path)
-    broken.unlink()
+    shutil.copy(desk.folder / program, broken)
+    desk.airflow.rest.wait_until("its end", lambda: not desk.airflow.rest.import_errors())
     assert "It could not load it: ValueError: not in Airflow. Put the same file" in told
     newer = (REMOTE / "ridge.py").read_text().replace('"alpha"', '"beta"')
     (desk.folder / "remote" / "ridge.py").write_text(newer)

@@ -13,7 +13,7 @@ from airflow_aml.definition.runs.following import Following
 from airflow_aml.definition.runs.records import Record, StoredRecord
 from airflow_aml.definition.runs.snapshot import planned_snapshot
 from airflow_aml.definition.runs.steprun import StepRun
-from airflow_aml.errors import NotServedError, UserErrorException
+from airflow_aml.errors import AzureMLException, NotServedError, UserErrorException
 
 if TYPE_CHECKING:
     from airflow_aml.definition.runs.outputs import PortDataReference
@@ -155,7 +155,11 @@ class PipelineRun(Following):
 
     def __repr__(self) -> str:
         shown = f"id={self.id!r}, " if self.id else ""
-        return f"PipelineRun({shown}experiment={self.experiment_name!r}, {self.get_status()})"
+        try:
+            status = self.get_status()
+        except AzureMLException:  # a debugger does not want to hear that Airflow is away
+            status = "unknown"
+        return f"PipelineRun({shown}experiment={self.experiment_name!r}, {status})"
 
     def __getattr__(self, name: str) -> Any:
         if name in _LATER:
