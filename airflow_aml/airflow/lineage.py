@@ -10,6 +10,8 @@ an output                     ``aml://<workspace>``, ``outputs/<dag>/<task>/<out
 a path of a datastore         ``aml://<workspace>``, ``datastores/<datastore>/<path>``
 a path of the workers, a URL  ``file``, the path; ``https://<host>``, the path
 ============================  ================================================================
+
+The run of a step has a facet ``aml_metrics``: the last value of each number that its script logged.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from airflow_aml.definition.spec import (
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from openlineage.client.event_v2 import InputDataset, OutputDataset
-    from openlineage.client.facet_v2 import DatasetFacet
+    from openlineage.client.facet_v2 import DatasetFacet, RunFacet
 
     from airflow_aml.airflow.steps.assemble import StepRun
 
@@ -44,11 +46,13 @@ class Made:
     Attributes:
         references: output name -> its XCom value.
         versions: name of a registered dataset -> the version that the step has made, or reuses.
+        metrics: the last value of each number that its script logged.
     """
 
     run: StepRun
     references: Mapping[str, Mapping[str, Any]]
     versions: Mapping[str, int]
+    metrics: Mapping[str, float]
 
 
 def facets(made: Made) -> OperatorLineage[Any, Any]:
@@ -57,7 +61,17 @@ def facets(made: Made) -> OperatorLineage[Any, Any]:
 
     inputs = [each for port in made.run.node.inputs for each in _inputs(made.run, port)]
     outputs = [each for output in made.run.node.outputs for each in _outputs(made, output)]
-    return OperatorLineage(inputs=inputs, outputs=outputs)
+    return OperatorLineage(inputs=inputs, outputs=outputs, run_facets=_measured(made.metrics))
+
+
+def _measured(metrics: Mapping[str, float]) -> dict[str, RunFacet]:
+    if not metrics:
+        return {}
+    import attr
+    from openlineage.client.facet_v2 import RunFacet
+
+    facet = attr.make_class("AmlMetricsRunFacet", {"metrics": attr.ib()}, bases=(RunFacet,))
+    return {"aml_metrics": facet(metrics=dict(metrics))}
 
 
 def _inputs(run: StepRun, port: InputSpec) -> Iterator[InputDataset]:

@@ -1,4 +1,4 @@
-"""A link from a step whose result is reused to the task that made it."""
+"""Links of a step's task: to the task that made a result that is reused, and to MLflow."""
 
 from __future__ import annotations
 
@@ -12,14 +12,11 @@ if TYPE_CHECKING:
     from airflow.sdk.types import TaskInstanceKey
 
 
-class ReusedResultLink(BaseOperatorLink):
-    """Leads to the task instance whose outputs a reused step stands for.
+class _StepLink(BaseOperatorLink):
+    """A link that is made from a step's ``return_value`` when somebody looks.
 
-    It is made from the step's ``return_value`` when somebody looks, so a run with hundreds of
-    reused steps stores nothing more for it.
+    So a run with hundreds of steps stores nothing more for it.
     """
-
-    name = "Reused result"
 
     @property
     def operators(self) -> list[type]:  # type: ignore[override]
@@ -30,13 +27,37 @@ class ReusedResultLink(BaseOperatorLink):
         return [LocalStepOperator, PythonScriptStepOperator]
 
     def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
-        """The page of that task instance; empty for a step that ran."""
+        """The address; empty for a step that has none."""
         value = _return_value(ti_key)
-        source = value.get("source_run") if isinstance(value, dict) else None
+        return self.address(value) if isinstance(value, dict) else ""
+
+    def address(self, value: dict[str, Any]) -> str:
+        """The address, from the step's ``return_value``."""
+        raise NotImplementedError
+
+
+class ReusedResultLink(_StepLink):
+    """Leads to the task instance whose outputs a reused step stands for."""
+
+    name = "Reused result"
+
+    def address(self, value: dict[str, Any]) -> str:
+        """The page of that task instance."""
+        source = value.get("source_run")
         if not source:
             return ""
         dag_id, run_id, task_id = (quote(source[key], safe="") for key in _PARTS)
         return f"/dags/{dag_id}/runs/{run_id}/tasks/{task_id}"
+
+
+class MlflowLink(_StepLink):
+    """Leads to the step's run in MLflow."""
+
+    name = "MLflow run"
+
+    def address(self, value: dict[str, Any]) -> str:
+        """The page of that run."""
+        return str(value.get("mlflow") or "")
 
 
 _RETURN_VALUE = "return_value"

@@ -86,21 +86,24 @@ def reused(decision: Decision) -> dict[str, Any]:
     return _reused(decision)
 
 
-def finished(fingerprint: Fingerprint | None, reason: str, seconds: float) -> dict[str, Any]:
+def finished(
+    fingerprint: Fingerprint | None, reason: str, seconds: float, metrics: Mapping[str, float]
+) -> dict[str, Any]:
     """The ``return_value`` of this task, a step that ran; it is counted.
 
     Args:
         seconds: of its script, staging and commit.
+        metrics: the last value of each number that it logged.
     """
     count_run()
-    return _result("Finished", fingerprint, reason, seconds, None)
+    return _result("Finished", fingerprint, reason, seconds, metrics, None)
 
 
 def _reused(decision: Decision) -> dict[str, Any]:
     """The ``return_value`` of a step whose earlier result is used (architecture 4.4)."""
     record = decision.record
     assert record is not None
-    return _result("Reused", decision.fingerprint, decision.reason, 0.0, record)
+    return _result("Reused", decision.fingerprint, decision.reason, 0.0, record.metrics, record)
 
 
 def _result(
@@ -108,9 +111,10 @@ def _result(
     fingerprint: Fingerprint | None,
     reason: str,
     seconds: float,
+    metrics: Mapping[str, float],
     source: StepRecord | None,
 ) -> dict[str, Any]:
-    return {
+    result = {
         "status": status,
         "fingerprint": fingerprint.digest if fingerprint else None,
         "reason": reason,
@@ -118,6 +122,7 @@ def _result(
         "saved_seconds": round(source.seconds, 3) if source else 0.0,
         "source_run": _source(source) if source else None,
     }
+    return {**result, "metrics": dict(metrics)} if metrics else result
 
 
 def _source(record: StepRecord) -> dict[str, Any]:

@@ -68,6 +68,7 @@ class StepRecord:
             workspace (``Dataset.get_by_name`` and the like).
         registered: ``{"name", "version"}`` of each dataset that its outputs became.
         reason: why it ran, one sentence.
+        metrics: the last value of each number that its script logged, as its XCom has them.
     """
 
     fingerprint: str
@@ -87,6 +88,7 @@ class StepRecord:
     hidden_reads: tuple[Mapping[str, Any], ...] = ()
     registered: tuple[Mapping[str, Any], ...] = ()
     made: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict)
     version: int = RECORD_VERSION
 
     @property
@@ -185,6 +187,7 @@ def _record(document: Any) -> StepRecord:
     values["seconds"] = float(document["seconds"])
     values["hidden_reads"] = tuple(document.get("hidden_reads", ()))
     values["registered"] = tuple(document.get("registered", ()))
+    values["metrics"] = dict(document.get("metrics", {}))
     values["outputs"] = {name: _output(output) for name, output in document["outputs"].items()}
     return StepRecord(**values)
 

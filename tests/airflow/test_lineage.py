@@ -40,7 +40,16 @@ PIPELINE = """
 def project(write, workspace):
     """A table, files of a datastore, and two scripts."""
     write("data/rows.csv", "x\n1\n")
-    write("src/write.py", 'import sys\nopen(sys.argv[1] + "/t.csv", "w").write("x,y\\n1,a\\n")\n')
+    write(
+        "src/write.py",
+        """
+        import sys
+        from airflow_aml import Run
+        open(sys.argv[1] + "/t.csv", "w").write("x,y\\n1,a\\n")
+        for value in (1, 2, float("nan")):
+            Run.get_context().log("rows", value)
+        """,
+    )
     write("src/read.py", "")
     more = workspace.root / "datastores" / "workspaceblobstore" / "more"
     more.mkdir(parents=True)
@@ -92,6 +101,8 @@ def test_the_provider_writes_what_was_read_and_written(told):
         statistics = each["outputFacets"]["outputStatistics"]
         assert (statistics["fileCount"], statistics["size"]) == (1, 8)
         assert "rowCount" not in statistics
+    assert events["write"]["run"]["facets"]["aml_metrics"]["metrics"] == {"rows": 2}
+    assert "aml_metrics" not in events["read"]["run"]["facets"]
     (read,) = events["read"]["inputs"]
     assert (read["namespace"], read["name"]) == (made["namespace"], made["name"])
     assert read["facets"]["version"] == made["facets"]["version"]

@@ -109,6 +109,7 @@ def _points(note: Note, counts: dict[str, int]) -> Iterator[Point]:
     moment = int(float(note.get("t", 0)) * 1000)
     for key, cell in cells:
         step = counts[key] = counts.get(key, -1) + 1
-        if isinstance(cell, (int, float)):  # true and false among them
+        # True and false are numbers; one of more than 308 digits is none to MLflow.
+        if isinstance(cell, float) or (isinstance(cell, int) and abs(cell) < 1e308):
             given = note.get("step")
             yield Point(key, float(cell), moment, given if isinstance(given, int) else step)

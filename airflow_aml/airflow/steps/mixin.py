@@ -23,6 +23,7 @@ from airflow_aml.airflow.settings import cache_bytes, open_workspace, scratch
 from airflow_aml.airflow.steps import reusing
 from airflow_aml.airflow.steps.assemble import Reference, StepRun
 from airflow_aml.airflow.steps.halt import raise_halt, refuse_after_failure
+from airflow_aml.airflow.steps.logged import logged_numbers
 from airflow_aml.airflow.steps.properties import properties_of
 from airflow_aml.airflow.steps.publishing import publish_again
 from airflow_aml.airflow.steps.storage import StepStores
@@ -299,13 +300,16 @@ class AmlStepMixin(_Native):
         """
         references = {key: output.reference for key, output in report.outputs.items()}
         registered = self._register(context, run, references)
-        unrecorded = reusing.record(run, job, report, decision, registered)
+        metrics = logged_numbers(job)
+        unrecorded = reusing.record(run, job, report, decision, registered, metrics)
         if unrecorded:
             self.log.warning("this result is not kept for reuse: %s", unrecorded)
-        result = skipping.finished(decision.fingerprint, decision.reason, reusing.spent(report))
+        spent = reusing.spent(report)
+        result = skipping.finished(decision.fingerprint, decision.reason, spent, metrics)
         if self.mlflow_page:
             result["mlflow"] = self.mlflow_page
-        self.made = Made(run, references, {each.name: each.version for each in registered})
+        versions = {each.name: each.version for each in registered}
+        self.made = Made(run, references, versions, metrics)
         self._hand_on(context, run, references, result)
 
     def adopt(self, context: Context, run: StepRun, decision: Decision) -> None:
@@ -326,7 +330,7 @@ class AmlStepMixin(_Native):
 
         if decision.publishes:
             publish_again(run, decision.record, register)
-        self.made = Made(run, references, versions)
+        self.made = Made(run, references, versions, decision.record.metrics)
         try:
             self._hand_on(context, run, references, skipping.reused(decision))
         finally:  # also where steps below are skipped

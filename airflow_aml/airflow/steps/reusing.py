@@ -155,6 +155,7 @@ def record(
     report: StepReport,
     decision: Decision,
     registered: list[RegisteredOutput],
+    metrics: Mapping[str, float],
 ) -> str | None:
     """Records what a step has done; from here on it may be reused.
 
@@ -166,7 +167,7 @@ def record(
     try:
         wrong = _changed_inputs(run, decision.fingerprint)
         if wrong is None:
-            Index(run.home).add(_record(run, job, report, decision, registered))
+            Index(run.home).add(_record(run, job, report, decision, registered, metrics))
         return wrong
     except (AirflowAmlError, OSError) as error:
         return f"it could not be recorded: {error}"
@@ -178,6 +179,7 @@ def _record(
     report: StepReport,
     decision: Decision,
     registered: list[RegisteredOutput],
+    metrics: Mapping[str, float],
 ) -> StepRecord:
     assert decision.fingerprint is not None
     places = Places(run.home)
@@ -202,6 +204,7 @@ def _record(
         inputs=_input_uris(run),
         hidden_reads=tuple(_reads(run, job)),
         registered=tuple({"name": each.name, "version": each.version} for each in registered),
+        metrics=metrics,
     )
 
 
