@@ -27,8 +27,12 @@ if TYPE_CHECKING:
     from airflow_aml.workspace.home import Home
 
 _POLL = 0.5
-_LEISURE = 5
-"""Polling may take that part of the time, as the steps of a long pipeline take a while to list."""
+_LEISURE = 3
+"""So many times as long as a look takes is the pause after it: those at the steps of a long
+pipeline keep Airflow busy."""
+
+_LONGEST_POLL = 10.0
+"""Or a look that had to wait for Airflow would be followed by minutes without any."""
 
 
 class Following(Waiting):
@@ -143,7 +147,7 @@ class Following(Waiting):
             now = time.monotonic()
             if now > deadline:
                 return status
-            pause = max(_POLL, _LEISURE * (now - asked))
+            pause = min(max(_POLL, _LEISURE * (now - asked)), _LONGEST_POLL)
             time.sleep(max(min(pause, deadline - now), 0))
 
     def _progress(self) -> Tuple[str, List[StepProgress]]:
