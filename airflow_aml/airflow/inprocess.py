@@ -119,7 +119,7 @@ def _settings(home: Path, environ: Mapping[str, str]) -> dict[str, str]:
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}?timeout=60",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(home / "bundles"),
         # The steps' own lines, and nothing of the machinery.
@@ -170,6 +170,7 @@ def run_pipeline(
     from airflow.sdk.exceptions import ParamValidationError
 
     from airflow_aml.airflow.factory import build_dag
+    from airflow_aml.airflow.overlap import overlapping
     from airflow_aml.airflow.settings import open_workspace
     from airflow_aml.airflow.telling import Telling
 
@@ -186,7 +187,8 @@ def run_pipeline(
         same = {"run_after": run_after, "logical_date": run_after}
         moment: dict[str, Any] = same if run_after else {}
         try:
-            run = dag.test(run_conf=dict(parameters), **moment)
+            with overlapping(dag, telling, _take_any_name):
+                run = dag.test(run_conf=dict(parameters), **moment)
         except ParamValidationError as error:
             raise UserErrorException(str(error).partition("\n")[0]) from error
     seconds = time.monotonic() - started
