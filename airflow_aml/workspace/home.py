@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Mapping, Optional
 
@@ -57,9 +58,7 @@ class Home:
         """Everything in the workspace, wherever it is."""
         if self._remote is not None:
             return self._remote
-        from airflow_aml.workspace.stores.local import LocalStore
-
-        return LocalStore(path_of_uri(self.url))
+        return _local_store(self.url)
 
     @property
     def root(self) -> Path:
@@ -91,6 +90,13 @@ class Home:
         if self._remote is not None:
             return self._remote.uri(relative)
         return uri_of_path(self.path(relative))
+
+
+@lru_cache(maxsize=8)
+def _local_store(url: str) -> Store:
+    from airflow_aml.workspace.stores.local import LocalStore
+
+    return LocalStore(path_of_uri(url))
 
 
 def open_home(

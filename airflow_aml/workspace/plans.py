@@ -144,6 +144,6 @@ def read_reused(home: Home, pipeline_run_id: str) -> Dict[str, Any]:
     store, folder = home.store, f"{layout.run(pipeline_run_id)}/reused/"
     found: Dict[str, Any] = {}
     for name in store.children(folder):
-        document: Any = parse_json(store.read(folder + name), store.uri(folder + name))
+        document: Any = parse_json(store.read(folder + name), f"{store.url}/{folder}{name}")
         found.update(document.get("steps", {}))
     return found

@@ -44,7 +44,8 @@ class LocalStore:
             with open(place, "rb") as stream:
                 return stream.read()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            raise FileNotFoundError(f"{self.uri(path)} does not exist") from None
+            # Many only look whether something is there, so this has to be quick.
+            raise FileNotFoundError(f"{self.url}/{path} does not exist") from None
         except OSError as error:
             raise self._trouble(error, path) from error
 
