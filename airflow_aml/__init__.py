@@ -163,6 +163,7 @@ _LATER = {
     "PipelineDraft": "publishing",
     "PipelineEndpoint": "publishing",
     "PublishedPipeline": "publishing",
+    "RunDetails": "notebook",
     "Schedule": "publishing",
     "ScheduleRecurrence": "publishing",
     "TimeZone": "publishing",

@@ -1,7 +1,8 @@
 """Running a pipeline in this process, through the same DAG that Airflow would run.
 
 The Airflow that does it has a home and a metadata database of its own, so it neither needs nor
-touches one that is installed here. The database starts as a copy of an empty one that is made once.
+touches one that is installed here. The database starts as a copy of an empty one that is made once
+on this machine.
 :func:`prepare_environment` has to be called before anything imports Airflow.
 """
 
@@ -12,7 +13,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from importlib.metadata import version
@@ -82,7 +83,7 @@ def airflow_home(workspace: Path) -> Iterator[Path]:
         raise AirflowAmlError("Airflow was imported before its home for this run was made.")
     engine = workspace / "engine"
     home = engine / f"run-{os.uname().nodename}-{os.getpid()}-{time.time_ns():x}"
-    empty = engine / f"empty-{version('apache-airflow-core')}.db"
+    empty = Path(cache_folder(), "airflow", f"empty-{version('apache-airflow-core')}.db")
     _remove_left(engine)
     try:
         (home / "dags").mkdir(parents=True)
@@ -141,8 +142,10 @@ def _make_database(home: Path, empty: Path) -> None:
     assert settings.engine is not None
     settings.engine.dispose()
     temporary = empty.with_suffix(f".{os.getpid()}")
-    shutil.copyfile(home / "airflow.db", temporary)
-    temporary.replace(empty)
+    with suppress(OSError):  # then the next run makes one again
+        empty.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(home / "airflow.db", temporary)
+        temporary.replace(empty)
 
 
 def run_pipeline(
