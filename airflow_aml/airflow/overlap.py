@@ -106,6 +106,7 @@ class _Waves:
         code = 1
         try:
             os.close(answer)
+            os.setpgid(0, 0)  # Ctrl-C comes once, from the parent, not from the terminal as well
             _die_with(parent)
             self._in_fork(ti_id, tell)
             code = 0
@@ -153,7 +154,9 @@ class _Waves:
                     self._telling.line("error", f"the process of {ti.task_id!r} was lost")
 
     def _interrupt(self, running: dict[int, int]) -> None:
-        """Ends the forks, which end their scripts, as Ctrl-C does."""
+        """Ends the forks, which end their scripts. No second Ctrl-C cuts that short."""
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
         for process in running:
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGINT)
@@ -161,6 +164,8 @@ class _Waves:
             with suppress(ChildProcessError):
                 os.waitpid(process, 0)
             os.close(answer)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _waiting(ti: TaskInstance) -> list[tuple[UUID, int]]:
