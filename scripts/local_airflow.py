@@ -69,6 +69,7 @@ class LocalAirflow:
         self.home = AirflowHome(home, dags_folder, extra_settings or {})
         self._wanted_port = port
         self._running: list[processes.RunningProcess] = []
+        self._killed: set[int] = set()
         self._rest: AirflowRest | None = None
         self._environment: dict[str, str] = {}
         self._credentials: Credentials | None = None
@@ -153,7 +154,7 @@ class LocalAirflow:
             if self._rest is not None:
                 self._rest.close()
             if self._environment:
-                sessions = {process.popen.pid for process in self._running}
+                sessions = {process.popen.pid for process in self._running} | self._killed
                 processes.end(sessions, str(self.home.path))
                 for process in self._running:
                     process.popen.wait(timeout=10)
@@ -171,6 +172,7 @@ class LocalAirflow:
         self._running.remove(killed)  # first, so that nobody who waits takes it for a death
         killed.popen.kill()
         killed.popen.wait()
+        self._killed.add(killed.popen.pid)  # the session of what goes on
         self._spawn(name)
         self._wait_until_healthy(Progress("Airflow"), timeout)
 
