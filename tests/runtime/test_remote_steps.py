@@ -273,7 +273,7 @@ def store_dies(lab: RemoteLab, monkeypatch, times: int) -> None:
         run_id = str(uuid.uuid4())
         before = len(lab.paths())
         job = lab.job(MANY, run_id=run_id, arguments=OUT)
-        cutter = lab.when(before + chance.randint(1, 110), lab.wire.cut)
+        cutter = lab.when(before + chance.randint(1, 80), lab.wire.cut)  # of 120
         report = lab.run_here(job)
         cutter.join()
 
