@@ -8,13 +8,15 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass, field, replace
-from typing import Any, Dict, Iterator, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional
 
 from airflow_aml.codec import decode, encode
 from airflow_aml.errors import AirflowAmlError
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.home import Home
-from airflow_aml.workspace.plans import RunPlan, read_reused
+
+if TYPE_CHECKING:
+    from airflow_aml.workspace.plans import RunPlan
 
 RUN_VERSION = 1
 _RUNS = "runs/"
@@ -160,6 +162,8 @@ def results(home: Home, head: RunHead) -> List[StepResult]:
     """
     if head.by_hand:
         return _results_by_hand(home, head)
+    from airflow_aml.workspace.plans import read_reused
+
     known = {task_id: {"values": values} for task_id, values in read_reused(home, head.id).items()}
     known.update(_reports(home, head))
     return [_result(home, head, task_id, known.get(task_id)) for task_id in head.steps]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass
-from typing import Dict, List, Sequence, TextIO, Union
+from typing import TYPE_CHECKING, Dict, List, Sequence, TextIO, Union
 
-from airflow_aml.workspace.runs import StepResult
+if TYPE_CHECKING:
+    from airflow_aml.workspace.runs import StepResult
 
 REUSED = "Reused"
 _OPEN = ("NotStarted", "Queued", "Running")
@@ -76,6 +76,8 @@ class Table:
 
     def show(self, status: str, steps: Sequence[StepProgress]) -> None:
         """Draws it again."""
+        import shutil
+
         size = shutil.get_terminal_size()
         lines = [f"{self._kind} Status: {status}", *_rows(steps, size.columns, size.lines - 3)]
         if self._drawn:
