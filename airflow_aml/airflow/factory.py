@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG
+from airflow.sdk.definitions.param import ParamsDict
 
 from airflow_aml.airflow import parameters
 from airflow_aml.airflow.assets import read, written
@@ -60,31 +61,37 @@ def build_dag(
         "description": spec.description.partition("\n")[0] or None,
         "doc_md": _documentation(spec) if only is None else None,
         "tags": sorted({TAG, *_experiment_tag(settings)}),
-        "params": parameters.params(spec.parameters, defaults or {}),
     }
     options.update(dag_options)
+    params = options.pop("params", None) or parameters.params(spec.parameters, defaults or {})
     dag = DAG(dag_id, **options)
     if lone is not None:
         _task(lone, spec, folder, dag)
-        return dag
-    head = ReuseSensor(
-        task_id=HEAD_TASK,
-        spec=spec,
-        folder=folder,
-        settings=settings,
-        setup=setup,
-        dag=dag,
-        retries=RETRIES,
-        retry_delay=RETRY_DELAY,
-    )
-    if only == HEAD_TASK:
-        return dag
+    else:
+        head = ReuseSensor(
+            task_id=HEAD_TASK,
+            spec=spec,
+            folder=folder,
+            settings=settings,
+            setup=setup,
+            dag=dag,
+            retries=RETRIES,
+            retry_delay=RETRY_DELAY,
+        )
+        if only != HEAD_TASK:
+            _tasks(spec, folder, dag, head)
+    # Last, as Airflow copies them into every task that comes after, and checks each of the copies
+    # when it serialises the DAG. A run's tasks get them from the DAG.
+    dag.params = ParamsDict(params)
+    return dag
+
+
+def _tasks(spec: PipelineSpec, folder: str, dag: DAG, head: ReuseSensor) -> None:
     tasks: dict[str, Any] = {}
     for node in spec.nodes:
         task = tasks[node.id] = _task(node, spec, folder, dag)
         # At once, as each link costs Airflow a look at all tasks made so far.
         task.set_upstream([tasks[before] for before in node.upstream] or head)
-    return dag
 
 
 def _task(node: NodeSpec, spec: PipelineSpec, folder: str, dag: DAG) -> Any:

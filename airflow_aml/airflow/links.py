@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -31,9 +32,9 @@ class _StepLink(BaseOperatorLink):
         value = _return_value(ti_key)
         return self.address(value) if isinstance(value, dict) else ""
 
+    @abstractmethod
     def address(self, value: dict[str, Any]) -> str:
         """The address, from the step's ``return_value``."""
-        raise NotImplementedError
 
 
 class ReusedResultLink(_StepLink):

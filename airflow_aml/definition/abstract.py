@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple, TypeVar
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 Self = TypeVar("Self", bound="AbstractDataset")
 
 
-class AbstractDataset:
+class AbstractDataset(ABC):
     """What file and tabular datasets have in common. A dataset reads nothing by itself.
 
     Args:
@@ -108,8 +109,9 @@ class AbstractDataset:
         text = self._partition_format()
         return PartitionFormat(text).columns if text else []
 
+    @abstractmethod
     def _partition_format(self) -> Optional[str]:
-        raise NotImplementedError
+        """The pattern of the files' paths that columns come from."""
 
     def _anchored(self) -> Definition:
         from airflow_aml.definition.data.places import anchored

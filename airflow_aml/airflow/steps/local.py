@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException
 
-from airflow_aml.airflow.steps.mixin import AmlStepMixin, shown_command
+from airflow_aml.airflow.steps.mixin import AmlStepMixin
+from airflow_aml.airflow.steps.shown import shown_command
 from airflow_aml.definition.spec import NodeSpec
 from airflow_aml.runtime.job import StepJob, StepReport
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -26,11 +26,12 @@ from airflow_aml.airflow.steps.halt import raise_halt, refuse_after_failure
 from airflow_aml.airflow.steps.logged import logged_numbers
 from airflow_aml.airflow.steps.properties import properties_of
 from airflow_aml.airflow.steps.publishing import publish_again
+from airflow_aml.airflow.steps.shown import failure_text, shown_command
 from airflow_aml.airflow.steps.storage import StepStores
-from airflow_aml.definition.spec import NodeSpec, ParameterRef, Text
+from airflow_aml.definition.spec import NodeSpec
 from airflow_aml.errors import AirflowAmlError
 from airflow_aml.reuse.walk import Decision
-from airflow_aml.runtime.job import InputRef, StepJob, StepReport
+from airflow_aml.runtime.job import StepJob, StepReport
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.home import Home
 from airflow_aml.workspace.plans import RunPlan, read_plan, read_reused, write_reused
@@ -79,9 +80,9 @@ class AmlStepMixin(_Native):
     mlflow_page = ""
     """The page of its run in MLflow, where there is one."""
 
+    @abstractmethod
     def configure(self, job: StepJob) -> None:
         """Tells the native operator to run the runtime on that job."""
-        raise NotImplementedError
 
     def read_report(self, job: StepJob) -> StepReport | None:
         """The report of the runtime that ran the job; None if it was lost without one."""
@@ -363,40 +364,3 @@ class AmlStepMixin(_Native):
 
 def _origin(run: StepRun) -> dict[str, str]:
     return {"run": run.pipeline_run_id, "step_run": run.id, "dag_id": run.plan.dag_id}
-
-
-def failure_text(name: str, report: StepReport) -> str:
-    """What a failed script's task says: exit code and the last lines of stderr."""
-    lines = [f"step {name!r}: {report.message or f'the script ended with {report.exit_code}.'}"]
-    if report.stderr_tail:
-        lines.append("The last lines of its stderr:")
-        lines.extend(f"    {line}" for line in report.stderr_tail)
-    return "\n".join(lines)
-
-
-def shown_command(node: NodeSpec, job: StepJob | None = None) -> str:
-    """The command line of a step as Airflow shows it.
-
-    Before a run, references show as ``<input name>``; in a run, as what they stand for.
-    """
-    words = ["python", node.script_name]
-    if job is None:
-        words += [a.value if isinstance(a, Text) else _placeholder(a) for a in node.arguments]
-    else:
-        paths = {
-            port.name: port.paths[0] if port.exact else f"<{port.name}>" for port in job.inputs
-        }
-        staged = {port.name: port.staging for port in job.outputs}
-        for argument in job.arguments:
-            if isinstance(argument, Text):
-                words.append(argument.value)
-            elif isinstance(argument, InputRef):
-                words.append(paths[argument.name])
-            else:
-                words.append(staged[argument.name])
-    return shlex.join(words)
-
-
-def _placeholder(argument: Any) -> str:
-    kind = "parameter" if isinstance(argument, ParameterRef) else argument.kind
-    return f"<{kind} {argument.name}>"

@@ -16,7 +16,7 @@ from airflow_aml.airflow.discovery import parsing_engine
 from airflow_aml.airflow.reuse import planned_steps
 from airflow_aml.airflow.settings import open_workspace
 from airflow_aml.airflow.steps.local import LocalStepOperator
-from airflow_aml.airflow.steps.mixin import shown_command
+from airflow_aml.airflow.steps.shown import shown_command
 from airflow_aml.definition.compile import compile_pipeline
 from airflow_aml.definition.dataset import DatasetConsumptionConfig, FileDataset
 from airflow_aml.definition.graph import Graph

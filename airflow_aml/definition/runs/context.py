@@ -113,9 +113,9 @@ class Run(Metrics, Files, Tags, Snapshots, Registering):
         include_children: bool = False,
     ) -> Iterator[Run]:
         """The experiment's runs, newest first; ``status`` is a word of either vocabulary."""
-        from airflow_aml.definition.runs.finding import of_experiment
-
-        return of_experiment(experiment, type, tags, properties, status, include_children)
+        for run in experiment.get_runs(type, tags, properties, include_children):
+            if status is None or status in (run.get_status(), run.status):
+                yield run
 
     @property
     def type(self) -> str:

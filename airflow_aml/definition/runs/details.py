@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from typing import Any, Dict, List, Optional
 
 from airflow_aml.definition.runs.context import Run
@@ -12,7 +13,7 @@ _HISTORY = {"Finished": "Completed", "Bypassed": "Completed"}
 other."""
 
 
-class Details(Run):
+class Details(Run, ABC):
     """A run as other programs than its script see it."""
 
     @property
@@ -21,9 +22,9 @@ class Details(Run):
         status = self.get_status()
         return _HISTORY.get(status, status)
 
+    @abstractmethod
     def get_details(self) -> Dict[str, Any]:
         """What is known of the run."""
-        raise NotImplementedError
 
     def get_details_with_logs(self) -> Dict[str, Any]:
         """What is known of the run, and the text of its logs by name."""
@@ -49,9 +50,9 @@ class Details(Run):
             paths.append(path)
         return paths
 
+    @abstractmethod
     def _logs(self) -> Dict[str, str]:
         """The text of each log by its name."""
-        raise NotImplementedError
 
     def _failure(self) -> str:
         """Why it failed."""

@@ -1,8 +1,8 @@
-"""``Run.get`` and ``Run.list``: a run of any kind by its id, and the runs of an experiment."""
+"""``Run.get``: a run of any kind by its id."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Iterator, Mapping, Optional
+from typing import TYPE_CHECKING, Any
 
 from airflow_aml.errors import UserErrorException
 from airflow_aml.workspace import layout
@@ -11,7 +11,6 @@ from airflow_aml.workspace.submitted import read_submitted
 
 if TYPE_CHECKING:
     from airflow_aml.definition.runs.context import Run
-    from airflow_aml.definition.workspace import Experiment
 
 
 def find(workspace: Any, run_id: str) -> Run:
@@ -35,21 +34,3 @@ def find(workspace: Any, run_id: str) -> Run:
     raise UserErrorException(
         f"the workspace has no run {run_id!r}.", hint="`airflow-aml runs` lists its runs."
     )
-
-
-def of_experiment(
-    experiment: Experiment,
-    type: Optional[str] = None,  # noqa: A002 - v1's name
-    tags: Any = None,
-    properties: Optional[Mapping[str, str]] = None,
-    status: Optional[str] = None,
-    include_children: bool = False,
-) -> Iterator[Run]:
-    """The experiment's runs, newest first.
-
-    Args:
-        status: in either of v1's vocabularies.
-    """
-    for run in experiment.get_runs(type, tags, properties, include_children):
-        if status is None or status in (run.get_status(), run.status):
-            yield run
