@@ -8,7 +8,7 @@ from importlib import import_module
 
 from benchmarks.report import Report, write
 
-NAMES = ("parse", "imports", "hashing", "plan", "chain", "listing")
+NAMES = ("parse", "imports", "hashing", "plan", "chain", "reuse", "listing", "transfers")
 
 
 def main(wanted: list[str]) -> int:
