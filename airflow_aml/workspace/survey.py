@@ -7,7 +7,8 @@ import time
 from array import array
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from operator import itemgetter
+from typing import Any, Iterator, List, NamedTuple, Optional, Sequence, Tuple, TypeVar
 
 from airflow_aml.workspace.digests import digest_table, table_names
 from airflow_aml.workspace.hashing import Measured, measure_all
@@ -39,6 +40,8 @@ _BYTES_A_SECOND = 1 << 30
 
 _LONGEST_WAIT = 5.0
 
+_T = TypeVar("_T")
+
 
 @dataclass(frozen=True)
 class Survey:
@@ -65,18 +68,16 @@ class Survey:
         paths, order = self._order()
         if not paths:
             return iter(())
-        texts, start = _texts(self._digests), f"{self._algorithm}:"
-        sizes = _column(self._stats, SIZE)
+        digests = _texts(self._digests, f"{self._algorithm}:")
         return zip(
-            b"\0".join([paths[at] for at in order]).decode().split("\0"),
-            [sizes[at] for at in order],
-            [start + texts[at] for at in order],
+            b"\0".join(_taken(paths, order)).decode().split("\0"),
+            _taken(_column(self._stats, SIZE), order),
+            _taken(digests, order),
         )
 
     def modes(self) -> List[int]:
         """Of every file, in the order of :meth:`rows`."""
-        modes = _column(self._stats, 0)
-        return [modes[at] for at in self._order()[1]]
+        return list(_taken(_column(self._stats, 0), self._order()[1]))
 
     def _order(self) -> Tuple[List[bytes], List[int]]:
         paths = _paths(self._found)
@@ -221,7 +222,7 @@ class _Table(NamedTuple):
 def _table(head: Tuple[Any, ...], algorithm: str, found: Sequence[Part]) -> _Table:
     paths = _paths(found)
     order = _sorted(paths)
-    return _Table(head, order, table_names(algorithm, [paths[at] for at in order]))
+    return _Table(head, order, table_names(algorithm, list(_taken(paths, order))))
 
 
 def _known(table: _Table, names: bytes, measured: Measured, counts: bytes) -> Known:
@@ -283,9 +284,15 @@ def _let_it_settle(files: Sequence[bytes]) -> None:
     time.sleep(max(waits))
 
 
-def _texts(digests: bytes) -> List[str]:
-    """Every digest in hexadecimal."""
-    return digests.hex(" ", DIGEST_BYTES).split(" ")
+def _texts(digests: bytes, start: str = "") -> List[str]:
+    """Every digest in hexadecimal, with the same start."""
+    joined = digests.hex(" ", DIGEST_BYTES)
+    return (start + joined.replace(" ", f" {start}")).split(" ")
+
+
+def _taken(values: Sequence[_T], order: Sequence[int]) -> Sequence[_T]:
+    """The values in that order; half of what a loop would take."""
+    return itemgetter(*order)(values) if len(order) > 1 else [values[at] for at in order]
 
 
 def _column(stats: bytes, field: int) -> array[int]:
