@@ -172,6 +172,7 @@ def run_pipeline(
     from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
     from airflow.sdk.exceptions import ParamValidationError
 
+    from airflow_aml.airflow import taskapi
     from airflow_aml.airflow.factory import build_dag
     from airflow_aml.airflow.overlap import overlapping
     from airflow_aml.airflow.settings import open_workspace
@@ -184,40 +185,18 @@ def run_pipeline(
         bag = DagBag(collect_dags=False, bundle_name="dags-folder")
         bag.bag_dag(dag)
         sync_bag_to_db(bag, "dags-folder", None)
-        _take_any_name()
+        taskapi.prepare()
         started = time.monotonic()
         # The run's name holds nothing but its moment when there is a logical date too.
         same = {"run_after": run_after, "logical_date": run_after}
         moment: dict[str, Any] = same if run_after else {}
         try:
-            with overlapping(dag, telling, _take_any_name):
+            with overlapping(dag, telling):
                 run = dag.test(run_conf=dict(parameters), **moment)
         except ParamValidationError as error:
             raise UserErrorException(str(error).partition("\n")[0]) from error
     seconds = time.monotonic() - started
     return _outcome(spec, run, open_workspace(spec.workspace), telling, seconds)
-
-
-def _take_any_name() -> None:
-    """Lets names that are not ASCII through to Airflow's API in this process.
-
-    Tasks reach it by an httpx transport for WSGI applications. WSGI (PEP 3333) wants a path's UTF-8
-    bytes, each as one character; httpx gives it the text itself, and the application is lost.
-    """
-    from airflow.sdk.execution_time.supervisor import in_process_api_server
-
-    transport = in_process_api_server().transport
-    application = transport.app
-
-    def with_wsgi_path(environ: dict[str, Any], start_response: Any) -> Any:
-        path = environ["PATH_INFO"]
-        try:
-            path.encode("latin-1").decode()
-        except UnicodeError:  # not what WSGI wants
-            environ["PATH_INFO"] = path.encode().decode("latin-1")
-        return application(environ, start_response)
-
-    transport.app = with_wsgi_path
 
 
 def _outcome(

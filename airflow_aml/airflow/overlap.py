@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 from airflow import settings
 from airflow.models.taskinstance import TaskInstance
 from airflow.sdk.definitions import dag as dags
-from airflow.sdk.execution_time import supervisor
 from airflow.utils.session import create_session
 from airflow.utils.state import TaskInstanceState
 from sqlalchemy import select
+
+from airflow_aml.airflow import taskapi
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -38,15 +39,14 @@ _AT_WORK = (TaskInstanceState.SCHEDULED, TaskInstanceState.QUEUED, TaskInstanceS
 
 
 @contextmanager
-def overlapping(dag: DAG, telling: Telling, prepare: Callable[[], None]) -> Iterator[None]:
+def overlapping(dag: DAG, telling: Telling) -> Iterator[None]:
     """Inside, ``dag.test()`` starts steps that wait together together.
 
     Args:
         telling: hears in its process what all of them tell, and whether they failed.
-        prepare: makes Airflow's API ready in a fork.
     """
     one_by_one = dags._run_task  # noqa: SLF001 - what DAG.test calls for each task
-    waves = _Waves(dag, telling, prepare, one_by_one)
+    waves = _Waves(dag, telling, one_by_one)
     dags._run_task = waves.run  # noqa: SLF001
     try:
         yield
@@ -57,12 +57,9 @@ def overlapping(dag: DAG, telling: Telling, prepare: Callable[[], None]) -> Iter
 class _Waves:
     """Stands for ``_run_task``: asked for one task, it runs all that wait with it."""
 
-    def __init__(
-        self, dag: DAG, telling: Telling, prepare: Callable[[], None], alone: Callable[..., Any]
-    ) -> None:
+    def __init__(self, dag: DAG, telling: Telling, alone: Callable[..., Any]) -> None:
         self._dag = dag
         self._telling = telling
-        self._prepare = prepare
         self._alone = alone
         self._parents: Any = None
         self._done: set[tuple[UUID, int]] = set()
@@ -123,9 +120,7 @@ class _Waves:
     def _in_fork(self, ti_id: UUID, tell: int) -> None:
         # The parent's session stays as it is, unclosed: its connection is the parent's.
         settings.Session.registry.clear()  # type: ignore[union-attr]
-        self._parents = supervisor.in_process_api_server()  # its thread is not in this process
-        supervisor.in_process_api_server.cache_clear()
-        self._prepare()
+        self._parents = taskapi.prepare_fork()
         self._telling.errors.clear()
         self._telling.refused.clear()
         ti = settings.Session().get(TaskInstance, ti_id)  # type: ignore[misc]
