@@ -10,13 +10,13 @@ that a later release adds does not change the text of older specs.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping  # asked of every value: that of typing answers slowly
 from functools import lru_cache
 from typing import (
     Any,
     Callable,
     Dict,
     Hashable,
-    Mapping,
     Tuple,
     Type,
     TypeVar,
@@ -121,14 +121,15 @@ def _reader(annotation: Hashable) -> Reader:
 def _record_reader(cls: Any) -> Reader:
     hints = get_type_hints(cls)
     readers = {name: _reader(hints[name]) for name, _ in _defaults(cls)}
+    names = frozenset(readers)
     required = {name for name, default in _defaults(cls) if default is dataclasses.MISSING}
 
     def read(value: Any, where: str) -> Any:
         if not isinstance(value, Mapping):
             raise UserErrorException(f"{where} is not an object.")
-        unknown = sorted(set(value) - set(readers))
-        missing = sorted(required - set(value))
-        if unknown or missing:
+        if not required <= value.keys() <= names:
+            unknown = sorted(set(value) - names)
+            missing = sorted(required - set(value))
             said = [f"unknown {name!r}" for name in unknown] + [f"no {name!r}" for name in missing]
             raise UserErrorException(f"{where} has {', '.join(said)}.")
         return cls(**{k: readers[k](v, f"{where}.{k}") for k, v in value.items()})

@@ -43,4 +43,5 @@ def checked_folder(prefix: str, store: str) -> str:
 
 
 def _leads_astray(path: str) -> bool:
-    return "\0" in path or any(part in ("", ".", "..") for part in path.split("/"))
+    padded = f"/{path}/"
+    return "//" in padded or "/./" in padded or "/../" in padded or "\0" in path
