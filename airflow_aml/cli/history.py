@@ -22,13 +22,14 @@ from airflow_aml.workspace.runs import (
     RunHead,
     StepResult,
     heads,
+    listing,
     read_head,
     results,
-    status_of,
 )
 
 if TYPE_CHECKING:
     from airflow_aml.workspace.home import Home
+    from airflow_aml.workspace.summaries import RunSummary
 
 LATEST = "latest"
 _MOST_NAMES = 10
@@ -55,6 +56,7 @@ def add_runs(verbs: Any) -> None:
     """Adds ``runs [DAG|EXPERIMENT]``."""
     parser = verbs.add_parser("runs", help="the workspace's runs, and what reuse has saved")
     parser.add_argument("name", metavar="DAG|EXPERIMENT", nargs="?", help="of these alone")
+    parser.add_argument("--last", metavar="N", type=_count, help="the newest N alone")
     parser.add_argument("--json", action="store_true", help="one JSON object")
     parser.set_defaults(verb=_runs)
 
@@ -176,14 +178,9 @@ def _with_diff(diffs: dict[str, str], task_id: str) -> dict[str, str]:
 
 def _runs(arguments: argparse.Namespace) -> int:
     home = open_home(default_url(os.environ))
-    wanted, known = arguments.name, heads(home, by_hand=True)
-    rows = [
-        _row(home, head)
-        for head in known
-        if wanted is None or wanted in (head.dag_id, head.experiment)
-    ]
-    if wanted is not None and not rows:
-        print(f"airflow-aml: {_nothing_of(wanted, home, known)}", file=sys.stderr)
+    rows = [_row(each) for each in listing(home, arguments.name, arguments.last)]
+    if arguments.name is not None and not rows:
+        print(f"airflow-aml: {_nothing_of(arguments.name, home)}", file=sys.stderr)
     price = configured(os.environ)
     total = _total(rows, price)
     if arguments.json:
@@ -200,8 +197,15 @@ def _runs(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _nothing_of(wanted: str, home: Home, known: Sequence[RunHead]) -> str:
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of runs")
+    return int(text)
+
+
+def _nothing_of(wanted: str, home: Home) -> str:
     """That there are no runs of that name, and of which there are."""
+    known = heads(home, by_hand=True)
     names = sorted({name for head in known for name in (head.dag_id, head.experiment)} - {UNKNOWN})
     if wanted in _ABOUT_ONE:
         return (
@@ -224,17 +228,8 @@ def _about(head: RunHead) -> dict[str, Any]:
     }
 
 
-def _row(home: Home, head: RunHead) -> dict[str, Any]:
-    steps = results(home, head)
-    return {
-        **_about(head),
-        "status": status_of(steps),
-        "steps": len(steps),
-        "ran": sum(each.status == "Finished" for each in steps),
-        "reused": sum(each.status == "Reused" for each in steps),
-        "seconds": round(sum(each.seconds for each in steps), 3),
-        "saved_seconds": round(sum(each.saved_seconds for each in steps), 3),
-    }
+def _row(summary: RunSummary) -> dict[str, Any]:
+    return {name: value for name, value in vars(summary).items() if name != "version"}
 
 
 def _total(rows: Sequence[dict[str, Any]], price: Price | None) -> dict[str, Any]:

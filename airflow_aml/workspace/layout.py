@@ -17,6 +17,7 @@
     runs/<pipeline-run-id>/run.json            which DAG and Airflow run, since when
     runs/<pipeline-run-id>/submitted.json      the same of a run that was started over REST
     runs/<pipeline-run-id>/canceled            there if somebody has ended the run
+    runs/<pipeline-run-id>/summary.json        its line in a listing, once it has ended
     runs/<pipeline-run-id>/plan.json           what the run's first task decided
     runs/<pipeline-run-id>/failed/<task-id>    why that step failed; a hint for steps to come
     runs/<pipeline-run-id>/notes/...           what programs noted about the run: tags
@@ -83,6 +84,11 @@ def run(pipeline_run_id: str) -> str:
 def plan(pipeline_run_id: str) -> str:
     """The decisions of one pipeline run."""
     return f"runs/{pipeline_run_id}/plan.json"
+
+
+def summary(pipeline_run_id: str) -> str:
+    """What a listing says of a run that has ended."""
+    return f"runs/{pipeline_run_id}/summary.json"
 
 
 def failed(pipeline_run_id: str) -> str:

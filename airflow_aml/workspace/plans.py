@@ -11,6 +11,7 @@ from airflow_aml.errors import WorkspaceException
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.documents import parse_json
 from airflow_aml.workspace.home import Home
+from airflow_aml.workspace.summaries import changing
 
 PLAN_VERSION = 1
 
@@ -132,7 +133,8 @@ def write_reused(home: Home, pipeline_run_id: str, walker: str, steps: Dict[str,
         steps: task id -> its XComs by key: ``return_value`` and the outputs.
     """
     path = f"{layout.run(pipeline_run_id)}/reused/{walker}.json"
-    home.store.write(path, json.dumps({"version": PLAN_VERSION, "steps": steps}).encode())
+    with changing(home, pipeline_run_id):
+        home.store.write(path, json.dumps({"version": PLAN_VERSION, "steps": steps}).encode())
 
 
 def read_reused(home: Home, pipeline_run_id: str) -> Dict[str, Any]:

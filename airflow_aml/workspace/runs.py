@@ -7,13 +7,33 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    TypeVar,
+    Union,
+)
 
 from airflow_aml.codec import decode, encode
 from airflow_aml.errors import AirflowAmlError
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.home import Home
+from airflow_aml.workspace.summaries import (
+    RunSummary,
+    changing,
+    forget_summary,
+    read_summary,
+    write_summary,
+)
 
 if TYPE_CHECKING:
     from airflow_aml.workspace.plans import RunPlan
@@ -21,6 +41,10 @@ if TYPE_CHECKING:
 RUN_VERSION = 1
 _RUNS = "runs/"
 _RESULT = "return_value"
+_AT_ONCE = 16
+_DAMAGED = (AirflowAmlError, OSError, ValueError, LookupError, TypeError, AttributeError)
+_T = TypeVar("_T")
+_U = TypeVar("_U")
 UNKNOWN = "?"
 """Stands for what the workspace was not told of a run."""
 
@@ -128,7 +152,7 @@ def read_head(home: Home, pipeline_run_id: str, by_hand: bool = False) -> Option
         return decode(RunHead, json.loads(home.store.read(_head(pipeline_run_id))))
     except FileNotFoundError:
         return _head_by_hand(home, pipeline_run_id) if by_hand else None
-    except (AirflowAmlError, OSError, ValueError, LookupError, TypeError, AttributeError):
+    except _DAMAGED:
         return None
 
 
@@ -151,7 +175,22 @@ def write_report(
         "values": dict(values),
     }
     path = f"{layout.step(pipeline_run_id, step_run_id)}/report.json"
-    home.store.write(path, json.dumps(document).encode())
+    with changing(home, pipeline_run_id):
+        home.store.write(path, json.dumps(document).encode())
+    if home.is_local:  # elsewhere each look is a request: who lists runs asks many at once
+        _keep_if_last(home, pipeline_run_id)
+
+
+def mark_failed(home: Home, pipeline_run_id: str, task_id: str, why: str) -> None:
+    """Keeps that a step has failed, for steps to come and for who lists runs."""
+    with changing(home, pipeline_run_id):
+        home.store.write(layout.failed(pipeline_run_id) + task_id, why.encode())
+
+
+def unmark_failed(home: Home, pipeline_run_id: str, task_id: str) -> None:
+    """Takes that back: the step is tried again."""
+    with changing(home, pipeline_run_id):
+        home.store.delete([layout.failed(pipeline_run_id) + task_id])
 
 
 def results(home: Home, head: RunHead) -> List[StepResult]:
@@ -162,11 +201,7 @@ def results(home: Home, head: RunHead) -> List[StepResult]:
     """
     if head.by_hand:
         return _results_by_hand(home, head)
-    from airflow_aml.workspace.plans import read_reused
-
-    known = {task_id: {"values": values} for task_id, values in read_reused(home, head.id).items()}
-    known.update(_reports(home, head))
-    return [_result(home, head, task_id, known.get(task_id)) for task_id in head.steps]
+    return list(_results(home, head, list(head.steps)))
 
 
 def status_of(steps: List[StepResult]) -> str:
@@ -177,18 +212,101 @@ def status_of(steps: List[StepResult]) -> str:
     return "Unfinished" if "NotStarted" in statuses else "Finished"
 
 
+def listing(home: Home, of: Optional[str] = None, last: Optional[int] = None) -> List[RunSummary]:
+    """The workspace's runs, newest first.
+
+    Args:
+        of: the DAG or experiment whose runs are wanted.
+        last: so many of the newest.
+    """
+    names = [name.rstrip("/") for name in home.store.children(_RUNS)]
+    found = [each for each in _of_each(home, _line, names) if each is not None]
+    wanted = [each for each in found if of in (None, each.dag_id, each.experiment)]
+    wanted.sort(key=lambda each: (each.created, each.id), reverse=True)
+    return _of_each(home, _summarised, wanted[:last])
+
+
+def summarise(home: Home, head: RunHead) -> RunSummary:
+    """What a listing says of a run; kept for the next one if the run has ended."""
+    found = _summary(head, results(home, head))
+    if found.status != "Unfinished" and not head.by_hand:
+        _keep(home, found)
+    return found
+
+
+def _of_each(home: Home, look: Callable[[Home, _T], _U], things: Sequence[_T]) -> List[_U]:
+    """What such a look at each of them finds; in an object store many are looked at at once."""
+    if home.is_local:
+        return [look(home, each) for each in things]
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(lambda each: look(home, each), things))
+
+
+def _line(home: Home, pipeline_run_id: str) -> Union[RunSummary, RunHead, None]:
+    return read_summary(home, pipeline_run_id) or read_head(home, pipeline_run_id, by_hand=True)
+
+
+def _summarised(home: Home, line: Union[RunSummary, RunHead]) -> RunSummary:
+    return summarise(home, line) if isinstance(line, RunHead) else line
+
+
+def _summary(head: RunHead, steps: List[StepResult]) -> RunSummary:
+    return RunSummary(
+        head.id,
+        head.dag_id,
+        head.run_id,
+        head.experiment,
+        head.created,
+        status_of(steps),
+        len(steps),
+        sum(each.status == "Finished" for each in steps),
+        sum(each.status == "Reused" for each in steps),
+        round(sum(each.seconds for each in steps), 3),
+        round(sum(each.saved_seconds for each in steps), 3),
+    )
+
+
+def _keep_if_last(home: Home, pipeline_run_id: str) -> None:
+    """Keeps a run's summary when the last of its steps has ended."""
+    head = read_head(home, pipeline_run_id)
+    if head is None:
+        return
+    done: List[StepResult] = []
+    with suppress(*_DAMAGED):
+        for each in _results(home, head, list(head.steps)[::-1]):  # what ends last comes first
+            if each.status == "NotStarted":
+                return
+            done.append(each)
+        _keep(home, _summary(head, done[::-1]))
+
+
+def _keep(home: Home, summary: RunSummary) -> None:
+    """Keeps it unless the run changes meanwhile. To keep none is no failure."""
+    with suppress(*_DAMAGED):
+        write_summary(home, summary)
+        head = read_head(home, summary.id)
+        if head is None or _summary(head, results(home, head)) != summary:
+            forget_summary(home, summary.id)
+
+
 def _head(pipeline_run_id: str) -> str:
     return f"{layout.run(pipeline_run_id)}/run.json"
 
 
-def _reports(home: Home, head: RunHead) -> Iterator[Any]:
-    """(task id, report) of each step that was started and has ended."""
-    for task_id in head.steps:
+def _results(home: Home, head: RunHead, task_ids: Sequence[str]) -> Iterator[StepResult]:
+    """How these steps have ended, each looked at when it is asked for."""
+    from airflow_aml.workspace.plans import read_reused
+
+    reused = read_reused(home, head.id)
+    for task_id in task_ids:
         place = layout.step(head.id, layout.step_run_id(head.id, task_id))
         try:
-            yield task_id, json.loads(home.store.read(f"{place}/report.json"))
+            report = json.loads(home.store.read(f"{place}/report.json"))
         except FileNotFoundError:
-            continue
+            report = {"values": reused[task_id]} if task_id in reused else None
+        yield _result(home, head, task_id, report)
 
 
 def _result(

@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow_aml.airflow.steps.assemble import StepRun
 from airflow_aml.errors import WorkspaceException
 from airflow_aml.workspace import layout
+from airflow_aml.workspace.runs import mark_failed, unmark_failed
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -29,7 +30,7 @@ def raise_halt(
         AirflowException: Airflow may try again.
     """
     with suppress(WorkspaceException):  # it may be just the store that broke; this is but a hint
-        run.home.store.write(layout.failed(run.pipeline_run_id) + run.task_id, text.encode())
+        mark_failed(run.home, run.pipeline_run_id, run.task_id, text)
     raise (AirflowFailException if fatal else AirflowException)(text) from cause
 
 
@@ -42,10 +43,9 @@ def refuse_after_failure(run: StepRun, context: Context) -> None:
     Raises:
         StepNotStarted: another step of the run has failed.
     """
-    store, markers = run.home.store, layout.failed(run.pipeline_run_id)
-    marked = store.children(markers)
+    marked = run.home.store.children(layout.failed(run.pipeline_run_id))
     if run.task_id in marked:
-        store.delete([markers + run.task_id])
+        unmark_failed(run.home, run.pipeline_run_id, run.task_id)
         marked.remove(run.task_id)
     if not marked or run.plan.continue_on_step_failure:
         return

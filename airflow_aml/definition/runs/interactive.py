@@ -14,7 +14,7 @@ from airflow_aml.definition.homes import home_of
 from airflow_aml.definition.runs.context import Run
 from airflow_aml.definition.runs.records import ScriptRecord
 from airflow_aml.workspace import layout
-from airflow_aml.workspace.runs import write_begun, write_report
+from airflow_aml.workspace.runs import mark_failed, write_begun, write_report
 
 if TYPE_CHECKING:
     from airflow_aml.definition.workspace import Experiment
@@ -80,7 +80,7 @@ class InteractiveRun(Run):
         self.flush()
         if status == "Failed":
             reason = error or "the program said so"
-            self._kept_in.store.write(layout.failed(self.id) + TASK, reason.encode())
+            mark_failed(self._kept_in, self.id, TASK, reason)
             return
         values = {"status": "Finished", "seconds": round(time.monotonic() - self._started, 3)}
         write_report(self._kept_in, self.id, self._step, TASK, {"return_value": values})
