@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     )
     from airflow_aml.definition.runs.context import Run
     from airflow_aml.definition.runs.pipelinerun import PipelineRun
+    from airflow_aml.definition.runs.rundetails import RunDetails
     from airflow_aml.definition.runs.scriptrun import ScriptRun
     from airflow_aml.definition.runs.steprun import StepRun
     from airflow_aml.definition.scriptrunconfig import ScriptRunConfig
@@ -93,6 +94,7 @@ _HOMES = {
     "ReusePolicy": "definition.reusepolicy",
     "Run": "definition.runs.context",
     "RunConfiguration": "definition.runconfig",
+    "RunDetails": "definition.runs.rundetails",
     "ScriptRun": "definition.runs.scriptrun",
     "ScriptRunConfig": "definition.scriptrunconfig",
     "StepRun": "definition.runs.steprun",
@@ -137,6 +139,7 @@ __all__ = [
     "ReusePolicy",
     "Run",
     "RunConfiguration",
+    "RunDetails",
     "ScriptRun",
     "ScriptRunConfig",
     "StepRun",
@@ -163,7 +166,6 @@ _LATER = {
     "PipelineDraft": "publishing",
     "PipelineEndpoint": "publishing",
     "PublishedPipeline": "publishing",
-    "RunDetails": "notebook",
     "Schedule": "publishing",
     "ScheduleRecurrence": "publishing",
     "TimeZone": "publishing",

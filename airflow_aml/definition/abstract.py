@@ -332,6 +332,11 @@ class AbstractDataset(ABC):
         refuse_while_loading("Dataset.diff")
         return compare(self, other)
 
+    def _repr_html_(self) -> str:
+        from airflow_aml.definition.runs.notebook import dataset_html
+
+        return dataset_html(self)
+
     def __getattr__(self, name: str) -> Any:
         if name in _NOT_SERVED:
             raise NotServedError(f"{type(self).__name__}.{name} is not served: {_NOT_SERVED[name]}")

@@ -150,6 +150,11 @@ class Pipeline:
         """Comes with the compatibility release."""
         raise NotServedError("Pipeline.load_yaml comes with the compatibility release.")
 
+    def _repr_html_(self) -> str:
+        from airflow_aml.definition.runs.notebook import pipeline_html
+
+        return pipeline_html(self)
+
     def __repr__(self) -> str:
         names = ", ".join(step.name for step in self.graph.steps[:5])
         more = "..." if len(self.graph.steps) > 5 else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterator, Tuple
+from typing import Iterator, List, Tuple
 
 from airflow_aml.definition.spec import NodeSpec, PipelineSpec, StepOutput
 
@@ -39,8 +39,16 @@ def dot(spec: PipelineSpec) -> str:
 
 def table(spec: PipelineSpec) -> str:
     """A Markdown table: each step with its script, what it reads from whom, what it writes."""
+    titles, *rows = step_rows(spec)
+    lines = ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
+    plain = ([cell.replace("|", "\\|") for cell in cells] for cells in rows)
+    return "\n".join([*lines, *(f"| {' | '.join(cells)} |" for cells in plain)])
+
+
+def step_rows(spec: PipelineSpec) -> List[List[str]]:
+    """The titles of that table's columns, and its rows."""
     names = {node.id: node.name for node in spec.nodes}
-    rows = ["| step | script | reads | after | writes |", "|---|---|---|---|---|"]
+    rows = [["step", "script", "reads", "after", "writes"]]
     for node in spec.nodes:
         reads = [
             f"{port.source.output} of {names[port.source.node]}"
@@ -55,8 +63,8 @@ def table(spec: PipelineSpec) -> str:
             ", ".join(names[before] for before in node.after),
             ", ".join(port.name for port in node.outputs),
         ]
-        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(rows)
+        rows.append(cells)
+    return rows
 
 
 def _edges(node: NodeSpec) -> Iterator[Tuple[str, str]]:

@@ -278,6 +278,11 @@ class Experiment:
                     steps = run.get_steps()
                     yield from (each for each in steps if each.matches(type, tags, properties))
 
+    def _repr_html_(self) -> str:
+        from airflow_aml.definition.runs.notebook import experiment_html
+
+        return experiment_html(self)
+
     def __repr__(self) -> str:
         return f"Experiment(name={self.name!r})"
 

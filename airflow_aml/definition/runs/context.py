@@ -261,6 +261,11 @@ class Run(Metrics, Files, Tags, Snapshots, Registering):
             raise NotServedError(f"Run.{name} comes with the runs release.")
         raise AttributeError(f"'Run' object has no attribute {name!r}")
 
+    def _repr_html_(self) -> str:
+        from airflow_aml.definition.runs.notebook import run_html
+
+        return run_html(self)
+
     def __repr__(self) -> str:
         return f"Run(Experiment: {self.experiment.name}, Id: {self.id})"
 

@@ -30,12 +30,18 @@ class StepProgress:
     seconds: float = 0.0
     reason: str = ""
     saved_seconds: float = 0.0
+    task_id: str = ""
 
     @staticmethod
     def of_result(result: StepResult) -> StepProgress:
         """What the workspace knows of it."""
         return StepProgress(
-            result.name, result.status, result.seconds, result.reason, result.saved_seconds
+            result.name,
+            result.status,
+            result.seconds,
+            result.reason,
+            result.saved_seconds,
+            result.task_id,
         )
 
 
@@ -96,7 +102,13 @@ def display(out: TextIO, kind: str) -> Union[Lines, Table]:
 def summary(kind: str, status: str, steps: Sequence[StepProgress]) -> str:
     """How it all went, and what reuse has saved."""
     title = f"{kind} Execution Summary"
-    lines = ["", title, "=" * len(title), f"{kind} Status: {status}"]
+    lines = ["", title, "=" * len(title), f"{kind} Status: {status}", counts(steps)]
+    lines += why_failed(steps)
+    return "\n".join(lines) + "\n"
+
+
+def counts(steps: Sequence[StepProgress]) -> str:
+    """How many steps ran, how many were reused and what that saved, and what became of others."""
     ran = [each for each in steps if each.status == "Finished"]
     reused = [each for each in steps if each.status == REUSED]
     other = [each for each in steps if each.status not in ("Finished", REUSED)]
@@ -106,9 +118,7 @@ def summary(kind: str, status: str, steps: Sequence[StepProgress]) -> str:
         parts.append(f"{len(reused)} reused, {saved:.1f} s saved")
     words = list(dict.fromkeys(each.status for each in other))
     parts += [f"{sum(each.status == word for each in other)} {_words(word)}" for word in words]
-    lines.append(f"{len(steps)} step{'' if len(steps) == 1 else 's'}: {', '.join(parts)}")
-    lines += why_failed(steps)
-    return "\n".join(lines) + "\n"
+    return f"{len(steps)} step{'' if len(steps) == 1 else 's'}: {', '.join(parts)}"
 
 
 def why_failed(steps: Sequence[StepProgress]) -> List[str]:

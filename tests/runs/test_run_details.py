@@ -1,0 +1,241 @@
+"""RunDetails and what a notebook shows of objects, for runs of every kind and state."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from airflow_aml import (
+    Dataset,
+    Experiment,
+    Pipeline,
+    PipelineRun,
+    PythonScriptStep,
+    RunDetails,
+    Workspace,
+)
+from airflow_aml.definition.runs.rundetails_graph import Box, svg
+from airflow_aml.definition.runs.rundetails_html import html_of, text_of
+from airflow_aml.definition.runs.rundetails_view import Watch
+from airflow_aml.errors import UserErrorException
+from airflow_aml.workspace import layout
+from airflow_aml.workspace.plans import PlannedStep, RunPlan, write_plan, write_reused
+from airflow_aml.workspace.runs import write_head, write_report
+
+NASTY = "<script>alert('x')</script> & \"friends\""
+RUN = "8b1c6f0e-52a5-5e0c-9c39-6f3f5a1c7e4d"
+
+
+def begin(home, steps, parameters=None):
+    """A run of a chain of steps, name by task id, that has just been planned."""
+    ids = list(steps)
+    planned = {
+        task_id: PlannedStep("digest", name=steps[task_id], upstream=tuple(ids[place - 1 : place]))
+        for place, task_id in enumerate(ids)
+    }
+    plan = RunPlan("dag", "manual__1", "täglich", "default", parameters or {}, planned)
+    write_plan(home, RUN, plan)
+    write_head(home, RUN, plan)
+    return PipelineRun.get(Workspace(), RUN)
+
+
+def finish(home, task_id, **values):
+    said = {"status": "Finished", "reason": "first run of this step", "seconds": 2.0, **values}
+    step = layout.step_run_id(RUN, task_id)
+    write_report(home, RUN, step, task_id, {"return_value": said})
+
+
+def test_a_run_that_goes_on(workspace, capsys):
+    """In a terminal: the run and its steps as they are now, and the program goes on."""
+    run = begin(workspace, {"a": "prepare", "b": "train", "c": "score"}, {"rate": 0.5})
+    finish(workspace, "a")
+    workspace.store.write(f"{layout.step(RUN, layout.step_run_id(RUN, 'b'))}/input.json", b"{}")
+
+    RunDetails(run).show()
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == [f"PipelineRunId: {RUN}", "Experiment: täglich"]
+    assert "Parameters: rate=0.5" in lines
+    assert "PipelineRun Status: Running" in lines
+    assert [line.split()[:2] for line in lines[-4:-1]] == [
+        ["prepare", "Finished"],
+        ["train", "Running"],
+        ["score", "NotStarted"],
+    ]
+    assert lines[-1] == "3 steps: 1 ran in 2.0 s, 1 running, 1 not started"
+
+
+def test_the_same_as_a_document(workspace):
+    """get_widget_data has steps, reasons and edges; a reused step tells what it saved."""
+    run = begin(workspace, {"a": "prepare", "b": "train"})
+    reused = {"status": "Reused", "reason": "nothing changed", "saved_seconds": 11.4}
+    write_reused(workspace, RUN, "reuse", {"a": {"return_value": reused}})
+    finish(workspace, "b")
+
+    data = RunDetails(run).get_widget_data()
+
+    assert (data["status"], data["run_id"], data["error"]) == ("Finished", RUN, "")
+    assert [(each["status"], each["saved_seconds"]) for each in data["child_runs"]] == [
+        ("Reused", 11.4),
+        ("Finished", 0.0),
+    ]
+    assert data["graph"]["edges"] == [{"from": "a", "to": "b"}]
+
+
+def test_names_are_only_text(workspace, capsys):
+    """Whatever a step, a parameter or a reason is called: no markup, no terminal command."""
+    run = begin(workspace, {"a": NASTY, "b": "训练\x1b[31m\x00\ud800"}, {NASTY: NASTY})
+    workspace.store.write(layout.failed(RUN) + "a", f"{NASTY}\nsecond line".encode())
+
+    shown = html_of(Watch(run).look())
+    RunDetails(run).show()
+
+    assert "<script" not in shown
+    assert "&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt; &amp; &quot;friends&quot;" in shown
+    assert "训练" in shown
+    assert not {"\x1b", "\x00", "\ud800"} & set(shown + capsys.readouterr().out)
+    assert "Failed</span>" in shown
+
+
+def test_five_hundred_steps(workspace):
+    """A table, a sentence instead of a graph; what has ended is read once."""
+    names = {f"step_{number}": f"step {number}" for number in range(500)}
+    run = begin(workspace, names)
+    for task_id in names:
+        finish(workspace, task_id)
+    watch = Watch(run)
+    assert watch.look(patience=0).done is False  # metrics are still to be read
+
+    view = watch.look()
+    begun = time.perf_counter()
+    shown = html_of(view)
+
+    assert time.perf_counter() - begun < 1
+    assert view.done
+    assert shown.count("<tr>") == 501
+    assert "<svg" not in shown
+    assert "A graph is drawn of 60 steps at most; this run has 500." in shown
+
+
+def test_a_run_of_which_nothing_is_known_yet(workspace):
+    """It has been submitted, and has no steps: that is said, and it is not taken for ended."""
+    view = Watch(PipelineRun(Experiment(Workspace(), "new"), RUN)).look()
+
+    assert (view.status, view.done) == ("NotStarted", False)
+    assert "No step of it is known yet." in html_of(view)
+
+
+def test_a_workspace_that_cannot_be_read_for_a_while(workspace):
+    """What was known stays, with a sentence; then it goes on."""
+    run = begin(workspace, {"a": "prepare"})
+    watch = Watch(run)
+    watch.look()
+    damaged = f"{layout.run(RUN)}/reused/reuse.json"
+    workspace.store.write(damaged, b"{ no json")
+
+    view = watch.look()
+
+    assert "It cannot be looked at just now:" in html_of(view)
+    assert "prepare" in html_of(view)
+    assert "cannot be looked at" in text_of(view)
+    assert not view.done
+    assert "unknown" in run._repr_html_()
+    workspace.store.delete([damaged])
+    finish(workspace, "a")
+    view = watch.look()
+    assert (view.status, view.trouble, view.done) == ("Finished", "", True)
+
+
+def test_one_step(workspace, capsys):
+    """A step's run is shown by itself."""
+    run = begin(workspace, {"a": "prepare", "b": "train"})
+    finish(workspace, "a")
+    prepare, _ = run.get_steps()
+
+    RunDetails(prepare).show()
+
+    told = capsys.readouterr().out
+    assert "StepRun Status: Finished" in told
+    assert "1 step: 1 ran" in told
+    assert "train" not in told
+    assert "azureml.StepRun" in prepare._repr_html_()
+
+
+def test_an_interactive_run(workspace, capsys):
+    """start_logging: metrics and child runs."""
+    run = Experiment(Workspace(), "notes").start_logging()
+    run.log("loss", 1)
+    run.log("loss", 0.25)
+    run.child_run("part")
+    RunDetails(run).show()
+    going_on = capsys.readouterr().out
+    run.complete()
+
+    RunDetails(run).show()
+
+    assert "Run Status: Running" in going_on
+    told = capsys.readouterr().out
+    assert "Metrics: loss=0.25 (last of 2)" in told
+    assert "Run Status: Completed" in told
+    assert "part  Running" in told
+    assert "1 step" not in told
+    assert "azureml.interactiverun" in run._repr_html_()
+
+
+def test_only_runs_have_details():
+    """A mistake is said at once; outside a run there is nothing to show."""
+    with pytest.raises(UserErrorException, match="takes a run, not a Experiment"):
+        RunDetails(Experiment(Workspace(), "x"))
+
+
+def test_a_file_that_airflow_loads_may_show_its_run(write, one_dag):
+    """Nothing is shown, and the file is a DAG as any other."""
+    write("train.py", "")
+    write(
+        "pipeline.py",
+        """
+        # Airflow lists this file's pipeline as a DAG.
+        from airflow_aml import Experiment, Pipeline, PythonScriptStep, RunDetails, Workspace
+        ws = Workspace()
+        run = Experiment(ws, "x").submit(Pipeline(ws, [PythonScriptStep("train.py")]))
+        RunDetails(run).show()
+        run.wait_for_completion()
+        """,
+    )
+
+    assert "train" in str(one_dag().task_ids)
+
+
+def test_objects_in_a_notebook(workspace, tmp_path):
+    """Pipelines, experiments and datasets are tables; nobody reads data for that."""
+    gone = str(tmp_path / "gone" / "a<b>.csv")
+    files = Dataset.File.from_files(gone, validate=False)
+    table = Dataset.Tabular.from_delimited_files(gone, validate=False).keep_columns(["x"])
+    (tmp_path / "s.py").touch()
+    first, second = (PythonScriptStep("s.py", name=x, source_directory=str(tmp_path)) for x in "ab")
+    first.run_after(second)
+    second.run_after(first)
+
+    assert "a&lt;b&gt;.csv" in files._repr_html_()
+    assert "keep_columns(columns=[&#x27;x&#x27;])" in table._repr_html_()
+    assert "a&lt;b&gt;.csv" in table._repr_html_()
+    assert "notes" in Experiment(Workspace(), "notes")._repr_html_()
+    assert "Cycle detected" in Pipeline(Workspace(), [first, second])._repr_html_()
+
+
+def test_a_graph_of_any_shape():
+    """Each box is to the right of what it waits for; what is not there is no edge."""
+    diamond = {
+        "a": Box("a"),
+        "b": Box("b", ("a",)),
+        "c": Box("c", ("a", "gone")),
+        "d": Box("d", ("b", "c", "a")),
+    }
+
+    drawn = svg(diamond)
+
+    assert drawn.count("<rect") == 4
+    assert drawn.count("stroke=") == 5
+    assert svg({}) == ""
+    assert svg({str(number): Box("x") for number in range(61)}) == ""
