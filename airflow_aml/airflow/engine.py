@@ -1,8 +1,8 @@
 """``submit`` without a running Airflow: one process per run, with the same DAG (architecture 7).
 
 The submission is a folder in the workspace, ``submitted/<id>/``, with ``submission.json``, the
-run's ``log.txt`` and, at its end, ``outcome.json``. The child goes on when the program that started
-it ends.
+child's ``process.json``, the run's ``log.txt`` and, at its end, ``outcome.json``. The child goes on
+when the program that started it ends.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from airflow_aml.definition.runs.progress import summary
 from airflow_aml.definition.runs.waiting import ENDED
 from airflow_aml.definition.spec import PipelineSpec
 from airflow_aml.definition.workspace import Experiment, Workspace
+from airflow_aml.reuse.process import Process
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.documents import read_json, write_json
 from airflow_aml.workspace.home import WORKSPACE_VARIABLE, default_url, open_home
@@ -36,6 +37,7 @@ from airflow_aml.workspace.submitted import is_canceled, mark_canceled
 if TYPE_CHECKING:
     from airflow_aml.airflow.inprocess import RunOutcome
     from airflow_aml.definition.pipeline import Pipeline
+    from airflow_aml.workspace.home import Home
 
 _POLL = 0.2
 
@@ -66,8 +68,6 @@ class ChildProcessEngine:
         **options: Any,
     ) -> PipelineRun:
         """Starts the run and returns at once."""
-        from airflow_aml.airflow.inprocess import engine_root
-
         url = default_url(os.environ)
         home = open_home(url)
         submission = Submission(
@@ -80,7 +80,7 @@ class ChildProcessEngine:
         )
         airflow_run = f"manual__{submission.run_after}"
         run_id = layout.pipeline_run_id(home.uuid, submission.dag_id, airflow_run)
-        folder = engine_root(home) / "submitted" / run_id
+        folder = _folder(home, run_id)
         folder.mkdir(parents=True)
         write_json(folder / "submission.json", encode(submission))
         with (folder / "log.txt").open("wb") as log:
@@ -92,6 +92,7 @@ class ChildProcessEngine:
                 env={**os.environ, WORKSPACE_VARIABLE: url},
                 start_new_session=True,
             )
+        write_json(folder / "process.json", asdict(Process.here(child.pid)))
         return ChildRun(run_id, experiment_name, folder, child)
 
 
@@ -116,9 +117,7 @@ class ChildRun(PipelineRun):
     def cancel(self) -> None:
         """Ends the run: the steps at work are ended with all of their processes."""
         if self._process.poll() is None:
-            mark_canceled(self._home, self.id)
-            with suppress(ProcessLookupError):  # it ends just now
-                os.killpg(self._process.pid, signal.SIGTERM)
+            _end(self._home, self.id, self._process.pid)
             self._process.wait()
 
     def _watch(self, out: TextIO, deadline: float) -> str:
@@ -156,6 +155,37 @@ class ChildRun(PipelineRun):
             return json.dumps([{"step": step["name"], "error": step["reason"]} for step in failed])
         log = self._folder / "log.txt"
         return outcome.get("reason") or f"the run ended without an outcome; see {log}"
+
+
+def cancel_here(home: Home, run_id: str) -> bool:
+    """Ends a run that any program of this host has submitted, with all processes of its steps.
+
+    Returns:
+        Whether there is such a run; one that has ended stays as it is.
+    """
+    try:
+        process = Process.of_document(read_json(_folder(home, run_id) / "process.json"))
+    except FileNotFoundError:
+        return False
+    if process is None or not process.is_here():
+        return False
+    if not process.is_gone():
+        _end(home, run_id, process.pid)
+    while not process.is_gone():
+        time.sleep(_POLL)
+    return True
+
+
+def _end(home: Home, run_id: str, pid: int) -> None:
+    mark_canceled(home, run_id)
+    with suppress(ProcessLookupError):  # it ends just now
+        os.killpg(pid, signal.SIGTERM)
+
+
+def _folder(home: Home, run_id: str) -> Path:
+    from airflow_aml.airflow.inprocess import engine_root
+
+    return engine_root(home) / "submitted" / run_id
 
 
 def acting_engine() -> Engine:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional
 if TYPE_CHECKING:
     from airflow_aml.definition.pipeline import Pipeline
     from airflow_aml.definition.runs.pipelinerun import PipelineRun
+    from airflow_aml.workspace.home import Home
 
 try:
     from typing import Protocol
@@ -131,6 +132,12 @@ def works_with_airflow() -> bool:
 def run_in_airflow(dag_id: str, run_id: str) -> RunInAirflow:
     """The run of that name in the Airflow that this program works with."""
     found: RunInAirflow = import_module("airflow_aml.airflow.remote").run_of(dag_id, run_id)
+    return found
+
+
+def cancel_here(home: Home, run_id: str) -> bool:
+    """Ends a run without Airflow, where a program of this host has submitted it; else False."""
+    found: bool = import_module("airflow_aml.airflow.engine").cancel_here(home, run_id)
     return found
 
 

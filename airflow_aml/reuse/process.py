@@ -23,7 +23,12 @@ class Process:
     @classmethod
     def this(cls) -> Process:
         """The one that asks."""
-        return cls(_host(), os.getpid(), _stat(os.getpid())[1])
+        return cls.here(os.getpid())
+
+    @classmethod
+    def here(cls, pid: int) -> Process:
+        """The one that has that number on this host now."""
+        return cls(_host(), pid, _stat(pid)[1])
 
     @classmethod
     def of_document(cls, document: object) -> Process | None:
@@ -36,9 +41,13 @@ class Process:
             return None
         return cls(str(document.get("host")), pid, str(document.get("started")))
 
+    def is_here(self) -> bool:
+        """Whether it is, or was, one of this host."""
+        return self.pid > 0 and self.host == _host()
+
     def is_gone(self) -> bool:
         """Whether it certainly has ended. Of a process of another host nobody here can tell."""
-        if self.pid <= 0 or self.host != _host():
+        if not self.is_here():
             return False
         try:
             os.kill(self.pid, 0)

@@ -11,7 +11,7 @@ import pytest
 
 from airflow_aml import Experiment, PipelineRun, Run, Workspace
 from airflow_aml.definition.runs.steprun import StepRun
-from airflow_aml.errors import NotServedError, UserErrorException
+from airflow_aml.errors import UserErrorException
 from airflow_aml.workspace.home import open_home
 
 PROGRAM = """
@@ -115,7 +115,8 @@ def test_runs_are_found(run: PipelineRun) -> None:
         Run.get(Workspace(), "nothing")
 
 
-def test_another_program_cannot_cancel_it(run: PipelineRun) -> None:
-    """Its processes are known to the program that submitted it alone."""
-    with pytest.raises(NotServedError, match="works with no Airflow that has the run"):
-        run.cancel()
+def test_a_run_that_has_ended_stays_as_it_is(run: PipelineRun) -> None:
+    """There is nothing to cancel any more."""
+    run.cancel()
+
+    assert run.get_status() == "Failed"

@@ -177,7 +177,26 @@ def test_a_run_that_is_not_there(program) -> None:
         PipelineRun.get(Workspace(), "nothing")
 
 
-def test_cancel_ends_everything(tmp_path, monkeypatch) -> None:
+CANCEL = {
+    "its own program": "run.cancel()",
+    "another program": (
+        "subprocess.run([sys.executable, '-c', 'from airflow_aml import *; '"
+        " f'PipelineRun.get(Workspace(), {run.id!r}).cancel()'], check=True)"
+    ),
+    "a program of another host": (
+        "note = run._folder / 'process.json'; text = note.read_text(); "
+        "note.write_text(text.replace(os.uname().nodename, 'elsewhere')); "
+        "from airflow_aml import PipelineRun\n"
+        "try: PipelineRun.get(Workspace(), run.id).cancel()\n"
+        "except Exception as error: assert 'on the host where' in str(error), error\n"
+        "else: raise AssertionError\n"
+        "run.cancel()"
+    ),
+}
+
+
+@pytest.mark.parametrize("who", CANCEL)
+def test_cancel_ends_everything(tmp_path, monkeypatch, who: str) -> None:
     """A long run that is canceled leaves no process, and says Canceled."""
     monkeypatch.setenv("AIRFLOW__AML__WORKSPACE", str(tmp_path / "aml"))
     (tmp_path / "long.py").write_text(
@@ -187,12 +206,12 @@ def test_cancel_ends_everything(tmp_path, monkeypatch) -> None:
     )
     (tmp_path / "program.py").write_text(
         "from airflow_aml import Experiment, Pipeline, PythonScriptStep, Workspace\n"
-        "import glob, os, time\n"
+        "import glob, os, subprocess, sys, time\n"
         "step = PythonScriptStep('long.py', name='long', source_directory='.')\n"
         "run = Experiment(Workspace(), 'cancel').submit(Pipeline(Workspace(), [step]))\n"
         "logs = os.environ['AIRFLOW__AML__WORKSPACE'] + '/runs/*/steps/*/files/logs/*/*out*'\n"
         "while not glob.glob(logs): time.sleep(0.2)\n"
-        "print(run.get_status()); run.cancel(); print(run.get_status())\n"
+        f"print(run.get_status()); {CANCEL[who]}; print(run.get_status())\n"
         "print(run.wait_for_completion(show_output=False))\n"
     )
     printed = run_program(tmp_path)

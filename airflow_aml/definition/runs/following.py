@@ -11,6 +11,7 @@ from airflow_aml.definition.engine import (
     API_VARIABLE,
     RunInAirflow,
     TaskProgress,
+    cancel_here,
     run_in_airflow,
     works_with_airflow,
 )
@@ -85,17 +86,18 @@ class Following(Waiting):
             NotServedError: this program knows no Airflow that has the run.
             AzureMLException: Airflow cannot be reached, or refuses.
         """
+        if self.get_status() in ENDED:
+            return
         airflow = self._airflow
-        status = airflow.status() if airflow else ""
-        if airflow is None or not status:
+        if airflow is None or not airflow.status():
+            if cancel_here(self._home, self.id):
+                return
             raise NotServedError(
                 f"PipelineRun.cancel: this program works with no Airflow that has the run "
                 f"{self.id!r}.",
                 hint=f"Set {API_VARIABLE} to the address of Airflow. A run without Airflow is "
-                "canceled by the program that submitted it.",
+                "canceled on the host where it was submitted.",
             )
-        if status in ENDED:
-            return
         # First, so that nobody who waits takes it for a failure.
         mark_canceled(self._home, self.id)
         try:
@@ -162,7 +164,7 @@ class Following(Waiting):
         ]
         if not steps:
             steps = [
-                StepProgress(each.name, each.status, each.seconds, task_id=each.task_id)
+                StepProgress(each.name, each.status, each.seconds)
                 for each in tasks
                 if each.task_id != _head_task()
             ]
