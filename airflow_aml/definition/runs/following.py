@@ -164,7 +164,7 @@ class Following(Waiting):
         ]
         if not steps:
             steps = [
-                StepProgress(each.name, each.status, each.seconds)
+                StepProgress(each.name, each.status, each.seconds, task_id=each.task_id)
                 for each in tasks
                 if each.task_id != _head_task()
             ]
