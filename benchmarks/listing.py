@@ -55,14 +55,16 @@ def run() -> Report:
         }
         first, again = {}, {}
         for name, words in programs.items():
-            if name == UNKEPT:
-                forget(home)
-            times = [timed(home, words) for _ in range(ROUNDS)]
+            times = []
+            for _ in range(ROUNDS):
+                if name == UNKEPT:
+                    forget(home)
+                times.append(timed(home, words))
             first[name], again[name] = times[0], median(times[1:])
     return Report(
         ("listing", "first time, s", "again, s"),
         [(name, f"{first[name]:.2f}", f"{again[name]:.2f}") for name in programs],
-        [Claim(name, 2, again[name], " s") for name in programs],
+        [Claim(name, 2, again[name], " s") for name in programs if name != UNKEPT],
     )
 
 

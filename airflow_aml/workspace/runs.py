@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import (
@@ -42,6 +43,9 @@ RUN_VERSION = 1
 _RUNS = "runs/"
 _RESULT = "return_value"
 _AT_ONCE = 16
+_KEEPING_SECONDS = 1.0
+"""So long a listing keeps summaries that are missing; those to come do the rest."""
+
 _DAMAGED = (AirflowAmlError, OSError, ValueError, LookupError, TypeError, AttributeError)
 _T = TypeVar("_T")
 _U = TypeVar("_U")
@@ -223,13 +227,20 @@ def listing(home: Home, of: Optional[str] = None, last: Optional[int] = None) ->
     found = [each for each in _of_each(home, _line, names) if each is not None]
     wanted = [each for each in found if of in (None, each.dag_id, each.experiment)]
     wanted.sort(key=lambda each: (each.created, each.id), reverse=True)
-    return _of_each(home, _summarised, wanted[:last])
+    until = time.monotonic() + _KEEPING_SECONDS
+
+    def summarised(home: Home, line: Union[RunSummary, RunHead]) -> RunSummary:
+        if isinstance(line, RunSummary):
+            return line
+        return summarise(home, line, keep=time.monotonic() < until)
+
+    return _of_each(home, summarised, wanted[:last])
 
 
-def summarise(home: Home, head: RunHead) -> RunSummary:
-    """What a listing says of a run; kept for the next one if the run has ended."""
+def summarise(home: Home, head: RunHead, keep: bool = True) -> RunSummary:
+    """What a listing says of a run; kept for the next one, unless the run has not ended."""
     found = _summary(head, results(home, head))
-    if found.status != "Unfinished" and not head.by_hand:
+    if keep and found.status != "Unfinished" and not head.by_hand:
         _keep(home, found)
     return found
 
@@ -246,10 +257,6 @@ def _of_each(home: Home, look: Callable[[Home, _T], _U], things: Sequence[_T]) -
 
 def _line(home: Home, pipeline_run_id: str) -> Union[RunSummary, RunHead, None]:
     return read_summary(home, pipeline_run_id) or read_head(home, pipeline_run_id, by_hand=True)
-
-
-def _summarised(home: Home, line: Union[RunSummary, RunHead]) -> RunSummary:
-    return summarise(home, line) if isinstance(line, RunHead) else line
 
 
 def _summary(head: RunHead, steps: List[StepResult]) -> RunSummary:

@@ -65,9 +65,9 @@ def looked_at(home: Home, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     looks: list[str] = []
     really = runs.summarise
 
-    def summarise(home: Home, head: Any) -> Any:
+    def summarise(home: Home, head: Any, keep: bool) -> Any:
         looks.append(head.id)
-        return really(home, head)
+        return really(home, head, keep)
 
     monkeypatch.setattr(runs, "summarise", summarise)
     return looks
