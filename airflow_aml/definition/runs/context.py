@@ -25,6 +25,7 @@ from airflow_aml.errors import (
 )
 
 if TYPE_CHECKING:
+    from airflow_aml.definition.runs.submitting import SubmittedRun
     from airflow_aml.definition.workspace import Experiment
 
 __all__ = ["Run"]
@@ -188,6 +189,20 @@ class Run(Metrics, Files, Tags, Snapshots, Registering):
             children.append(child)
         return children
 
+    def submit_child(self, config: Any, tags: Any = None, **kwargs: Any) -> SubmittedRun:
+        """Runs another script as a run below this one, in a process beside this one.
+
+        Args:
+            config: a :class:`~airflow_aml.definition.scriptrunconfig.ScriptRunConfig`.
+            tags: of the child run.
+
+        Raises:
+            UserErrorException, NotServedError: what is asked for cannot be had.
+        """
+        from airflow_aml.definition.runs.submitting import submit
+
+        return submit(self, config, tags, kwargs)
+
     def get_children(
         self,
         recursive: bool = False,
@@ -275,6 +290,8 @@ class Run(Metrics, Files, Tags, Snapshots, Registering):
 
     def _is_steps(self) -> bool:
         """Whether it is a step's own run: its parent is a pipeline run, which has none."""
+        if isinstance(self._record, ScriptRecord) and self._record.run_id:
+            return False  # it is below another one, if only below a run without a script
         return self.parent is None or self.parent.parent is None
 
     def _children(self) -> Iterator[Run]:
@@ -316,7 +333,6 @@ _LATER = frozenset(
         "get_details",
         "get_details_with_logs",
         "number",
-        "submit_child",
         "take_snapshot",
         "wait_for_completion",
     ]

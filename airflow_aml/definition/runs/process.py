@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 RUN = "AZUREML_RUN_ID"
 ROOT = "AZUREML_ROOT_RUN_ID"
 STEP = "AIRFLOW_AML_STEP"
+PARENT = "AIRFLOW_AML_PARENT_RUN"
+"""Which run a child run's script belongs to, and where that is recorded: a JSON object."""
 
 
 def record_folder() -> str:

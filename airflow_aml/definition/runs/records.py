@@ -56,24 +56,25 @@ class ScriptRecord:
     """
 
     def __init__(self, folder: str, run_id: Optional[str] = None, left: Optional[str] = None):
+        self.folder = folder
+        self.run_id = run_id
         self._journal = _journal(os.path.join(folder, JOURNAL))
-        self._run_id = run_id
         self._files = os.path.join(folder, *(("of", run_id) if run_id else ()), "files")
         self._left = left
 
     def note(self, note: Note) -> None:
         """Adds a line to the step's journal."""
-        if self._run_id:
-            note["run"] = self._run_id
+        if self.run_id:
+            note["run"] = self.run_id
         self._journal.note(note)
 
     def notes(self) -> List[Note]:
         """What this script, or another process of its step, has noted about the run."""
-        try:
-            with open(self._journal.path, "rb") as stream:
-                return about(read_notes(stream.read()), self._run_id)
-        except FileNotFoundError:
-            return []
+        found = about(_notes_in(self._journal.path), self.run_id)
+        if self.run_id:  # a child run with a process of its own writes there
+            own = _notes_in(os.path.join(self.folder, "of", self.run_id, JOURNAL))
+            found = sorted(found + about(own, None), key=lambda note: note.get("t", 0.0))
+        return found
 
     def add(self, name: str, path: str) -> None:
         """Keeps a copy of a local file under that name."""
@@ -112,10 +113,18 @@ class StoredRecord:
     Args:
         pipeline_run_id: the run's, or that of its pipeline run.
         step_run_id: None for the pipeline run itself, whose record its steps have written.
+        child: of a run below that step's.
     """
 
-    def __init__(self, home: Home, pipeline_run_id: str, step_run_id: Optional[str] = None):
+    def __init__(
+        self,
+        home: Home,
+        pipeline_run_id: str,
+        step_run_id: Optional[str] = None,
+        child: Optional[str] = None,
+    ):
         self._home = home
+        self._child = child
         self._pipeline_run_id = pipeline_run_id
         self._step_run_id = step_run_id
 
@@ -129,6 +138,9 @@ class StoredRecord:
         """What was noted about the run."""
         if self._step_run_id is not None:
             found = about(self._journal(f"{self._place}/{JOURNAL}"), None)
+            if self._child is not None:
+                step = layout.step(self._pipeline_run_id, self._step_run_id)
+                found += about(self._journal(f"{step}/{JOURNAL}"), self._child)
         else:
             found = [
                 note
@@ -138,6 +150,16 @@ class StoredRecord:
         for name in self._home.store.children(f"{self._place}/notes/"):
             found += self._journal(f"{self._place}/notes/{name}")
         return sorted(found, key=lambda note: note.get("t", 0.0))
+
+    def children(self) -> List[Tuple[str, str]]:
+        """(id, name) of the runs below a step's, newest first."""
+        notes = list(self._journal(f"{self._place}/{JOURNAL}"))
+        below = [note for note in notes if note.get("run") in (None, self._pipeline_run_id)]
+        return [(n["child"], str(n.get("value"))) for n in reversed(below) if "child" in n]
+
+    def child(self, run_id: str) -> StoredRecord:
+        """The record of such a run."""
+        return StoredRecord(self._home, self._pipeline_run_id, self._step_run_id, run_id)
 
     def add(self, name: str, path: str) -> None:
         """Keeps a copy of a local file under that name."""
@@ -158,7 +180,8 @@ class StoredRecord:
     def _place(self) -> str:
         if self._step_run_id is None:
             return layout.run(self._pipeline_run_id)
-        return layout.step(self._pipeline_run_id, self._step_run_id)
+        step = layout.step(self._pipeline_run_id, self._step_run_id)
+        return step if self._child is None else f"{step}/of/{self._child}"
 
     def _steps(self) -> List[str]:
         folder = f"{layout.run(self._pipeline_run_id)}/steps/"
@@ -220,6 +243,14 @@ _JOURNALS: Dict[str, Journal] = {}
 def _journal(path: str) -> Journal:
     """One open journal per file: a script may write about several runs."""
     return _JOURNALS.setdefault(path, Journal(path))
+
+
+def _notes_in(path: str) -> List[Note]:
+    try:
+        with open(path, "rb") as stream:
+            return list(read_notes(stream.read()))
+    except FileNotFoundError:
+        return []
 
 
 def _below(folder: str, prefix: str) -> Iterator[Tuple[str, str]]:

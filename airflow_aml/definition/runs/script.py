@@ -5,8 +5,9 @@ Everything is read from the environment that the runtime gives a script (referen
 
 from __future__ import annotations
 
+import json
 import os
-from typing import TYPE_CHECKING, Iterator, List
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional
 
 from airflow_aml.definition.runs import process
 from airflow_aml.definition.runs.context import Run
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 class _PipelineRun(Run):
     """The pipeline run as one of its scripts sees it: what other steps recorded can be read."""
 
-    def __init__(self, run_id: str):
-        record = SharedRecord(ScriptRecord(process.record_folder(), run_id), self._stored)
+    def __init__(self, run_id: str, folder: str):
+        record = SharedRecord(ScriptRecord(folder, run_id), self._stored)
         super().__init__(None, run_id, _record=record)
 
     def _stored(self) -> StoredRecord:
@@ -52,7 +53,22 @@ class _PipelineRun(Run):
 
 def run_of_script(run_id: str) -> Run:
     """The run of this process."""
-    root = os.environ.get(process.ROOT)
-    parent = _PipelineRun(root) if root else None
+    parent = _parent_of(run_id)
     record = ScriptRecord(process.record_folder(), left=os.getcwd())
     return Run(None, run_id, _record=record, _parent=parent, _name=os.environ.get(process.STEP, ""))
+
+
+def _parent_of(run_id: str) -> Optional[Run]:
+    """The pipeline run of a step's run; of a child run, the run whose script has submitted it."""
+    root = os.environ.get(process.ROOT)
+    above: Dict[str, Any] = json.loads(os.environ.get(process.PARENT) or "{}")
+    if above.get("child") != run_id:  # a variable that was inherited from another run
+        return _PipelineRun(root, process.record_folder()) if root else None
+    folder, parent_id = str(above["folder"]), str(above["id"])
+    return Run(
+        None,
+        parent_id,
+        _record=ScriptRecord(folder, above.get("about")),
+        _parent=_PipelineRun(root, folder) if root and root != parent_id else None,
+        _record_folder=folder,
+    )

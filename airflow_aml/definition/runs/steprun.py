@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, Optional, Tuple
 
 from airflow_aml.definition.runs.context import Run
 from airflow_aml.definition.runs.outputs import PortDataReference, StepRunOutput
-from airflow_aml.definition.runs.records import Record, StoredRecord
+from airflow_aml.definition.runs.records import StoredRecord
 from airflow_aml.definition.runs.snapshot import planned_snapshot
 from airflow_aml.definition.runs.waiting import Waiting
 from airflow_aml.errors import UserErrorException
@@ -17,6 +17,13 @@ from airflow_aml.workspace.journal import STREAMS
 if TYPE_CHECKING:
     from airflow_aml.definition.runs.pipelinerun import PipelineRun
     from airflow_aml.workspace.runs import StepResult
+
+
+class _ChildRun(Run):
+    """A run that a step's script has begun below its own, as other programs see it."""
+
+    def _children(self) -> Iterator[Run]:
+        return iter(())
 
 
 class StepRun(Waiting):
@@ -133,7 +140,7 @@ class StepRun(Waiting):
         return made_by, str(source["step_run_id"])
 
     @property
-    def _records(self) -> Record:
+    def _records(self) -> StoredRecord:
         return StoredRecord(self._run._home, *self._source_ids)  # noqa: SLF001
 
     def _planned_snapshot(self) -> Optional[str]:
@@ -155,7 +162,9 @@ class StepRun(Waiting):
                 return stream.read()
 
     def _children(self) -> Iterator[Run]:
-        return iter(())
+        for run_id, name in self._records.children():
+            record = self._records.child(run_id)
+            yield _ChildRun(self.experiment, run_id, _record=record, _parent=self, _name=name)
 
     def _failure(self) -> str:
         return f"step {self.name!r}: {self._result.reason}"
