@@ -13,6 +13,7 @@ from airflow_aml import (
     PipelineRun,
     PythonScriptStep,
     RunDetails,
+    ScriptRun,
     Workspace,
 )
 from airflow_aml.definition.runs.rundetails_graph import Box, svg
@@ -86,7 +87,8 @@ def test_the_same_as_a_document(workspace):
 def test_names_are_only_text(workspace, capsys):
     """Whatever a step, a parameter or a reason is called: no markup, no terminal command."""
     run = begin(workspace, {"a": NASTY, "b": "训练\x1b[31m\x00\ud800"}, {NASTY: NASTY})
-    workspace.store.write(layout.failed(RUN) + "a", f"{NASTY}\nsecond line".encode())
+    long = f"{NASTY}\n{'a line of a traceback' * 500}\nValueError: the end"
+    workspace.store.write(layout.failed(RUN) + "a", long.encode())
 
     shown = html_of(Watch(run).look())
     RunDetails(run).show()
@@ -96,6 +98,8 @@ def test_names_are_only_text(workspace, capsys):
     assert "训练" in shown
     assert not {"\x1b", "\x00", "\ud800"} & set(shown + capsys.readouterr().out)
     assert "Failed</span>" in shown
+    assert "ValueError: the end</td>" in shown
+    assert len(shown) < 8000
 
 
 def test_five_hundred_steps(workspace):
@@ -160,6 +164,19 @@ def test_one_step(workspace, capsys):
     assert "1 step: 1 ran" in told
     assert "train" not in told
     assert "azureml.StepRun" in prepare._repr_html_()
+
+
+def test_a_script(workspace, capsys):
+    """The run of a ScriptRunConfig: its one step, in the words of v1's script runs."""
+    script = ScriptRun(begin(workspace, {"train": "train"}), "train")
+    finish(workspace, "train")
+
+    RunDetails(script).show()
+
+    told = capsys.readouterr().out
+    assert f"RunId: {script.id}" in told
+    assert "Run Status: Completed" in told
+    assert "first run of this step" in told
 
 
 def test_an_interactive_run(workspace, capsys):

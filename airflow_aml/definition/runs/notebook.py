@@ -31,6 +31,7 @@ _STYLE = (
     "font-size:12px;white-space:nowrap}"
     ".airflow-aml .quiet{opacity:.75}"
     ".airflow-aml .number{white-space:nowrap;font-variant-numeric:tabular-nums}"
+    ".airflow-aml .pair{display:inline-block}"
     ".airflow-aml .bar{display:flex;height:6px;max-width:640px;border-radius:3px;overflow:hidden;"
     "margin:6px 0}"
     "</style>"

@@ -144,7 +144,9 @@ class _Follower(Thread):
             pause = min(max(_POLL, _LEISURE * (time.monotonic() - begun)), _LONGEST_POLL)
             self._draw()
             with self._turn:
-                self._answered, self._late = asked, False
+                # Of a run that has ended no later look would tell anything else.
+                self._answered = self._asked if self._view.done else asked
+                self._late = False
                 self._turn.notify_all()
                 if not self._view.done:
                     self._turn.wait_for(lambda: self._asked > self._answered, pause)

@@ -47,7 +47,7 @@ def svg(boxes: Mapping[str, Box]) -> str:
         for before in befores
     ]
     width = 2 * _EDGE + len(layers) * (_WIDTH + _APART) - _APART
-    height = 2 * _EDGE + rows * (_HEIGHT + _BETWEEN) + _BETWEEN
+    height = 2 * _EDGE + rows * (_HEIGHT + _BETWEEN)
     drawn = [_box(box, *places[key]) for key, box in boxes.items()]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="graph of the steps" '

@@ -98,7 +98,7 @@ def _graph(view: RunView) -> str:
             f'<div class="quiet">A graph is drawn of {MOST} steps at most; '
             f"this run has {len(view.steps)}.</div>"
         )
-    if not any(step.upstream for step in view.steps):  # none is known, or there is one step
+    if len(view.steps) == 1 or not any(step.upstream for step in view.steps):  # none is known
         return ""
     boxes = {
         step.progress.task_id: Box(
@@ -124,13 +124,13 @@ def _table(view: RunView) -> str:
 
 def _row(step: StepView) -> List[str]:
     progress = step.progress
-    metrics = "<br>".join(_pair(*pair) for pair in _shown(step.metrics).items())
+    metrics = ", ".join(_pair(*pair) for pair in _shown(step.metrics).items())
     time = f'<span class="number">{escaped(_time(progress))}</span>' if _time(progress) else ""
     return [
         escaped(progress.name),
         _chip(progress.status),
         time,
-        _short(progress.reason),
+        _reason(progress.reason),
         metrics,
     ]
 
@@ -153,7 +153,7 @@ def _shown(metrics: Mapping[str, Any]) -> Dict[str, str]:
     """The first few metrics: of one that was logged several times, the last value."""
     shown = {name: _value(value) for name, value in list(metrics.items())[:_METRICS]}
     if len(metrics) > _METRICS:
-        shown["..."] = f"and {len(metrics) - _METRICS} more"
+        shown[f"{len(metrics) - _METRICS} more"] = ""
     return shown
 
 
@@ -168,15 +168,24 @@ def _value(value: Any) -> str:
 
 
 def _pair(name: str, value: Any) -> str:
-    return f"{_short(name, 60)} = <b>{_short(str(value), 80)}</b>"
+    shown = f" = <b>{_short(str(value), 80)}</b>" if value != "" else ""
+    return f'<span class="pair">{_short(name, 60)}{shown}</span>'
 
 
 def _pairs(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name[:60]}={str(value)[:80]}" for name, value in values.items())
+    pairs = ((name[:60], str(value)[:80]) for name, value in values.items())
+    return ", ".join(f"{name}={value}" if value else name for name, value in pairs)
 
 
 def _short(text: str, most: int = _LETTERS) -> str:
     return escaped(text if len(text) <= most else text[:most] + "\N{HORIZONTAL ELLIPSIS}")
+
+
+def _reason(text: str) -> str:
+    """Of a long reason, begin and end: an error's last line says most."""
+    if len(text) > _LETTERS:
+        text = f"{text[: _LETTERS // 4]}\N{HORIZONTAL ELLIPSIS}{text[-_LETTERS * 3 // 4 :]}"
+    return escaped(text)
 
 
 def _printable(line: str) -> str:
