@@ -5,7 +5,7 @@ from __future__ import annotations
 from airflow.sdk.plugins_manager import AirflowPlugin
 
 from airflow_aml.airflow import listener
-from airflow_aml.airflow.links import MlflowLink, ReusedResultLink
+from airflow_aml.airflow.links import MlflowLink, ReusedResultLink, RunFilesLink, RunFolderLink
 
 
 class AmlPlugin(AirflowPlugin):
@@ -13,4 +13,4 @@ class AmlPlugin(AirflowPlugin):
 
     name = "aml"
     listeners = [listener]
-    operator_extra_links = [ReusedResultLink(), MlflowLink()]
+    operator_extra_links = [ReusedResultLink(), RunFolderLink(), RunFilesLink(), MlflowLink()]

@@ -90,6 +90,16 @@ def _showing() -> dict[str, Any]:
             "example": "2.5 EUR",
             "default": "",
         },
+        "workspace_url": {
+            "description": (
+                "Address under which a web server of yours serves the folder of 'workspace'."
+                " Where it is set, each step's task has links to its record there. Empty: none."
+            ),
+            "version_added": "0.1.0",
+            "type": "string",
+            "example": "https://files.example.com/aml",
+            "default": "",
+        },
         "mlflow_tracking_uri": {
             "description": (
                 "Tracking server of MLflow in which runs are shown, too. Empty: that of the"

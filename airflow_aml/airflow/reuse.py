@@ -105,6 +105,7 @@ class ReuseSensor(BaseOperator):
             key=skipping.RETURN_VALUE,
             value={
                 "pipeline_run_id": run_id,
+                "workspace": plan.workspace,
                 "steps": len(steps),
                 "reused": len(found),
                 "saved_seconds": round(saved, 3),

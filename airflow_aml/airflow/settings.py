@@ -60,6 +60,12 @@ def mlflow_tracking_uri() -> str:
     return configured or os.environ.get("MLFLOW_TRACKING_URI", "")
 
 
+def workspace_page() -> str:
+    """The address under which the default workspace's folder is served; empty for nowhere."""
+    address = conf.get("aml", "workspace_url", fallback="").strip().rstrip("/")
+    return address if address.startswith(("http://", "https://")) else ""
+
+
 def price_per_hour() -> Price | None:
     """What an hour of computing costs; None where nobody has said so.
 
