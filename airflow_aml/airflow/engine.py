@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TextIO
 
 from airflow_aml.codec import decode, encode
-from airflow_aml.definition.engine import API_VARIABLE, Engine
+from airflow_aml.definition.engine import Engine, api_url
 from airflow_aml.definition.names import slug
 from airflow_aml.definition.runs.pipelinerun import PipelineRun
 from airflow_aml.definition.runs.progress import summary
@@ -190,7 +190,7 @@ def _folder(home: Home, run_id: str) -> Path:
 
 def acting_engine() -> Engine:
     """The engine of programs that run outside Airflow: a running Airflow, if they know one."""
-    if os.environ.get(API_VARIABLE):
+    if api_url():
         from airflow_aml.airflow.remote import RemoteEngine
 
         return RemoteEngine()

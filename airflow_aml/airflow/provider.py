@@ -90,6 +90,17 @@ def _showing() -> dict[str, Any]:
             "example": "2.5 EUR",
             "default": "",
         },
+        "api_url": {
+            "description": (
+                "Airflow's address, as a browser has it, for programs on a machine that has this"
+                " configuration: their pipelines run in that Airflow. The variable"
+                " AIRFLOW_AML_API_URL counts before it. Empty: they run by themselves."
+            ),
+            "version_added": "0.1.0",
+            "type": "string",
+            "example": "https://airflow.example.com",
+            "default": "",
+        },
         "workspace_url": {
             "description": (
                 "Address under which a web server of yours serves the folder of 'workspace'."

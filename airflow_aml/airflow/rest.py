@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import httpx
 
-from airflow_aml.definition.engine import API_VARIABLE
+from airflow_aml.definition.engine import API_VARIABLE, api_url
 from airflow_aml.errors import AzureMLException, UserErrorException
 
 Document = dict[str, Any]
@@ -20,6 +20,7 @@ TOKEN_VARIABLE = "AIRFLOW_AML_API_TOKEN"  # noqa: S105 - a variable's name
 USER_VARIABLE = "AIRFLOW_AML_API_USER"
 PASSWORD_VARIABLE = "AIRFLOW_AML_API_PASSWORD"  # noqa: S105 - ditto
 
+_ADDRESS = f"{API_VARIABLE} (or [aml] api_url)"
 _PAGE = 100
 _TIMEOUT = 60.0
 _FIRST_PATIENCE = 3.0
@@ -56,8 +57,7 @@ class Rest:
         self.url = url.rstrip("/").removesuffix("/api/v2")
         if not self.url.startswith(("http://", "https://")):
             raise UserErrorException(
-                f"{API_VARIABLE} must be an address such as https://airflow.example.com, "
-                f"not {url!r}."
+                f"{_ADDRESS} must be an address such as https://airflow.example.com, not {url!r}."
             )
         self._token = token
         self._login = {"username": user, "password": password}
@@ -142,7 +142,7 @@ class Rest:
             if time.monotonic() + pause > deadline:
                 raise AzureMLException(
                     f"Airflow at {self.url} cannot be reached: {problem.rstrip('.')}.",
-                    hint=f"Is it running, and is {API_VARIABLE} its address?",
+                    hint=f"Is it running, and is {_ADDRESS} its address?",
                 )
             time.sleep(pause)
             pause = min(pause * 2, 5.0)
@@ -154,14 +154,14 @@ class Rest:
             raise AzureMLException(
                 "this is not Airflow's REST API: its answer is no JSON.",
                 where=str(answer.url),
-                hint=f"{API_VARIABLE} must be the address of an Airflow 3.",
+                hint=f"{_ADDRESS} must be the address of an Airflow 3.",
             ) from None
 
 
 def rest() -> Rest:
     """The Airflow that this process' environment names; one connection for all who ask."""
-    names = (API_VARIABLE, TOKEN_VARIABLE, USER_VARIABLE, PASSWORD_VARIABLE)
-    return _rest(*(os.environ.get(name, "") for name in names))
+    names = (TOKEN_VARIABLE, USER_VARIABLE, PASSWORD_VARIABLE)
+    return _rest(api_url(), *(os.environ.get(name, "") for name in names))
 
 
 @lru_cache(maxsize=4)

@@ -43,7 +43,8 @@ class Engine(Protocol):
 
 
 API_VARIABLE = "AIRFLOW_AML_API_URL"
-"""Where a running Airflow's REST API is: with it, ``submit`` starts runs there."""
+"""Where a running Airflow's REST API is: with it, ``submit`` starts runs there. ``[aml] api_url``
+says the same where it is not set; set and empty it says that there is none."""
 
 _STEP_VARIABLE = "AIRFLOW_AML_ATTEMPT"
 
@@ -124,9 +125,19 @@ def engine() -> Engine:
     return result
 
 
+def api_url() -> str:
+    """Where the Airflow is that this program works with; empty for nowhere."""
+    text = os.environ.get(API_VARIABLE)
+    if text is not None:
+        return text
+    from airflow_aml.workspace.configuration import setting
+
+    return setting(os.environ, "api_url")
+
+
 def works_with_airflow() -> bool:
     """Whether this program knows an Airflow. A step's own process goes by the workspace alone."""
-    return bool(os.environ.get(API_VARIABLE)) and _STEP_VARIABLE not in os.environ
+    return _STEP_VARIABLE not in os.environ and bool(api_url())
 
 
 def run_in_airflow(dag_id: str, run_id: str) -> RunInAirflow:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from airflow_aml.errors import WorkspaceException
+from airflow_aml.workspace.configuration import setting
 
-VARIABLE = "AIRFLOW__AML__PRICE_PER_HOUR"
 _PRICE = re.compile(r"(?P<before>[^\d.,+-]*)(?P<amount>\d+(?:\.\d*)?|\.\d+)(?P<after>[^\d.,]*)")
 
 
@@ -52,18 +51,4 @@ def configured(environment: Mapping[str, str]) -> Price | None:
     Raises:
         WorkspaceException: it is no price.
     """
-    text = environment.get(VARIABLE)
-    return price(_in_file(environment) if text is None else text)
-
-
-def _in_file(environment: Mapping[str, str]) -> str:
-    from configparser import Error, RawConfigParser
-
-    home = environment.get("AIRFLOW_HOME") or "~/airflow"
-    path = environment.get("AIRFLOW_CONFIG") or os.path.join(home, "airflow.cfg")
-    parser = RawConfigParser(strict=False)
-    try:
-        parser.read(os.path.expanduser(path), encoding="utf-8")
-    except (Error, UnicodeDecodeError):  # Airflow itself will say so
-        return ""
-    return parser.get("aml", "price_per_hour", fallback="").replace("%%", "%")
+    return price(setting(environment, "price_per_hour"))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from airflow_aml import Experiment, Pipeline, PythonScriptStep, Workspace
+from airflow_aml.definition.engine import works_with_airflow
 from airflow_aml.errors import AzureMLException, UserErrorException
 
 
@@ -77,6 +78,29 @@ def test_what_is_no_address(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch)
 
     with pytest.raises(UserErrorException, match="must be an address such as https://"):
         submit(pipeline)
+
+
+def test_the_address_in_airflows_configuration(
+    pipeline: Pipeline, website: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """[aml] api_url counts where the variable is not set; a changed file is read again."""
+    monkeypatch.delenv("AIRFLOW_AML_API_URL", raising=False)
+    config = tmp_path / "home/airflow.cfg"
+    config.parent.mkdir()
+    monkeypatch.setenv("AIRFLOW_HOME", str(config.parent))
+    monkeypatch.delenv("AIRFLOW_CONFIG", raising=False)
+    assert not works_with_airflow()
+    config.write_text("[core]\nx = %%y\n[aml]\napi_url = nowhere:8080\n")
+    with pytest.raises(UserErrorException, match=r"\[aml\] api_url\) must be an address"):
+        submit(pipeline)
+    config.write_text(f"[aml]\napi_url = {website}\n")
+    with pytest.raises(AzureMLException, match="not Airflow's REST API"):
+        submit(pipeline)
+    monkeypatch.setenv("AIRFLOW__AML__API_URL", "elsewhere")
+    with pytest.raises(UserErrorException, match="not 'elsewhere'"):
+        submit(pipeline)
+    monkeypatch.setenv("AIRFLOW_AML_API_URL", "")
+    assert not works_with_airflow()
 
 
 def test_nobody_says_who_asks(
