@@ -118,10 +118,7 @@ class Watch:
     def _look_at_one(self) -> RunView:
         """Of a run without a pipeline: an interactive one, a child."""
         run, status = self._run, self._run.get_status()
-        children = [
-            StepView(StepProgress(each.name, each.get_status(), task_id=each.id), (), _told(each))
-            for each in run.get_children()
-        ]
+        children = [StepView(_child(each), (), _told(each)) for each in run.get_children()]
         return replace(
             self._view,
             status=status,
@@ -172,6 +169,10 @@ def _with_steps(run: Run) -> Optional[Following]:
     own = copy.copy(found)
     own._known = ((), [])  # noqa: SLF001
     return own
+
+
+def _child(run: Run) -> StepProgress:
+    return StepProgress(run.name or run.id, run.get_status(), task_id=run.id)
 
 
 def _of_one(steps: List[StepProgress], status: str) -> str:
