@@ -49,6 +49,8 @@ TRAIN = """
     run.parent.log("best", 0.9)
     with run.child_run("fold 1") as fold:
         fold.log("auc", 0.8)
+    from airflow_aml import ScriptRunConfig
+    run.submit_child(ScriptRunConfig(".", "fold.py"), tags={"fold": 2}).wait_for_completion()
     open("outputs/model.txt", "w").write("weights")
     run.register_model("line", model_path="outputs/model.txt", tags={"kind": "toy"})
     with mlflow.start_run() as mine:
@@ -57,11 +59,18 @@ TRAIN = """
     print("trained")
 """
 
+FOLD = """
+    from airflow_aml import Run
+    Run.get_context().log("auc", 0.7)
+    open("outputs/fold.txt", "w").write("2")
+"""
+
 
 @pytest.fixture
 def project(write):
     write("src/prepare.py", "import sys; open(sys.argv[2] + '/d.txt', 'w').write('d')\n")
     write("train/train.py", TRAIN)
+    write("train/fold.py", FOLD)
     write("p.py", PIPELINE)
 
 
@@ -128,7 +137,11 @@ def test_a_run_and_its_steps_in_mlflow(project, one_dag, run_dag, client):
     assert train.data.tags["stage"] == "trained"
     assert train.data.tags["property.author"] == "me"
     assert train.data.tags["note"] == "good"
-    assert below(runs, train)["fold 1"].data.metrics == {"auc": 0.8}
+    folds = below(runs, train)
+    assert folds["fold 1"].data.metrics == {"auc": 0.8}
+    assert (folds["fold_2"].data.metrics, folds["fold_2"].data.tags["fold"]) == ({"auc": 0.7}, "2")
+    (left,) = client.list_artifacts(folds["fold_2"].info.run_id, "outputs")
+    assert left.path == "outputs/fold.txt"
 
     def files(path: str = "") -> set[str]:
         return {each.path for each in client.list_artifacts(train.info.run_id, path)}

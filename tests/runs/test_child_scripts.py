@@ -61,6 +61,7 @@ def test_two_scripts_side_by_side(lab: Lab) -> None:
     lines = step(
         lab,
         """
+open("outputs/mine.txt", "w").write("the step's own")
 children = [start(rate) for rate in (0.5, 0.25)]
 for child in children:
     details = child.wait_for_completion(show_output=True)

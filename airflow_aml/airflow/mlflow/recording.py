@@ -31,11 +31,7 @@ def ship(server: MlflowClient, step: Shown, pipeline: Shown, home: Home, job: St
         Exception: what MLflow's client and the workspace raise.
     """
     folder = recording.folder_of(job)
-    try:
-        with open(os.path.join(folder, JOURNAL), "rb") as stream:
-            notes = list(read_notes(stream.read()))
-    except FileNotFoundError:
-        notes = []
+    notes = _journal(folder)
     with patience(LONG):
         _params(server, step.run_id, params_of(job.arguments, job.parameters))
         own = _put(server, step.run_id, about(notes, None), os.path.join(folder, recording.FILES))
@@ -44,6 +40,14 @@ def ship(server: MlflowClient, step: Shown, pipeline: Shown, home: Home, job: St
         _put(server, pipeline.run_id, about(notes, job.root_run_id), others)
         for name, number in own.models:
             _register(server, step, home, name, number)
+
+
+def _journal(folder: str) -> list[Note]:
+    try:
+        with open(os.path.join(folder, JOURNAL), "rb") as stream:
+            return list(read_notes(stream.read()))
+    except FileNotFoundError:
+        return []
 
 
 def _put(server: MlflowClient, run_id: str, notes: Sequence[Note], files: str) -> Contents:
@@ -82,8 +86,10 @@ def _below(
     for identity, name in own.children.items():
         tags = {"mlflow.parentRunId": step.run_id, "airflow_aml.run_id": identity}
         made = server.create_run(step.experiment_id, tags=tags, run_name=name)
-        files = os.path.join(folder, recording.OTHERS, identity, recording.FILES)
-        found = _put(server, made.info.run_id, about(notes, identity), files)
+        place = os.path.join(folder, recording.OTHERS, identity)
+        # One that had a process of its own has noted there, and its end was noted here.
+        said = [*about(_journal(place), None), *about(notes, identity)]
+        found = _put(server, made.info.run_id, said, os.path.join(place, recording.FILES))
         server.set_terminated(made.info.run_id, found.status or "FINISHED")
 
 

@@ -56,9 +56,9 @@ class RunDetails:
             sys.stdout.write(text_of(Watch(run).look()))
             sys.stdout.flush()
             return
-        follower = _FOLLOWED.get(run.id)
-        if follower is None or not follower.is_alive():
-            follower = _FOLLOWED[run.id] = _Follower(run)
+        follower = _follower_of(run.id)
+        if follower is None:
+            follower = _Follower(run)
             follower.start()
         follower.show()
 
@@ -167,7 +167,6 @@ class _Follower(Thread):
         self._wait()
         self._draw()
         if not self.is_alive():
-            _FOLLOWED.pop(self._watch.id, None)
             kernel_shell().events.unregister("post_run_cell", self._after_cell)
 
     def _draw(self) -> None:
@@ -184,6 +183,15 @@ class _Follower(Thread):
             return {"text/html": f"<div>{waiting}</div>", "text/plain": waiting}
         return {"text/html": html_of(view), "text/plain": text_of(view)}
 
+    def follows(self, run_id: str) -> bool:
+        """Whether it still looks at the run of that id."""
+        return self.is_alive() and self._watch.id == run_id
 
-_FOLLOWED: Dict[str, _Follower] = {}
-"""By run id: however often a run is shown, one thread looks at it."""
+
+def _follower_of(run_id: str) -> Optional[_Follower]:
+    """The one that looks at the run already: however often a run is shown, one thread does."""
+    for each in kernel_shell().events.callbacks["post_run_cell"]:
+        follower = getattr(each, "__self__", None)
+        if isinstance(follower, _Follower) and follower.follows(run_id):
+            return follower
+    return None

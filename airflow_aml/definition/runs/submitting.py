@@ -25,7 +25,7 @@ from airflow_aml.errors import ActivityFailedException, NotServedError, UserErro
 from airflow_aml.runtime import STORES_VARIABLE
 from airflow_aml.runtime.child import Child, child_of, report_of
 from airflow_aml.runtime.job import StepJob, Text
-from airflow_aml.runtime.stage import remove
+from airflow_aml.runtime.stage import KEPT_FOLDERS, remove
 
 if TYPE_CHECKING:
     from airflow_aml.definition.scriptrunconfig import ScriptRunConfig
@@ -201,7 +201,8 @@ def _job(
     work = tempfile.mkdtemp(prefix="airflow-aml-child-")
     try:
         # Its sources are this run's, or beside them: nobody needs them kept once more.
-        snapshot = take(config.source_directory, open_home(os.path.join(work, "kept")))
+        source = _without_own_files(config.source_directory, os.path.join(work, "sources"))
+        snapshot = take(source, open_home(os.path.join(work, "kept")))
     except BaseException:
         remove(work)
         raise
@@ -225,6 +226,23 @@ def _job(
         experiment=experiment,
         kill_after=_KILL_AFTER,
     )
+
+
+def _without_own_files(source: str, copy: str) -> str:
+    """The source folder; of a script's own one a copy, without what the script has left in it.
+
+    Else that would be taken for files that the child has left.
+    """
+    here = os.path.abspath(source)
+    if not os.environ.get(process.RUN) or os.path.realpath(here) != os.path.realpath(os.getcwd()):
+        return source
+    import shutil
+
+    def left(folder: str, names: List[str]) -> List[str]:
+        return [name for name in names if folder == here and name in KEPT_FOLDERS]
+
+    shutil.copytree(here, copy, symlinks=True, ignore=left, ignore_dangling_symlinks=True)
+    return copy
 
 
 def _whereabouts(parent: Run) -> List[str]:
