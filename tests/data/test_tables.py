@@ -160,6 +160,33 @@ def test_a_csv_that_is_not_one_is_named(store, put, content):
         Dataset.Tabular.from_delimited_files((store, "bad.csv")).to_pandas_dataframe()
 
 
+@pytest.mark.parametrize(
+    ("content", "separator"),
+    [
+        ("a,b\n1,2,3\n4,5,6\n", ","),
+        ("a,b\n1,2,3\n4,5\n", ","),
+        ("a,b\n" + "1,2,\n" * 300 + "1,2,3\n", ","),
+        ("a||b\n1||2||3\n4||5||6\n", "||"),
+    ],
+)
+def test_no_field_is_left_out_in_silence(store, put, content, separator):
+    """An export whose header lost a name: the file is refused, not read without its last column."""
+    put("sales.csv", content)
+    made = Dataset.Tabular.from_delimited_files((store, "sales.csv"), separator=separator)
+
+    with pytest.raises(UserErrorException, match=r"/sales.csv: .* more fields than its header"):
+        made.to_pandas_dataframe()
+
+
+def test_a_separator_at_the_end_of_each_row_is_no_field(store, put):
+    """Some programs write one there; nothing is lost with it."""
+    put("t.csv", "a,b\n1,2,\n3,4,\n")
+
+    frame = Dataset.Tabular.from_delimited_files((store, "t.csv")).to_pandas_dataframe()
+
+    assert frame.to_dict("list") == {"a": [1, 3], "b": [2, 4]}
+
+
 def test_empty_files_hold_no_records(store, put):
     """A file without a byte, or with a header alone, adds nothing."""
     put("e/1.csv", b"")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence
 
 from airflow_aml.definition.data.columns import SAMPLE_ROWS, convert, inferred_type, pandas
@@ -117,6 +118,12 @@ class _Delimited:
             return None
         except pd.errors.ParserError as error:
             raise _unreadable(source, f"it is not a delimited file: {_sentence(error)}") from error
+        except pd.errors.ParserWarning as error:
+            raise _unreadable(
+                source,
+                "it is not a delimited file: its rows have more fields than its header",
+                "Name every column; a field that holds the separator stands in quotes.",
+            ) from error
         except UnicodeError as error:
             raise _unreadable(
                 source,
@@ -162,6 +169,7 @@ class _Delimited:
             if any(kind.get("decimal_mark") for kind in types.values()):
                 options["dtype"] = "object"
         _refuse_binary(path, self._encoding)
+        _refuse_loss()
         return pandas().read_csv(path, **options)
 
     def _columns(self, sample: Any, has_header: bool) -> List[str]:
@@ -285,9 +293,18 @@ def _refuse_binary(path: str, encoding: str) -> None:
             raise pandas().errors.ParserError("it holds bytes that no text has.")
 
 
-def _escaped(separator: str) -> str:
-    import re
+def _refuse_loss() -> None:
+    """What pandas leaves out of a row with a mere warning is an error, in this module alone."""
+    import warnings
 
+    # For good, not for the one call: that would be a race between threads. A filter that is
+    # there already is not added again, but moved to the front.
+    warnings.filterwarnings(
+        "error", category=pandas().errors.ParserWarning, module=re.escape(__name__)
+    )
+
+
+def _escaped(separator: str) -> str:
     return re.escape(separator)
 
 
