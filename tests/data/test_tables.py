@@ -151,6 +151,19 @@ def test_mixed_encodings_are_named(store, put):
         Dataset.Tabular.from_delimited_files((store, "m")).to_pandas_dataframe()
 
 
+@pytest.mark.parametrize("literal", ["1e30", "123456789012345678901234567890", str(2**63)])
+def test_a_number_too_large_for_its_column_is_no_other_number(store, put, literal):
+    """300 small counts, then one that no 64 bits hold: missing, or an error, never a wrong one."""
+    put("counts.csv", "n,m\n" + "1,2\n" * 300 + f"{literal},5\n{-(2**63)},6\n")
+    made = Dataset.Tabular.from_delimited_files((store, "counts.csv"))
+
+    frame = made.to_pandas_dataframe()
+    assert frame["n"].isna().tolist() == [False] * 300 + [True, False]
+    assert frame["n"].iloc[-1] == -(2**63)
+    with pytest.raises(UserErrorException, match="in column 'n' is not a long"):
+        made.to_pandas_dataframe(on_error="fail")
+
+
 @pytest.mark.parametrize("content", [b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"a,b\n1,2\n3,4,5,6\n"])
 def test_a_csv_that_is_not_one_is_named(store, put, content):
     """Bytes that no text has, and rows longer than their header."""

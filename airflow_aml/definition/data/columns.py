@@ -109,10 +109,11 @@ def _to_string(series: Any, kind: Mapping[str, Any]) -> Any:
 
 def _to_long(series: Any, kind: Mapping[str, Any]) -> Any:
     numbers = pandas().to_numeric(_stripped(series), errors="coerce")
-    if numbers.dtype.kind in "iu":
+    if numbers.dtype.kind == "i":
         return numbers
-    whole = numbers.where(numbers % 1 == 0)
-    return whole.astype("int64") if whole.notna().all() else whole
+    # A number outside of 64 bits would turn into another one.
+    fits = (numbers % 1 == 0) & (numbers >= -(2**63)) & (numbers < 2**63)
+    return numbers.astype("int64") if fits.all() else numbers.where(fits)
 
 
 def _to_float(series: Any, kind: Mapping[str, Any]) -> Any:
