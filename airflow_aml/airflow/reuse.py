@@ -21,7 +21,7 @@ from airflow_aml.definition.registered import PinnedDataset, save_definitions
 from airflow_aml.definition.setup import SetupAction
 from airflow_aml.definition.spec import NodeSpec, PipelineSpec
 from airflow_aml.errors import SnapshotException, UserErrorException, WorkspaceException
-from airflow_aml.reuse.absent import Absent, refuse_absent
+from airflow_aml.reuse.absent import Absent, refuse_absent, refuse_unknown_datastores
 from airflow_aml.reuse.facts import RunFacts, walk_steps
 from airflow_aml.reuse.fingerprint import read_from
 from airflow_aml.reuse.lookup import decide, duration
@@ -127,6 +127,7 @@ class ReuseSensor(BaseOperator):
             apply_setup(self.setup, self.folder, home, self.log.info)
             self._say_what_is_not_served()
             pinned = save_definitions(self.spec, home, self.folder)
+            refuse_unknown_datastores(self.spec, home)
             absent: list[Absent] = []
             facts = RunFacts(
                 home=home,

@@ -20,6 +20,7 @@ from airflow_aml.definition.homes import home_of
 from airflow_aml.definition.loading import load_file
 from airflow_aml.definition.registered import save_definitions
 from airflow_aml.definition.values import regenerates, resolve
+from airflow_aml.reuse.absent import refuse_unknown_datastores
 from airflow_aml.reuse.aside import Aside
 from airflow_aml.reuse.facts import RunFacts, walk_steps
 from airflow_aml.reuse.lookup import decide, duration
@@ -95,6 +96,7 @@ def planned(
     if not home.is_made:
         _note(f"there is no workspace at {home.url} yet, so all steps would run")
     pinned, pending = _pinned(declaration, home)
+    refuse_unknown_datastores(spec, home, _pending_datastores(declaration, home))
     facts = RunFacts(
         home=home,
         folder=folder,
@@ -139,6 +141,14 @@ def _pinned(
         ):
             save_definitions(spec, home, folder, keep=False)  # raises, as it does in a run
     return pinned, {step_id: next(iter(why.values())) for step_id, why in pending.items()}
+
+
+def _pending_datastores(declaration: Declaration, home: Home) -> set[str]:
+    if not declaration.setup:
+        return set()
+    from airflow_aml.reuse.pending import pending_datastores
+
+    return pending_datastores(declaration.setup, home)
 
 
 def _snapshots(declaration: Declaration, home: Home, aside: Aside) -> dict[str, str]:

@@ -1,15 +1,15 @@
-"""Inputs that are not there when a run starts, and that nothing in the run is going to make."""
+"""What a run needs and does not find when it starts, and that nothing in it is going to make."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from airflow_aml.definition.data.files import fixed_part
 from airflow_aml.definition.data.model import WebPath, definition_of
 from airflow_aml.definition.data.places import places_of
 from airflow_aml.errors import UserErrorException
-from airflow_aml.workspace.datastores import default_datastore, open_datastore
+from airflow_aml.workspace.datastores import default_datastore, load_datastore, open_datastore
 
 if TYPE_CHECKING:
     from airflow_aml.definition.registered import PinnedDataset
@@ -19,6 +19,31 @@ if TYPE_CHECKING:
 
 Absent = tuple["NodeSpec", str, str]
 """The step, its input's name, and the sentence that says what is not there."""
+
+
+def refuse_unknown_datastores(
+    spec: PipelineSpec, home: Home, declared: Collection[str] = ()
+) -> None:
+    """Refuses a run of which a step would write into a datastore that nobody has registered.
+
+    Inputs are looked at when they are pinned.
+
+    Args:
+        declared: datastores that the run is going to register first.
+
+    Raises:
+        UserErrorException: there is no such datastore; the text lists names like it.
+    """
+    known = {*declared}
+    for node in spec.nodes:
+        for output in node.outputs:
+            if output.datastore and output.datastore not in known:
+                try:
+                    load_datastore(home, output.datastore)
+                except UserErrorException as error:
+                    where = f"step {node.name!r}, output {output.name!r}"
+                    raise UserErrorException(error.message, where=where, hint=error.hint) from error
+                known.add(output.datastore)
 
 
 def refuse_absent(

@@ -91,6 +91,19 @@ def pending_inputs(
     return found
 
 
+def pending_datastores(setup: Sequence[SetupAction], home: Home) -> set[str]:
+    """The datastores that a run's first task will register or change; "" if also the default.
+
+    Raises:
+        WorkspaceException: the workspace cannot be read.
+    """
+    todo = _ToDo()
+    for action in setup:
+        if action.action in (REGISTER_DATASTORE, SET_DEFAULT_DATASTORE):
+            _look(action, todo, home, "")
+    return {*todo.datastores, *([DEFAULT] if todo.default else [])}
+
+
 def _look(action: SetupAction, todo: _ToDo, home: Home, folder: str) -> None:
     name = str(action.arguments.get("name", ""))
     if action.action == REGISTER_DATASTORE:

@@ -1,4 +1,4 @@
-"""Inputs that are not there: said by the plan, and by a run's first task before any step starts."""
+"""What a run needs and does not find: said by the plan, and by its first task before any step."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from airflow_aml import Datastore, Workspace
 
 HEADER = """
     # airflow dag
@@ -37,8 +39,8 @@ def project(write):
     write("src/read.py", "import os, sys; print('READ', os.listdir(sys.argv[1]))")
 
 
-def planned(folder: Path) -> dict[str, str]:
-    """What the command says of each step."""
+def planning(folder: Path, code: int) -> subprocess.CompletedProcess[str]:
+    """The command, which ends with that exit code."""
     command = str(Path(sys.executable).with_name("airflow-aml"))
     done = subprocess.run(
         [command, "plan", "p.py", "--json"],
@@ -48,8 +50,33 @@ def planned(folder: Path) -> dict[str, str]:
         timeout=120,
         check=False,
     )
-    assert done.returncode == 3, done.stderr
-    return {each["name"]: each["reason"] for each in json.loads(done.stdout)["steps"]}
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def planned(folder: Path) -> dict[str, str]:
+    """What the command says of each step."""
+    return {
+        each["name"]: each["reason"] for each in json.loads(planning(folder, 3).stdout)["steps"]
+    }
+
+
+@pytest.fixture
+def refused(tmp_path, one_dag, run_dag, capfd):
+    """The sentence with which plan refuses, and a run as well, of which no step starts."""
+
+    def ask():
+        sentence = planning(tmp_path / "dags", 1).stderr.removeprefix("airflow-aml: ").strip()
+        capfd.readouterr()
+        ran = run_dag(one_dag())
+        assert ran.states["reuse"] == "failed"
+        assert ran.states["write"] != "success"
+        said = "".join(capfd.readouterr())
+        assert "AirflowFailException" in said
+        assert sentence in said
+        return sentence
+
+    return ask
 
 
 @pytest.mark.parametrize(
@@ -100,3 +127,42 @@ def test_an_input_that_a_declared_upload_makes_is_there(write, one_dag, run_dag,
     write("p.py", (HEADER + upload + PROGRAM.removeprefix(HEADER)) % paths)
     assert run_dag(one_dag()).state == "success"
     assert "READ ['a.csv']" in "".join(capfd.readouterr())
+
+
+WRITES = (
+    HEADER
+    + """
+    %s
+    first = step("write", arguments=[OutputFileDatasetConfig("made")])
+    last = step("read", arguments=[OutputFileDatasetConfig("o", destination=%s)])
+    last.run_after(first)
+    main = Pipeline(ws, [last])
+"""
+)
+STOCK = 'Datastore.register_local(ws, "warehouse", "%s")'
+
+
+@pytest.mark.parametrize("place", ['"warehous"', '(Datastore.get(ws, "warehous"), "x")'])
+def test_an_output_for_an_unknown_datastore_is_found_first(
+    write, refused, workspace, tmp_path, place
+):
+    """A slip in the last step's destination costs no hours of the steps before it."""
+    (tmp_path / "stock").mkdir()
+    Datastore.register_local(Workspace(), "warehouse", str(tmp_path / "stock"))
+    write("p.py", WRITES % ("", place))
+
+    sentence = refused()
+    assert sentence.startswith("step 'read', output 'o': there is no datastore 'warehous' in the ")
+    assert sentence.endswith("Is it 'warehouse'?")
+
+
+def test_a_datastore_that_the_file_registers_need_not_be_there(
+    write, one_dag, run_dag, tmp_path, capfd
+):
+    """The run's first task registers it before it looks, and plan knows that it will."""
+    (tmp_path / "stock").mkdir()
+    write("p.py", WRITES % (STOCK % (tmp_path / "stock"), '(Datastore.get(ws, "warehouse"), "x")'))
+
+    assert planned(tmp_path / "dags")["read"] == "depends on 'write'"
+    assert run_dag(one_dag()).state == "success"
+    assert (tmp_path / "stock" / "x").is_dir()
