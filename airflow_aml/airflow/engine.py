@@ -203,7 +203,7 @@ def run_submission(folder: Path) -> RunOutcome:
 
     submission = decode(Submission, read_json(folder / "submission.json"))
     home = open_home(default_url(os.environ))
-    with airflow_home(engine_root(home)):
+    with airflow_home(engine_root(home), _tell):
         outcome = run_pipeline(
             PipelineSpec.from_dict(submission.spec),
             dag_id=submission.dag_id,

@@ -72,8 +72,11 @@ def engine_root(home: Home) -> Path:
 
 
 @contextmanager
-def airflow_home(workspace: Path) -> Iterator[Path]:
+def airflow_home(workspace: Path, tell: Callable[[str], None]) -> Iterator[Path]:
     """An Airflow home for one run, in the environment of this process; removed at the end.
+
+    Args:
+        tell: hears what takes long.
 
     Raises:
         AirflowAmlError: Airflow is imported already, so that it would use another home.
@@ -99,7 +102,9 @@ def airflow_home(workspace: Path) -> Iterator[Path]:
     os.environ.update(_settings(home, before))
     try:
         if not empty.exists():
+            tell("airflow | makes an empty database, once on this machine, in half a minute or so")
             _make_database(home, empty)
+        tell("airflow | starts in this process, which takes some seconds")
         yield home
     finally:
         os.environ.clear()
@@ -205,11 +210,15 @@ def _outcome(
     run_id = layout.pipeline_run_id(home.uuid, run.dag_id, run.run_id)
     head = read_head(home, run_id)
     known = {each.task_id: each for each in results(home, head)} if head else {}
-    states = {ti.task_id: str(ti.state) for ti in run.get_task_instances()}
+    tasks = run.get_task_instances()
+    states = {ti.task_id: str(ti.state) for ti in tasks}
+    durations = {ti.task_id: ti.duration or 0.0 for ti in tasks}
     states.update(dict.fromkeys(telling.refused, "refused"))
     steps: dict[str, StepOutcome] = {}
     for node in spec.nodes:
         step = _step_outcome(node, states.get(node.id, ""), known.get(node.id))
+        if step.status == "Failed" and not step.seconds:  # it left no report of its own
+            step = replace(step, seconds=round(durations.get(node.id, 0.0), 3))
         reason = step.reason or telling.errors.get(node.id, "")
         if not reason and step.status == "NotStarted":
             reason = _why_not_started([steps[name] for name in node.upstream])

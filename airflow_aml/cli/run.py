@@ -48,7 +48,7 @@ def _run(arguments: argparse.Namespace) -> int:
     os.environ[WORKSPACE_VARIABLE] = url
     from airflow_aml.airflow.inprocess import airflow_home, engine_root
 
-    with _answer_stream() as answer, airflow_home(engine_root(home)):
+    with _answer_stream() as answer, airflow_home(engine_root(home), _tell):
         dag_id, declaration = one_pipeline(load_file(arguments.file), arguments.name)
         spec = declaration.pipeline.spec
         parameters = {**declaration.parameters, **given_parameters(spec, arguments.parameter)}
@@ -89,7 +89,8 @@ def _run_declared(
 
 def _tell(line: str) -> None:
     with suppress(OSError):  # nobody reads it any more; the run goes on
-        print(line, file=sys.stderr, flush=True)
+        sys.stderr.write(f"{line}\n")  # at once, as steps that overlap all write here
+        sys.stderr.flush()
 
 
 @contextmanager

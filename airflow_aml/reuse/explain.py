@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow_aml.reuse.walk import WalkStep
     from airflow_aml.workspace.home import Home
 
-FIRST = "first run of this step"
+FIRST = "no earlier result of this step"
 _MOST_CHANGES = 3
 _MOST_CANDIDATES = 200
 _ODD = (AirflowAmlError, OSError, ValueError, LookupError, TypeError, AttributeError)

@@ -192,7 +192,7 @@ def test_a_retry_is_a_run_of_its_own(write, one_dag, run_dag, client, tmp_path):
                 script_name="flaky.py",
                 source_directory="src",
                 retries=1,
-                execution_timeout=timedelta(seconds=3),
+                execution_timeout=timedelta(seconds=6),
             )
         """,
     )

@@ -180,7 +180,7 @@ def test_plan_and_run_for_people(cli):
     """Tables with reasons, and what reuse saves; run does what plan said."""
     said = cli("plan", "p.py", code=3).stdout
 
-    assert "run      prepare  first run of this step\n" in said
+    assert "run      prepare  no earlier result of this step\n" in said
     assert "depends  train    depends on 'prepare'\n" in said
     assert said.endswith("0 of 3 steps reused, 1 to run, 2 to be seen; reuse saves 0.0 s\n")
     cli("run", "p.py")

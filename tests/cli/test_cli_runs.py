@@ -87,7 +87,7 @@ def test_show_tells_all_of_a_run(run, say):
     )
     train, score = answer["steps"]
     assert train["metrics"]["loss"] == [0.5, 0.25, 0.5 / 3, 0.125]
-    assert train["reason"] == "first run of this step"
+    assert train["reason"] == "no earlier result of this step"
     assert score["upstream"] == ["train"]
     assert train["begun"] < train["ended"] <= score["ended"]
 

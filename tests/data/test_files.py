@@ -76,8 +76,14 @@ def test_a_missing_path_is_named(ws, store, put):
     named = Datastore(ws, "workspacefilestore")
     with pytest.raises(UserErrorException, match="datastore 'workspacefilestore'"):
         Dataset.File.from_files((named, "gone")).to_path()
-    with pytest.raises(UserErrorException, match="no file or folder 'no/such/file'"):
-        Dataset.File.from_files("/no/such/file").to_path()
+    for path, said in (
+        ("/no/such/file", "there is no file or folder '/no/such/file' in this machine"),
+        ("/no/such/*.csv", "no file matches '/no/such/*.csv' in this machine"),
+    ):
+        with pytest.raises(UserErrorException) as refused:
+            Dataset.File.from_files(path).to_path()
+        assert said in str(refused.value)
+        assert "file://" not in str(refused.value)
 
 
 def test_a_glob_that_matches_nothing_is_no_empty_dataset(store, put):

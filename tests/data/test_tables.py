@@ -275,6 +275,20 @@ def test_parquet_and_json_lines(store, put, tmp_path):
         Dataset.Tabular.from_parquet_files((store, "t.jsonl")).to_pandas_dataframe()
 
 
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [('{"a": 1', "Expecting ',' delimiter at column 8"), ("[1]", "it is no JSON object")],
+)
+def test_a_broken_line_is_told_by_one_number(store, put, line, reason):
+    """The line that the error names is the file's, and no other number contradicts it."""
+    put("cut.jsonl", f'{{"a": 0}}\n{{"a": 1}}\n{line}\n{{"a": 2}}\n')
+
+    with pytest.raises(UserErrorException) as refused:
+        Dataset.Tabular.from_json_lines_files((store, "cut.jsonl")).to_pandas_dataframe()
+
+    assert f"/cut.jsonl: line 3 is not a JSON object: {reason}." in str(refused.value)
+
+
 def test_transformations(people):
     """Columns, filters, takes; they are recorded, and each makes a new dataset."""
     assert list(people.keep_columns(["age", "name"]).to_pandas_dataframe()) == ["name", "age"]

@@ -292,6 +292,15 @@ def test_a_script_outside_its_folder_is_refused(project, script):
         PythonScriptStep(script, source_directory="src")
 
 
+def test_a_hint_for_an_output_is_not_given_for_an_input(step):
+    """An output's name that is a path is told where paths go; an input has no destination."""
+    with pytest.raises(ValueError, match='Invalid output name "a b/../c".*destination='):
+        OutputFileDatasetConfig("a b/../c")
+    with pytest.raises(ValueError, match='Invalid input name "a b/../c"') as refused:
+        Dataset.File.from_files("a").as_named_input("a b/../c")
+    assert "destination=" not in str(refused.value)
+
+
 def test_two_ports_of_one_name_are_refused(step):
     """v1's words for a repeated port name."""
     one = Dataset.File.from_files("a").as_named_input("x")

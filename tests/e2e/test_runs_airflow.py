@@ -105,7 +105,7 @@ def test_the_program_is_told_how_its_run_goes(desk: Desk, followed: list[str]) -
     assert followed[1].startswith("PipelineRunId: ")
     ends = [line for line in followed if line.startswith("StepRun(") and "Finished" in line]
     assert [line.split()[1] for line in ends] == ["prepare", "train", "score"]
-    assert ends[0].endswith("s: first run of this step")
+    assert ends[0].endswith("s: no earlier result of this step")
     at = followed.index("PipelineRun Execution Summary")
     assert followed[at - 2] == "PipelineRun Status: Finished"
     assert followed[at + 3].startswith("3 steps: 3 ran in ")

@@ -94,7 +94,7 @@ def story(home: Home, tmp_path: Path) -> Story:
 
 def test_a_step_that_never_ran_says_so(story: Story) -> None:
     """Nothing to compare with is a reason of its own."""
-    assert story.why() == "first run of this step"
+    assert story.why() == "no earlier result of this step"
 
 
 def test_the_changed_script_is_named(story: Story) -> None:
@@ -306,9 +306,9 @@ def test_who_asks_may_search_for_the_most_similar_step(story: Story) -> None:
     story.ran(replace(BASE, snapshot="sha256:far", environment="sha256:e9"), dag_id="far")
     story.ran(dag_id="near", task_id="fit", step="Fit it", step_run_id="s-2")
     now = replace(BASE, parameters={"lr": 0.1})
-    assert story.why(facts=now) == "first run of this step"
+    assert story.why(facts=now) == "no earlier result of this step"
     assert story.why(facts=now, search=True) == (
-        "first run of this step; it is like 'Fit it' of 'near', "
+        "no earlier result of this step; it is like 'Fit it' of 'near', "
         "but parameter 'lr' changed from 0.01 to 0.1"
     )
 

@@ -71,7 +71,7 @@ def test_a_step_run_tells_where_it_came_from(dags, workspace, one_dag, run_dag, 
     assert known["azureml.git.repository_uri"] == "https://example.org/team/known.git"
     assert (known["azureml.git.dirty"], score.properties["azureml.git.dirty"]) == ("False", "True")
     assert train.get_stdout_log() == f"{commit} False\n"
-    assert known["airflow_aml.reason"] == "first run of this step"
+    assert known["airflow_aml.reason"] == "no earlier result of this step"
     assert known["airflow_aml.compute"] == "local"
     assert known["airflow_aml.fingerprint"].startswith("sha256:")
     assert known["airflow_aml.environment"]

@@ -42,7 +42,7 @@ def begin(home, steps, parameters=None):
 
 
 def finish(home, task_id, **values):
-    said = {"status": "Finished", "reason": "first run of this step", "seconds": 2.0, **values}
+    said = {"status": "Finished", "reason": "no earlier result of this step", "seconds": 2.0, **values}
     step = layout.step_run_id(RUN, task_id)
     write_report(home, RUN, step, task_id, {"return_value": said})
 
@@ -176,7 +176,7 @@ def test_a_script(workspace, capsys):
     told = capsys.readouterr().out
     assert f"RunId: {script.id}" in told
     assert "Run Status: Completed" in told
-    assert "first run of this step" in told
+    assert "no earlier result of this step" in told
 
 
 def test_an_interactive_run(workspace, capsys):

@@ -79,7 +79,7 @@ def test_the_run_is_followed_to_its_end(notebook) -> None:
     assert "3 steps: 3 ran in" in shown
     assert "rate = <b>0.1</b>" in shown
     assert "loss = <b>0.0333333 (last of 3)</b>" in shown
-    assert "first run of this step" in shown
+    assert "no earlier result of this step" in shown
     assert "<svg" in shown
     assert "<script" not in shown
     assert "src=" not in shown

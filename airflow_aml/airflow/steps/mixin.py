@@ -344,10 +344,13 @@ class AmlStepMixin(_Native):
         references: Mapping[str, Mapping[str, Any]],
         result: Mapping[str, Any],
     ) -> None:
+        from airflow_aml.runtime.places import counted
+
         ti = context["ti"]
         for key, reference in references.items():
             ti.xcom_push(key=key, value=reference)
-            self.log.info("output %s: %s (%s files)", key, reference["uri"], reference["files"])
+            held = counted(reference["files"], reference["bytes"])
+            self.log.info("output %s: %s (%s)", key, reference["uri"], held)
         ti.xcom_push(key=skipping.RETURN_VALUE, value=result)
         reusing.report(run, references, result)
         below = reusing.onward(run, context, references)
