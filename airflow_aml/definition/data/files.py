@@ -132,10 +132,12 @@ def matching(store: Store, path: str, where: str) -> List[StoredFile]:
     exact = _exact(store, path)
     if exact:
         return exact
+    # A path of this machine says itself where it is.
+    shown, url = (f"/{path}", None) if store.local_root == "/" else (path, store.url)
     if not has_pattern(path):
         raise NoSuchFiles(
-            f"there is no file or folder {path!r} in {where}.",
-            where=store.url,
+            f"there is no file or folder {shown!r} in {where}.",
+            where=url,
             hint="It was removed since, was never written, or is called otherwise.",
         )
     prefix = fixed_part(path)
@@ -147,8 +149,8 @@ def matching(store: Store, path: str, where: str) -> List[StoredFile]:
     ]
     if not found:
         raise NoSuchFiles(
-            f"no file matches {path!r} in {where}.",
-            where=store.url,
+            f"no file matches {shown!r} in {where}.",
+            where=url,
             hint="Check the pattern: * stays inside a folder, ** does not.",
         )
     return found
