@@ -56,7 +56,7 @@ def check_port_name(name: object, kind: str, where: Optional[str] = None) -> str
             "underscore, and must not begin with a number.",
             where=where,
             hint="A place for the data goes into destination=, not into the name."
-            if "/" in name
+            if "/" in name and kind == "output"
             else None,
         )
     if len(name) > LONGEST_NAME:
