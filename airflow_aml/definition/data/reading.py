@@ -246,7 +246,7 @@ class _JsonLines:
                 if not line.strip():
                     continue
                 try:
-                    record = json.loads(line)
+                    record = json.loads(line.rstrip())
                     if not isinstance(record, dict):
                         raise ValueError("it is no JSON object")
                 except ValueError as error:
@@ -254,7 +254,7 @@ class _JsonLines:
                         continue
                     raise _unreadable(
                         source,
-                        f"line {number} is not a JSON object: {_sentence(error)}",
+                        f"line {number} is not a JSON object: {_json_reason(error)}",
                         "invalid_lines='drop' leaves such lines out.",
                     ) from error
                 yield record
@@ -310,6 +310,13 @@ def _escaped(separator: str) -> str:
 
 def _unreadable(source: SourceFile, message: str, hint: Optional[str] = None) -> UserErrorException:
     return UserErrorException(f"{message.rstrip('.')}.", where=source.shown, hint=hint)
+
+
+def _json_reason(error: ValueError) -> str:
+    """What is wrong; the decoder's own words count lines from the one that it was given."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} at column {error.colno}"
+    return _sentence(error)
 
 
 def _sentence(error: Exception) -> str:
