@@ -8,7 +8,17 @@ from importlib import import_module
 
 from benchmarks.report import Report, write
 
-NAMES = ("parse", "imports", "hashing", "plan", "chain", "reuse", "listing", "transfers")
+NAMES = (
+    "parse",
+    "imports",
+    "hashing",
+    "plan",
+    "chain",
+    "reuse",
+    "tracking",
+    "listing",
+    "transfers",
+)
 
 
 def main(wanted: list[str]) -> int:
