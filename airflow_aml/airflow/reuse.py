@@ -88,7 +88,7 @@ class ReuseSensor(BaseOperator):
         """
         home = open_workspace(self.spec.workspace)
         run_id = layout.pipeline_run_id(home.uuid, self.dag_id, context["dag_run"].run_id)
-        git = GitLook({path: str(Path(self.folder, path)) for path in self._sources()})
+        git = GitLook({path: str(Path(self.folder, path)) for path in self.spec.sources})
         plan, steps, pinned = self._prepare(home, context)  # meanwhile git looks
         decisions = decide(home, self.dag_id, steps, regenerate=plan.regenerate)
         plan.steps.update(planned_steps(self.spec, steps, pinned, decisions))
@@ -170,15 +170,8 @@ class ReuseSensor(BaseOperator):
             for name in read_from(step.key)
         }
 
-    def _sources(self) -> list[str]:
-        return list(dict.fromkeys(node.source_directory for node in self.spec.nodes))
-
     def _snapshots(self, home: Home) -> dict[str, str]:
-        taken: dict[str, str] = {}
-        for node in self.spec.nodes:
-            if node.source_directory not in taken:
-                taken[node.source_directory] = self._snapshot(home, node)
-        return taken
+        return {path: self._snapshot(home, nodes) for path, nodes in self.spec.sources.items()}
 
     def _say(
         self, plan: RunPlan, decisions: Mapping[str, Decision], names: Mapping[str, str]
@@ -207,9 +200,10 @@ class ReuseSensor(BaseOperator):
             return ""
         return f" ({price.text(seconds)})" if price else ""
 
-    def _snapshot(self, home: Home, node: NodeSpec) -> str:
+    def _snapshot(self, home: Home, nodes: Sequence[NodeSpec]) -> str:
+        node, scripts = nodes[0], [each.script_name for each in nodes]
         folder = Path(self.folder, node.source_directory)
-        snapshot = snapshots.take(folder, home, declared=node.declared_source)
+        snapshot = snapshots.take(folder, home, node.declared_source, scripts)
         for warning in snapshot.warnings:
             self.log.warning("step %r: %s", node.name, warning)
         self.log.info(

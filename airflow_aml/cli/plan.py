@@ -153,12 +153,11 @@ def _pending_datastores(declaration: Declaration, home: Home) -> set[str]:
 
 def _snapshots(declaration: Declaration, home: Home, aside: Aside) -> dict[str, str]:
     taken: dict[str, str] = {}
-    for node in declaration.pipeline.spec.nodes:
-        if node.source_directory not in taken:
-            folder = os.path.join(declaration.pipeline.folder, node.source_directory)
-            digest, files = digest_of(folder, home)
-            taken[node.source_directory] = digest
-            aside.sources[digest] = files
+    for path, nodes in declaration.pipeline.spec.sources.items():
+        folder = os.path.join(declaration.pipeline.folder, path)
+        digest, files = digest_of(folder, home, [node.script_name for node in nodes])
+        taken[path] = digest
+        aside.sources[digest] = files
     return taken
 
 

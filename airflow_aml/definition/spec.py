@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Dict, Mapping, Optional, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
 
 from airflow_aml.codec import decode, encode
 from airflow_aml.definition.data.model import (
@@ -269,6 +269,14 @@ class PipelineSpec:
     default_datastore: Optional[str] = None
     continue_on_step_failure: bool = False
     version: int = SPEC_VERSION
+
+    @property
+    def sources(self) -> Dict[str, List[NodeSpec]]:
+        """Each source directory with its nodes, in the spec's order."""
+        found: Dict[str, List[NodeSpec]] = {}
+        for node in self.nodes:
+            found.setdefault(node.source_directory, []).append(node)
+        return found
 
     def node(self, node_id: str) -> NodeSpec:
         """The node with that id.

@@ -109,7 +109,6 @@ def _check_script(job: StepJob, source: str) -> None:
         shown = ", ".join(there[:10]) + (", ..." if len(there) > 10 else "")
         raise UserErrorException(
             f"the source folder of the step {job.step!r} holds no script {job.script!r}.",
-            where=job.snapshot,
             hint=f"It holds: {shown or 'nothing'}. An ignore file may have left the script out.",
         )
 

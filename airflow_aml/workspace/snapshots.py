@@ -11,7 +11,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import FrozenSet, Iterable, List, Optional, Tuple, Union
+from typing import FrozenSet, Iterable, List, Optional, Sequence, Tuple, Union
 
 from airflow_aml.errors import SnapshotException
 from airflow_aml.workspace import layout
@@ -54,17 +54,20 @@ class Snapshot:
     warnings: Tuple[str, ...] = ()
 
 
-def take(folder: AnyPath, home: Home, declared: bool = True) -> Snapshot:
+def take(
+    folder: AnyPath, home: Home, declared: bool = True, scripts: Sequence[str] = ()
+) -> Snapshot:
     """Stores the folder's content in the workspace, unless it is there already.
 
     Args:
         folder: the source folder.
         home: the workspace; if it lies inside the folder it does not count as source.
         declared: False when the author named no source folder, which the size warning then says.
+        scripts: what steps run of it, as paths in the folder.
 
     Raises:
-        SnapshotException: the folder is missing or no folder, a file of it cannot be read, or it
-            keeps changing while it is read.
+        SnapshotException: the folder is missing or no folder, a file of it cannot be read, it keeps
+            changing while it is read, or a script does not count as source.
     """
     source = os.path.abspath(folder)
     _check_folder(source, home)
@@ -72,6 +75,7 @@ def take(folder: AnyPath, home: Home, declared: bool = True) -> Snapshot:
     for _ in range(_TRIES):
         warnings: List[str] = []
         found = _survey(source, home, warnings, cache)
+        _check_scripts(scripts, found, source)
         path = _kept_at(home, found, source, cache)
         if path is not None:
             warnings.extend(_size_warnings(source, found.files, found.size, declared))
@@ -84,15 +88,17 @@ def take(folder: AnyPath, home: Home, declared: bool = True) -> Snapshot:
     )
 
 
-def digest_of(folder: AnyPath, home: Home) -> Tuple[str, List[Row]]:
+def digest_of(folder: AnyPath, home: Home, scripts: Sequence[str] = ()) -> Tuple[str, List[Row]]:
     """The digest that :func:`take` would give, and the files that it is over; nothing is stored.
 
     Raises:
-        SnapshotException: the folder is missing or no folder, or a file of it cannot be read.
+        SnapshotException: the folder is missing or no folder, a file of it cannot be read, or a
+            script does not count as source.
     """
     source = os.path.abspath(folder)
     _check_folder(source, home)
     found = _survey(source, home, [], worker_cache())
+    _check_scripts(scripts, found, source)
     return found.digest, _rows(found, source)
 
 
@@ -141,6 +147,17 @@ def _check_folder(source: str, home: Home) -> None:
     root = home.root if home.is_local else None
     if root is not None and root.exists() and os.path.samefile(source, root):
         raise SnapshotException("the source folder is the workspace itself.", where=source)
+
+
+def _check_scripts(scripts: Sequence[str], found: Survey, source: str) -> None:
+    for script in dict.fromkeys(scripts):
+        if not found.holds(os.path.normpath(script)):
+            raise SnapshotException(
+                f"the script {script!r} does not count as source, so no step could run it.",
+                where=source,
+                hint="Does .amlignore leave it out, or .gitignore, which counts where there is no "
+                ".amlignore?",
+            )
 
 
 def _survey(source: str, home: Home, warnings: List[str], cache: StatCache) -> Survey:

@@ -63,6 +63,12 @@ class Survey:
     _stats: bytes
     _digests: bytes
 
+    def holds(self, path: str) -> bool:
+        """Whether a file is among them, by its POSIX path."""
+        folder, _, name = path.encode().rpartition(b"/")
+        prefix = folder + b"/" if folder else b""
+        return any(part.prefix == prefix and name in part.names.split(b"/") for part in self._found)
+
     def rows(self) -> Iterator[Tuple[str, int, str]]:
         """Of every file, sorted by path: POSIX path, size in bytes, digest."""
         paths, order = self._order()

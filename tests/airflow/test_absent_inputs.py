@@ -166,3 +166,14 @@ def test_a_datastore_that_the_file_registers_need_not_be_there(
     assert planned(tmp_path / "dags")["read"] == "depends on 'write'"
     assert run_dag(one_dag()).state == "success"
     assert (tmp_path / "stock" / "x").is_dir()
+
+
+@pytest.mark.parametrize("ignored", ["read.py", "*.py\n!write.py"])
+def test_a_script_that_an_ignore_file_leaves_out_is_found_first(write, refused, ignored):
+    """It would not travel with its step, which could only fail when its turn comes."""
+    write("src/.amlignore", ignored)
+    write("p.py", WRITES % ("", "None"))
+
+    sentence = refused()
+    assert "/dags/src: the script 'read.py' does not count as source" in sentence
+    assert "Does .amlignore leave it out" in sentence

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from airflow_aml.errors import SnapshotException
 from airflow_aml.workspace import layout, snapshots
 from airflow_aml.workspace.home import Home, open_home
-from airflow_aml.workspace.snapshots import Snapshot, extract, take
+from airflow_aml.workspace.snapshots import Snapshot, digest_of, extract, take
 from airflow_aml.workspace.snapshotstore import TAKEN, read_note
 
 
@@ -243,6 +243,22 @@ def test_forbidden_file_is_named() -> None:
         command = [sys.executable, "-c", program, name]
         answer = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "secret.key cannot be read: Permission denied" in answer.stdout, answer
+
+
+@pytest.mark.parametrize("remembered", [False, True])
+def test_scripts_have_to_count_as_source(tmp_path: Path, home: Home, remembered: bool) -> None:
+    """Also in folders, by other spellings, and where the folder has been looked at before."""
+    source = make(tmp_path / "src", "train.py", "lib/fit.py", "lib/old.py")
+    (source / ".gitignore").write_text("old.py\n")
+    if remembered:
+        take(source, home)
+    scripts = ["train.py", "./train.py", "lib/fit.py", "lib//fit.py"]
+    assert take(source, home, scripts=scripts).digest == digest_of(source, home, scripts)[0]
+    for wrong in ("lib/old.py", "old.py", "fit.py", "lib"):
+        with pytest.raises(SnapshotException, match=f"script '{wrong}' does not count as source"):
+            take(source, home, scripts=[*scripts, wrong])
+        with pytest.raises(SnapshotException, match=f"script '{wrong}' does not count as source"):
+            digest_of(source, home, [*scripts, wrong])
 
 
 def test_ignore_file_that_is_no_text(tmp_path: Path, home: Home) -> None:
