@@ -43,6 +43,13 @@ class TabularDataset(AbstractDataset):
         if on_error not in ("null", "fail"):
             raise UserErrorException(f"on_error must be 'null' or 'fail', not {on_error!r}.")
         refuse_while_loading("TabularDataset.to_pandas_dataframe")
+        try:
+            return self._read(on_error)
+        except UserErrorException as error:
+            # The text says it all; below it in a step's log nobody needs what pandas was doing.
+            raise error.with_traceback(None) from None
+
+    def _read(self, on_error: str) -> Any:
         definition = self.definition
         if isinstance(definition, Query):
             from airflow_aml.definition.data.sql import read_query
@@ -50,9 +57,6 @@ class TabularDataset(AbstractDataset):
 
             return read_query(definition, home_of(self._workspace), on_error)
         assert isinstance(definition, Table)
-        return self._read(definition, on_error)
-
-    def _read(self, definition: Table, on_error: str) -> Any:
         from airflow_aml.definition.data.operations import apply_to_frame, row_limit
         from airflow_aml.definition.data.places import opened
         from airflow_aml.definition.data.reading import read_table

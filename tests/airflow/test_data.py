@@ -109,6 +109,27 @@ def test_setup_is_done_by_the_run_and_the_script_reads_the_table(
     assert "ROWS 2 ['length', 'kind']" in "".join(capfd.readouterr())
 
 
+def test_a_table_that_cannot_be_read_is_told_in_a_line(write, one_dag, run_dag, capfd):
+    """The step's log leads from the script's line to the sentence, not through pandas."""
+    write("data/broken.csv", "length,kind\n1.5,a,x\n2.5,b,y\n")
+    write(
+        "p.py",
+        HEADER
+        + """
+    broken = Dataset.Tabular.from_delimited_files("data/broken.csv").as_named_input("iris_data")
+    p = Pipeline(ws, [step("table", inputs=[broken], arguments=[broken])])
+    """,
+    )
+
+    assert run_dag(one_dag()).state == "failed"
+
+    said = "".join(capfd.readouterr())
+    assert 'table.py", line 4, in <module>' in said
+    assert "broken.csv: it is not a delimited file: its rows have more fields" in said
+    assert "read_csv" not in said
+    assert "read_table" not in said
+
+
 def test_a_dataset_by_name_is_pinned_when_the_run_starts(write, one_dag, run_dag, parse, capfd):
     """get_by_name in a definition is looked up by the run, and its step has the asset as inlet."""
     write(
