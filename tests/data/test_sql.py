@@ -69,6 +69,11 @@ def test_types_of_a_query_can_be_set(database):
     )
 
     assert made.to_pandas_dataframe()["zip"].tolist() == [7, 1]
+    mistyped = Dataset.Tabular.from_sql_query(
+        (database, "SELECT * FROM people"), set_column_types={"zap": DataType.to_long()}
+    )
+    with pytest.raises(UserErrorException, match="set_column_types: .*no column 'zap'"):
+        mistyped.to_pandas_dataframe()
 
 
 def test_a_connection_signs_in(ws, postgres, database, monkeypatch):

@@ -311,6 +311,28 @@ def test_a_missing_column_is_named(people):
         people.filter(people["x"] > 1).to_pandas_dataframe()
 
 
+def test_a_type_for_a_column_that_is_not_there_is_refused(store, put):
+    """A typing error in set_column_types is told; a column of a later file or record is none."""
+    put("shops/1.csv", "shop,zip\nA,007\n")
+    put("shops/2.csv", "shop,price\nB,1\n")
+    put("shops.jsonl", '{"shop": "A"}\n{"shop": "B", "zip": 7}\n')
+    tables, text = Dataset.Tabular, DataType.to_string()
+
+    mistyped = tables.from_delimited_files((store, "shops/1.csv"), set_column_types={"zap": text})
+    for made in (mistyped, mistyped.take(1)):
+        with pytest.raises(UserErrorException, match=r"set_column_types: .*no column 'zap'.*'zip'"):
+            made.to_pandas_dataframe()
+    combined = tables.from_delimited_files(
+        (store, "shops/*.csv"),
+        header=PromoteHeadersBehavior.COMBINE_ALL_FILES_HEADERS,
+        set_column_types={"price": text},
+    )
+    lines = tables.from_json_lines_files((store, "shops.jsonl"), set_column_types={"zip": text})
+    assert combined.to_pandas_dataframe()["price"].tolist()[1:] == ["1"]
+    for made in (combined, lines):
+        assert made.take(1).to_pandas_dataframe()["shop"].tolist() == ["A"]
+
+
 def test_a_condition_is_not_a_truth(people):
     """`and` between conditions would lose one of them: it is refused."""
     with pytest.raises(PipelineTypeError, match="Join conditions with & and"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence
 
 from airflow_aml.definition.data.expressions import evaluate
 from airflow_aml.definition.data.files import SourceFile
@@ -80,7 +80,7 @@ def apply_to_frame(frame: Any, operations: Sequence[Operation]) -> Any:
     for operation in operations:
         if operation.name == "timestamps":
             times = dict(operation.arguments)
-            _check_columns(frame, [name for name in times.values() if name])
+            check_columns(frame, [name for name in times.values() if name])
             continue
         apply = _FRAME.get(operation.name)
         if apply is None:
@@ -90,19 +90,19 @@ def apply_to_frame(frame: Any, operations: Sequence[Operation]) -> Any:
 
 
 def _keep(frame: Any, arguments: Mapping[str, Any]) -> Any:
-    _check_columns(frame, arguments["columns"])
+    check_columns(frame, arguments["columns"])
     wanted = set(arguments["columns"])
     return frame[[name for name in frame.columns if name in wanted]]
 
 
 def _drop(frame: Any, arguments: Mapping[str, Any]) -> Any:
-    _check_columns(frame, arguments["columns"])
+    check_columns(frame, arguments["columns"])
     return frame.drop(columns=arguments["columns"])
 
 
 def _filter(frame: Any, arguments: Mapping[str, Any]) -> Any:
     def get(name: str) -> Any:
-        _check_columns(frame, [name])
+        check_columns(frame, [name])
         return frame[name]
 
     return frame[evaluate(arguments["expression"], get)]
@@ -117,7 +117,7 @@ def _between(frame: Any, arguments: Mapping[str, Any]) -> Any:
     name = times.get("timestamp") or times.get("partition_timestamp")
     if not name:
         raise no_timestamp()
-    _check_columns(frame, [name])
+    check_columns(frame, [name])
     column = frame[name]
     start, end = _moment(arguments.get("start"), column), _moment(arguments.get("end"), column)
     if "seconds" in arguments:
@@ -159,14 +159,21 @@ _FRAME: Mapping[str, Callable[[Any, Mapping[str, Any]], Any]] = {
 }
 
 
-def _check_columns(frame: Any, names: Sequence[str]) -> None:
+def check_columns(frame: Any, names: Iterable[str], where: Optional[str] = None) -> None:
+    """Refuses names that a table has no column of.
+
+    Raises:
+        UserErrorException: with names like the first such one.
+    """
     for name in names:
         if name not in frame.columns:
-            raise _no_column(name, [str(each) for each in frame.columns])
+            raise _no_column(name, [str(each) for each in frame.columns], where)
 
 
-def _no_column(name: str, known: Sequence[str]) -> UserErrorException:
-    return UserErrorException(f"the dataset has no column {name!r}.", hint=near(name, known))
+def _no_column(name: str, known: Sequence[str], where: Optional[str] = None) -> UserErrorException:
+    return UserErrorException(
+        f"the dataset has no column {name!r}.", where=where, hint=near(name, known)
+    )
 
 
 def no_timestamp() -> UserErrorException:

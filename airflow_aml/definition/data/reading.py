@@ -9,6 +9,7 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Seque
 from airflow_aml.definition.data.columns import SAMPLE_ROWS, convert, inferred_type, pandas
 from airflow_aml.definition.data.files import SourceFile
 from airflow_aml.definition.data.model import Reading
+from airflow_aml.definition.data.operations import check_columns
 from airflow_aml.errors import UserErrorException
 
 PATH_COLUMN = "Path"
@@ -63,17 +64,21 @@ def read_table(
         on_error: what becomes of a value that is not of its column's type: ``null`` or ``fail``.
 
     Raises:
-        UserErrorException: a file is not what it is said to be; the text names it.
+        UserErrorException: a file is not what it is said to be; the text names it. Or a type is set
+            for a column that is not there.
     """
     pd = pandas()
     reader = _READERS[reading.format](reading.options, on_error)
     frames: List[Any] = []
     rows = 0
+    # A later record or file may have columns that the first ones have not.
+    partly = limit is not None and reading.format == "json_lines"
     with opened(files) as paths:
         for source, path in zip(files, paths):
             # A format that names its columns in each record tells none without a record.
             wanted = None if limit is None else max(limit, 1) - rows
             if wanted is not None and wanted <= 0:
+                partly = True
                 break
             frame = reader.read(source, path, wanted)
             if frame is None:
@@ -84,6 +89,8 @@ def read_table(
     if not frames:
         return pd.DataFrame()
     frame = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True, sort=False)
+    if not partly:
+        check_columns(frame, reading.options.get("types", {}), "set_column_types")
     return frame if limit is None else frame.head(limit)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Dict, Optional, Tuple
 
 from airflow_aml.definition.data.columns import convert, pandas
 from airflow_aml.definition.data.model import Query
-from airflow_aml.definition.data.operations import apply_to_frame
+from airflow_aml.definition.data.operations import apply_to_frame, check_columns
 from airflow_aml.errors import UserErrorException
 from airflow_aml.workspace import credentials
 from airflow_aml.workspace.datastores import (
@@ -41,9 +41,9 @@ def read_query(definition: Query, home: Home, on_error: str) -> Any:
             hint="from_sql_query takes one that register_azure_postgre_sql or the like has made.",
         )
     frame = _ask(record, home, definition)
+    check_columns(frame, definition.types, "set_column_types")
     for name, kind in definition.types.items():
-        if name in frame.columns:
-            frame[name] = convert(frame[name], kind, on_error, f"datastore {record.name!r}")
+        frame[name] = convert(frame[name], kind, on_error, f"datastore {record.name!r}")
     return apply_to_frame(frame, definition.operations)
 
 
