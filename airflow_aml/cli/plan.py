@@ -20,7 +20,7 @@ from airflow_aml.definition.homes import home_of
 from airflow_aml.definition.loading import load_file
 from airflow_aml.definition.registered import save_definitions
 from airflow_aml.definition.values import regenerates, resolve
-from airflow_aml.reuse.absent import refuse_unknown_datastores
+from airflow_aml.reuse.absent import Absent, refuse_absent, refuse_unknown_datastores
 from airflow_aml.reuse.aside import Aside
 from airflow_aml.reuse.facts import RunFacts, walk_steps
 from airflow_aml.reuse.lookup import decide, duration
@@ -96,7 +96,9 @@ def planned(
     if not home.is_made:
         _note(f"there is no workspace at {home.url} yet, so all steps would run")
     pinned, pending = _pinned(declaration, home)
-    refuse_unknown_datastores(spec, home, _pending_datastores(declaration, home))
+    declared = _pending_datastores(declaration, home)
+    refuse_unknown_datastores(spec, home, declared)
+    absent: list[Absent] = []
     facts = RunFacts(
         home=home,
         folder=folder,
@@ -106,8 +108,14 @@ def planned(
         dag_id=dag_id,
         aside=aside,
         warn=_note,
+        absent=lambda *found: absent.append(found),
     )
-    steps = [replace(each, pending=pending.get(each.id, "")) for each in walk_steps(spec, facts)]
+    steps = walk_steps(spec, facts)
+    lasting = [each for each in absent if each[1] not in pending.get(each[0].id, {})]
+    refuse_absent(lasting, spec, pinned, home, folder, declared)
+    steps = [
+        replace(each, pending=next(iter(pending.get(each.id, {}).values()), "")) for each in steps
+    ]
     decisions = decide(
         home,
         dag_id,
@@ -124,8 +132,8 @@ def planned(
 
 def _pinned(
     declaration: Declaration, home: Home
-) -> tuple[dict[str, dict[str, PinnedDataset]], dict[str, str]]:
-    """What inputs mean now; and of each step whose inputs the run will first make, by what."""
+) -> tuple[dict[str, dict[str, PinnedDataset]], dict[str, dict[str, str]]]:
+    """What inputs mean now; and of each step the inputs that the run will first make, by what."""
     spec, folder = declaration.pipeline.spec, declaration.pipeline.folder
     if not declaration.setup:
         return save_definitions(spec, home, folder, keep=False), {}
@@ -140,7 +148,7 @@ def _pinned(
             port.source.kind != "step_output" and port.name not in there for port in node.inputs
         ):
             save_definitions(spec, home, folder, keep=False)  # raises, as it does in a run
-    return pinned, {step_id: next(iter(why.values())) for step_id, why in pending.items()}
+    return pinned, pending
 
 
 def _pending_datastores(declaration: Declaration, home: Home) -> set[str]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from airflow_aml.definition.data.files import fixed_part
-from airflow_aml.definition.data.model import WebPath, definition_of
+from airflow_aml.definition.data.model import DEFAULT, WebPath, definition_of
 from airflow_aml.definition.data.places import places_of
 from airflow_aml.errors import UserErrorException
 from airflow_aml.workspace.datastores import default_datastore, load_datastore, open_datastore
 
 if TYPE_CHECKING:
     from airflow_aml.definition.registered import PinnedDataset
-    from airflow_aml.definition.spec import NodeSpec, PipelineSpec
+    from airflow_aml.definition.spec import NodeSpec, OutputSpec, PipelineSpec
     from airflow_aml.reuse.facts import Pinned
     from airflow_aml.workspace.home import Home
 
@@ -47,33 +47,48 @@ def refuse_unknown_datastores(
 
 
 def refuse_absent(
-    absent: Sequence[Absent], spec: PipelineSpec, pinned: Pinned, home: Home, folder: str
+    absent: Sequence[Absent],
+    spec: PipelineSpec,
+    pinned: Pinned,
+    home: Home,
+    folder: str,
+    declared: Collection[str] = (),
 ) -> None:
     """Refuses a run of which a step could only fail, before the steps above it have run.
 
     Args:
         absent: what :attr:`~airflow_aml.reuse.facts.RunFacts.absent` has heard.
         folder: absolute; the spec's relative paths start here.
+        declared: datastores that the run is going to register or change first, "" if the default
+            one is among them: where outputs go there nobody can tell yet.
 
     Raises:
         UserErrorException: an input is not there, and no other step has its fixed destination
             where the input is.
     """
     for node, name, sentence in absent:
-        made = list(_destinations(node, spec, home))
+        shown = list(_shown_elsewhere(node, spec))
+        if any((output.datastore or DEFAULT) in declared for output, _ in shown):
+            continue
+        made = list(_destinations(shown, home))
         read = _places(pinned[node.id][name], home, folder)
         if not any(_touches(one, other) for one in made for other in read):
             raise UserErrorException(sentence, where=f"step {node.name!r}, input {name!r}")
 
 
-def _destinations(reader: NodeSpec, spec: PipelineSpec, home: Home) -> Iterator[str]:
-    """Where the other steps publish outputs, as URIs; of a template the folders before it."""
+def _destinations(shown: Iterable[tuple[OutputSpec, str]], home: Home) -> Iterator[str]:
+    """Where outputs are published, as URIs; of a template the folders before it."""
+    for output, template in shown:
+        store = open_datastore(home, output.datastore or default_datastore(home))
+        path = template.replace("{output-name}", output.name)
+        yield store.uri(fixed_part(path.replace("{", "*")))
+
+
+def _shown_elsewhere(reader: NodeSpec, spec: PipelineSpec) -> Iterator[tuple[OutputSpec, str]]:
+    """The outputs of other steps that have a destination with a path, and that path."""
     for node in spec.nodes:
-        for output in node.outputs:
-            if node.id != reader.id and output.path:
-                store = open_datastore(home, output.datastore or default_datastore(home))
-                path = output.path.replace("{output-name}", output.name)
-                yield store.uri(fixed_part(path.replace("{", "*")))
+        if node.id != reader.id:
+            yield from ((output, output.path) for output in node.outputs if output.path)
 
 
 def _places(pinned: PinnedDataset, home: Home, folder: str) -> Iterator[str]:

@@ -88,43 +88,60 @@ def refused(tmp_path, one_dag, run_dag, capfd):
         ('"raw/*.csv"', "/raw/*.csv' in this machine"),
     ],
 )
-def test_an_input_that_is_not_there_is_found_first(
-    write, one_dag, run_dag, workspace, tmp_path, path, sentence, capfd
-):
-    """The plan's reason is what to_path() says, and no step runs for hours before it is said."""
+def test_an_input_that_is_not_there_is_found_first(write, refused, path, sentence):
+    """It is told as to_path() tells it, and no step runs for hours before."""
     write("p.py", PROGRAM % (path, 'OutputFileDatasetConfig("o")'))
 
-    reason = planned(tmp_path / "dags")["read"]
-    assert reason.startswith("input 'raw': ")
-    assert sentence in reason
-    assert "Errno" not in reason
-
-    ran = run_dag(one_dag())
-    assert ran.states["reuse"] == "failed"
-    assert ran.states["write"] != "success"
-    said = "".join(capfd.readouterr())
-    assert "step 'read', input 'raw'" in said
+    said = refused()
+    assert said.startswith("step 'read', input 'raw': ")
     assert sentence in said
+    assert "Errno" not in said
 
 
 @pytest.mark.parametrize("path", ["made", "made/*.csv"])
-def test_an_input_where_another_step_publishes_is_waited_for(write, one_dag, run_dag, capfd, path):
+def test_an_input_where_another_step_publishes_is_waited_for(
+    write, one_dag, run_dag, tmp_path, capfd, path
+):
     """A fixed destination that nobody has filled yet is no reason to refuse the run."""
     write(
         "p.py",
         PROGRAM
         % (f'(store, "{path}")', 'OutputFileDatasetConfig("o", destination=(store, "made/"))'),
     )
+    reason = planned(tmp_path / "dags")["read"]
+    assert reason.startswith(("input 'raw': there is no file or", "input 'raw': no file matches"))
     assert run_dag(one_dag()).state == "success"
     assert "READ ['a.csv']" in "".join(capfd.readouterr())
 
 
-def test_an_input_that_a_declared_upload_makes_is_there(write, one_dag, run_dag, capfd):
-    """The first task does what the file declares before it looks."""
+def test_an_input_that_a_declared_upload_makes_is_there(write, one_dag, run_dag, tmp_path, capfd):
+    """The first task does what the file declares before it looks; plan knows that it will."""
     write("a.csv", "1")
     upload = '\n    store.upload_files(["a.csv"], target_path="up")\n'
     paths = ('(store, "up/*.csv")', 'OutputFileDatasetConfig("o")')
     write("p.py", (HEADER + upload + PROGRAM.removeprefix(HEADER)) % paths)
+
+    assert planned(tmp_path / "dags")["read"].startswith("depends on the declared upload to ")
+    assert run_dag(one_dag()).state == "success"
+    assert "READ ['a.csv']" in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize("default", [False, True])
+def test_an_input_in_a_datastore_that_the_file_registers_anew(
+    write, one_dag, run_dag, tmp_path, capfd, default
+):
+    """Another step publishes through it where the input is; only the run can see that."""
+    (tmp_path / "stock" / "made").mkdir(parents=True)
+    declared = f"""
+    stock = Datastore.register_local(ws, "stock", {str(tmp_path / "stock")!r})
+    {"stock.set_as_default()" if default else ""}
+    """
+    place = "ws.get_default_datastore()" if default else "stock"
+    path = f"{str(tmp_path / 'stock/made/*.csv')!r}"
+    output = f'OutputFileDatasetConfig("o", destination=({place}, "made"))'
+    write("p.py", (HEADER + declared + PROGRAM.removeprefix(HEADER)) % (path, output))
+
+    assert "no file matches" in planned(tmp_path / "dags")["read"]
     assert run_dag(one_dag()).state == "success"
     assert "READ ['a.csv']" in "".join(capfd.readouterr())
 
