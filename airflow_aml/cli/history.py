@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -78,11 +78,21 @@ def _explain(arguments: argparse.Namespace) -> int:
         print(f"{each.status:>10}  {name:<{width}}  {first}".rstrip())
         for text in more:
             print(f"            {text}")
-        if each.task_id in diffs:
-            sys.stdout.write(diffs[each.task_id])
-    if arguments.diff and not diffs:
-        print("no step's sources changed since an earlier run of it")
+        sys.stdout.write(diffs.get(each.task_id, ""))
+    if arguments.diff:
+        _say_what_has_no_diff(
+            dict(zip((each.task_id for each in steps), names, strict=True)), diffs
+        )
     return 0
+
+
+def _say_what_has_no_diff(names: Mapping[str, str], diffs: Mapping[str, str]) -> None:
+    missing = [name for task_id, name in names.items() if task_id not in diffs]
+    if missing:
+        which = f" of {', '.join(missing)}" if diffs else ""
+        print(f"no earlier sources{which} are kept to compare with")
+    if diffs and not any(diffs.values()):
+        print("no step's sources changed since an earlier run of it")
 
 
 def find_run(home: Home, wanted: str, dag: str | None = None) -> RunHead:
@@ -140,7 +150,10 @@ def _chosen(steps: list[StepResult], wanted: str | None) -> list[StepResult]:
 
 
 def _diffs(home: Home, head: RunHead, steps: Sequence[StepResult]) -> dict[str, str]:
-    """What changed in each step's sources since the run before that has a result of it."""
+    """What changed in each step's sources since the run before that has a result of it.
+
+    A step without such a run, which may be its first or be left alone by gc, is not in it.
+    """
     plan = read_plan(home, head.id)
     if plan is None:
         return {}
@@ -158,7 +171,7 @@ def _diffs(home: Home, head: RunHead, steps: Sequence[StepResult]) -> dict[str, 
                 wanted.discard(task_id)
                 old, new = before.steps[task_id].snapshot, plan.steps[task_id].snapshot
                 diffs[task_id] = _diff(home, old, new)
-    return {task_id: text for task_id, text in diffs.items() if text}
+    return diffs
 
 
 def _diff(home: Home, old: str, new: str) -> str:
@@ -173,7 +186,7 @@ def _diff(home: Home, old: str, new: str) -> str:
 
 
 def _with_diff(diffs: dict[str, str], task_id: str) -> dict[str, str]:
-    return {"diff": diffs[task_id]} if task_id in diffs else {}
+    return {"diff": diffs[task_id]} if diffs.get(task_id) else {}
 
 
 def _runs(arguments: argparse.Namespace) -> int:
