@@ -156,11 +156,14 @@ class Declarations:
         return candidate
 
     def find(self, name: Optional[str]) -> Optional[Tuple[str, Declaration]]:
-        """The declaration with that dag id or name; the only one when ``name`` is None."""
+        """The declaration with that dag id, or part of it after the dot, or with that name.
+
+        The only one when ``name`` is None.
+        """
         items = self.declared()
         if name is None:
             return items[0] if len(items) == 1 else None
         for dag_id, item in items:
-            if name in (dag_id, item.name):
+            if name in (dag_id, dag_id[len(self.stem) + 1 :], item.name):
                 return dag_id, item
         return None

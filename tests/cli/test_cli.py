@@ -236,6 +236,32 @@ def test_a_file_with_several_pipelines_wants_a_name(cli, write):
     assert "read.py" not in cli("graph", "team/two.py", "--name", "two.other").stdout
 
 
+def test_pipelines_without_a_variable_have_names_too(cli, write):
+    """--name takes the part of the DAG id after the dot also where no variable gave it."""
+    write("src/step.py", "")
+    write(
+        "many.py",
+        """
+        from airflow_aml import Pipeline, PythonScriptStep
+        def make(name):
+            return Pipeline("ws", [PythonScriptStep("step.py", name=name, source_directory="src")])
+        pipelines = [make("one"), make("two")]
+        """,
+    )
+
+    for name, step, other in (("pipeline1", "one", "two"), ("many.pipeline2", "two", "one")):
+        drawn = cli("graph", "many.py", "--name", name).stdout
+        assert step in drawn
+        assert other not in drawn
+    assert (
+        '"many.pipeline2"' in cli("plan", "many.py", "--name", "pipeline2", "--json", code=3).stdout
+    )
+    assert (
+        "there is many.pipeline1, many.pipeline2"
+        in cli("plan", "many.py", "--name", "pipeline3", code=1).stderr
+    )
+
+
 def test_numbers_and_booleans_are_read_as_the_parameters_types(cli, write):
     """-p text becomes the parameter's type, or is refused by name and type."""
     write("src/show.py", "import sys; print('GOT', sys.argv[1:])")
