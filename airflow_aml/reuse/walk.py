@@ -278,8 +278,8 @@ def _too_old(step: WalkStep, record: StepRecord, at: datetime | None) -> str | N
     most = _duration(step.max_age)
     if seconds < 0:
         ahead = f"the earlier result is dated {_duration(-seconds)} from now"
-        return f"{ahead}, so its age is not known, and reuse_max_age is {most}"
-    return f"the earlier result is {_duration(seconds)} old, and reuse_max_age is {most}"
+        return f"{ahead}, so its age is not known, and max_age is {most}"
+    return f"the earlier result is {_duration(seconds)} old, and max_age is {most}"
 
 
 def _duration(seconds: float) -> str:

@@ -451,7 +451,7 @@ def test_max_age(project: Project) -> None:
     time.sleep(0.05)
     second = project.run()
     assert second.steps == ["reused", "ran", "reused"]
-    assert "and reuse_max_age is" in second.reasons["train"]
+    assert "and max_age is" in second.reasons["train"]
 
 
 def test_ignored_argument(project: Project) -> None:

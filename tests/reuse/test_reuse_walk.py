@@ -164,14 +164,14 @@ def test_a_predecessor_without_the_output_makes_the_step_run(world: World) -> No
 
 
 def test_a_result_beyond_its_age_is_not_used(world: World) -> None:
-    """reuse_max_age counts from when the result was made."""
+    """max_age counts from when the result was made."""
     world.step("prepare", max_age=86400.0)
     world.run()
     assert world.decisions() == {"prepare": "reuse"}
     later = datetime.now(UTC) + timedelta(days=3)
     decision = world.ask(at=later)["prepare"]
     assert decision.decision == "run"
-    assert decision.reason == "the earlier result is 3 days old, and reuse_max_age is 1 day"
+    assert decision.reason == "the earlier result is 3 days old, and max_age is 1 day"
 
 
 def test_a_result_of_a_clock_that_was_set_back_has_no_age(world: World) -> None:
@@ -182,7 +182,7 @@ def test_a_result_of_a_clock_that_was_set_back_has_no_age(world: World) -> None:
     decision = world.ask(at=before)["prepare"]
     assert decision.decision == "run"
     assert decision.reason == (
-        "the earlier result is dated 3 days from now, so its age is not known, and reuse_max_age"
+        "the earlier result is dated 3 days from now, so its age is not known, and max_age"
         " is 1 seconds"
     )
     assert world.decisions(at=datetime.now(UTC) - timedelta(minutes=2)) == {"prepare": "reuse"}
