@@ -67,12 +67,20 @@ def test_gc_keeps_so_many(results, capsys):
     assert all(place.exists() for place in results)
 
 
-@pytest.mark.parametrize("words", [["--older-than", "soon"], ["--keep-last", "-1"]])
-def test_gc_refuses(workspace, words):
-    """What is no age and no number."""
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--older-than", "soon", "'soon' is no age such as 12h, 30d or 8w"),
+        ("--keep-last", "-1", "'-1' is no whole number from 0 up"),
+        ("--keep-last", "1.5", "'1.5' is no whole number from 0 up"),
+    ],
+)
+def test_gc_refuses(workspace, capsys, option, value, said):
+    """What is no age and no count, and tells what would be one."""
     with pytest.raises(SystemExit) as ended:
-        main(["gc", *words])
+        main(["gc", option, value])
     assert ended.value.code == 2
+    assert f"argument {option}: {said}\n" in capsys.readouterr().err
 
 
 def test_maintenance_dag(results, one_dag, run_dag, write):
