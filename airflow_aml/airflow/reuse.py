@@ -185,9 +185,10 @@ class ReuseSensor(BaseOperator):
         found = skipping.hits(decisions)
         seconds = sum(each.record.seconds for each in found.values() if each.record)
         self.log.info(
-            "%d of %d steps reused, %s saved%s",
+            "%d of %d step%s reused, %s saved%s",
             len(found),
             len(decisions),
+            "" if len(decisions) == 1 else "s",
             duration(seconds),
             self._money(seconds),
         )
