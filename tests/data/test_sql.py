@@ -72,7 +72,7 @@ def test_types_of_a_query_can_be_set(database):
     mistyped = Dataset.Tabular.from_sql_query(
         (database, "SELECT * FROM people"), set_column_types={"zap": DataType.to_long()}
     )
-    with pytest.raises(UserErrorException, match="set_column_types: .*no column 'zap'"):
+    with pytest.raises(UserErrorException, match=r"set_column_types: .*no column 'zap'"):
         mistyped.to_pandas_dataframe()
 
 
