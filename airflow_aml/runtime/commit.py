@@ -147,6 +147,11 @@ def _prepare(output: JobOutput, check: Check, warn: Warn) -> _Prepared:
     if not os.path.lexists(path):
         _stand_in(output, warn)
     own(path, check)
+    if output.style == "dataset" and not os.path.isdir(path):
+        raise UserErrorException(
+            "it is a folder, and the script put a file in its place.",
+            hint="Write the file into the folder; a PipelineData may be a file.",
+        )
     if output.source_globs and os.path.isdir(path) and not keep_matching(path, output.source_globs):
         warn(f"No file of the output {output.name!r} matches {', '.join(output.source_globs)}.")
     manifest = build(path)

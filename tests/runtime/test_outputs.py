@@ -74,6 +74,23 @@ def test_reference_output_is_what_the_script_makes(lab: Lab) -> None:
     assert [each.path for each in report.outputs["out"].manifest.files] == [""]
 
 
+@pytest.mark.parametrize("make", ["open(out, 'w').close()", "os.symlink(sys.executable, out)"])
+def test_a_file_in_place_of_an_outputs_folder_is_refused(lab: Lab, make: str) -> None:
+    """Whoever reads the output opens a folder; the step that took it away is told, and no other."""
+    job = lab.job(
+        f"import os, sys; out = sys.argv[1]; os.rmdir(out); {make}", outputs=("out",), arguments=OUT
+    )
+    report = lab.run(job)
+    assert (report.outcome, report.fatal) == ("error", True)
+    assert (
+        "output 'out' could not be committed: it is a folder, and the script put a file"
+        in report.message
+    )
+    assert "Write the file into the folder" in report.message
+    assert not os.path.exists(job.outputs[0].destination)
+    assert lab.leftovers() == []
+
+
 def test_output_left_empty_is_a_warning(lab: Lab) -> None:
     """An output that nothing was written to is an empty folder, and the author is told."""
     for output in ("out", REFERENCE):
