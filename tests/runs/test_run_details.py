@@ -42,7 +42,8 @@ def begin(home, steps, parameters=None):
 
 
 def finish(home, task_id, **values):
-    said = {"status": "Finished", "reason": "no earlier result of this step", "seconds": 2.0, **values}
+    reason = "no earlier result of this step"
+    said = {"status": "Finished", "reason": reason, "seconds": 2.0, **values}
     step = layout.step_run_id(RUN, task_id)
     write_report(home, RUN, step, task_id, {"return_value": said})
 
