@@ -8,6 +8,7 @@ import stat
 from typing import Callable, Iterable, List, Tuple
 
 from airflow_aml.errors import UserErrorException
+from airflow_aml.runtime.stage import remove
 from airflow_aml.workspace.tree import shown, walk
 
 _WRITE_BITS = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
@@ -37,6 +38,40 @@ def own(place: str, check: Callable[[], None]) -> None:
                 pending.append(entry.path)
             else:
                 _own_file(entry.path, entry.stat(follow_symlinks=False), check)
+
+
+def keep_fit(place: str, warn: Callable[[str], None]) -> None:
+    """Makes a folder one that any store can keep; what cannot be kept is removed, with a warning.
+
+    Every link below it becomes the content that it leads to, as its target may go.
+    """
+
+    def leave_out(path: bytes, wrong: str) -> None:
+        warn(f"{shown(os.path.relpath(path, os.fsencode(place)))!r} {wrong} and is not kept.")
+
+    links = []
+    pending = [os.fsencode(place)]
+    while pending:
+        with os.scandir(pending.pop()) as entries:
+            listed = list(entries)
+        for entry in listed:
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if not _is_utf8(entry.name):
+                leave_out(entry.path, "has a name that is not UTF-8")
+                remove(os.fsdecode(entry.path))
+            elif entry.is_symlink():
+                links.append(entry.path)
+            elif is_folder:
+                pending.append(entry.path)
+            elif not entry.is_file(follow_symlinks=False):
+                leave_out(entry.path, "is neither a file nor a folder")
+                os.unlink(entry.path)
+    for link in links:
+        try:
+            _replace_link(link, place, lambda: None)
+        except (UserErrorException, OSError) as error:  # noqa: PERF203 - few are links
+            leave_out(link, f"is a link that cannot be followed ({_why(error)})")
+            os.unlink(link)
 
 
 def keep_matching(place: str, globs: Iterable[str]) -> int:
@@ -108,6 +143,20 @@ def _refuse(place: str) -> Callable[[str, str], None]:
     return problem
 
 
+def _is_utf8(name: bytes) -> bool:
+    try:
+        name.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return (error.strerror or str(error)).lower()
+    return str(error).rstrip(".")
+
+
 def _replace_link(link: bytes, place: str, check: Callable[[], None]) -> None:
     target = os.path.realpath(link)
     if not os.path.exists(target):
@@ -116,8 +165,16 @@ def _replace_link(link: bytes, place: str, check: Callable[[], None]) -> None:
         raise UserErrorException(
             f"{shown(link)!r} is a link to a folder that it lies in.", where=place
         )
+    if not (os.path.isfile(target) or os.path.isdir(target)):
+        raise UserErrorException(
+            f"{shown(link)!r} leads to what is neither a file nor a folder.", where=place
+        )
     temporary = _beside(link)
-    copy(target, temporary, check)
+    try:
+        copy(target, temporary, check)
+    except BaseException:
+        remove(os.fsdecode(temporary))
+        raise
     os.unlink(link)
     os.rename(temporary, link)
 

@@ -109,6 +109,8 @@ def finish(job: StepJob, source: str, warn: Warn, remote: Callable[[], Places]) 
     try:
         for name in KEPT_FOLDERS:
             left = os.path.join(source, name)
+            if os.path.isdir(left) and not os.path.islink(left) and os.listdir(left):
+                _keep_fit(left, name, warn)
             if any(files for _, _, files in os.walk(left)):
                 _keep_folder(job, left, os.path.join(folder, FILES, name))
         if is_uri(job.record):
@@ -117,6 +119,12 @@ def finish(job: StepJob, source: str, warn: Warn, remote: Callable[[], Places]) 
             send_record(job, folder, warn, remote())
     except (OSError, AirflowAmlError) as error:
         warn(f"What the script left in ./outputs could not be kept: {error}")
+
+
+def _keep_fit(left: str, name: str, warn: Warn) -> None:
+    from airflow_aml.runtime.contents import keep_fit
+
+    keep_fit(left, lambda text: warn(f"In ./{name}: {text}"))
 
 
 def _keep_folder(job: StepJob, left: str, target: str) -> None:

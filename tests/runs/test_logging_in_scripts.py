@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -287,8 +290,6 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 def test_a_record_that_cannot_be_written_stops_nothing(lab: Lab, tmp_path: Path) -> None:
     """The script goes on, and is told once."""
-    from dataclasses import replace
-
     (tmp_path / "file").write_text("in the way")
     job = lab.job(
         "from airflow_aml import Run\nrun = Run.get_context()\n"
@@ -308,3 +309,37 @@ def test_a_second_attempt_begins_anew(lab: Lab) -> None:
         assert lab.run(job).outcome == "finished"
 
     assert Recorded(job).metrics == {"a": 1}
+
+
+def test_what_no_store_can_keep_is_left_out(lab: Lab) -> None:
+    """Links become what they lead to; the rest of a strange folder is kept, with a warning each."""
+    from airflow_aml.definition.runs.records import StoredRecord
+    from airflow_aml.workspace import layout
+
+    job = lab.job("""
+import os, sys
+os.makedirs("outputs/ckpt-5"); open("outputs/ckpt-5/weights", "w").write("w")
+os.symlink(os.path.abspath("outputs/ckpt-5"), "outputs/latest")
+os.symlink(os.path.abspath("step.py"), "outputs/code.py")
+os.symlink("nowhere", "outputs/gone"); os.symlink("..", "outputs/up")
+os.symlink("/dev/null", "outputs/null"); os.mkfifo("outputs/pipe")
+open(b"outputs/odd-\\xff", "w").write("odd")
+""")
+    place = lab.home.path(layout.step("run", job.run_id))
+    report = lab.run(replace(job, record=str(place)))
+
+    warned = "\n".join(report.warnings)
+    for name in ("gone", "up", "null", "pipe", "odd-\\\\xff"):
+        assert f"In ./outputs: '{name}' " in warned
+    assert len(report.warnings) == 5
+    shutil.rmtree(job.work)
+    record = StoredRecord(lab.home, "run", job.run_id)
+    assert [name for name in record.names() if name.startswith("outputs/")] == [
+        "outputs/ckpt-5/weights",
+        "outputs/code.py",
+        "outputs/latest/weights",
+    ]
+
+    os.symlink("nowhere", place / "files/outputs/older")  # as records of before may have it
+    with pytest.warns(UserWarning, match="older' of a run is a link that leads nowhere"):
+        assert "outputs/code.py" in record.names()

@@ -197,11 +197,7 @@ class StoredRecord:
         prefixes = [f"{self._place}/files/"]
         if self._step_run_id is None:
             prefixes += [f"{place}/of/{self._pipeline_run_id}/files/" for place in self._steps()]
-        return {
-            each.path[len(prefix) :]: each.path
-            for prefix in prefixes
-            for each in self._home.store.find(prefix)
-        }
+        return {name: prefix + name for prefix in prefixes for name in _stored(self._home, prefix)}
 
 
 class SharedRecord:
@@ -251,6 +247,27 @@ def _notes_in(path: str) -> List[Note]:
             return list(read_notes(stream.read()))
     except FileNotFoundError:
         return []
+
+
+def _stored(home: Home, prefix: str) -> Iterator[str]:
+    """The files below a prefix that can be read: a script may leave anything in its folders."""
+    if not home.is_local:
+        for each in home.store.find(prefix):
+            yield each.path[len(prefix) :]
+        return
+    import warnings
+
+    from airflow_aml.workspace.documents import is_temporary
+    from airflow_aml.workspace.tree import walk
+
+    def problem(relative: str, wrong: str) -> None:
+        if not wrong.startswith("is lost"):  # removed while the folder was read
+            warnings.warn(f"file {relative!r} of a run {wrong} and is left out.", stacklevel=2)
+
+    folder = str(home.path(prefix.rstrip("/")))
+    for found in walk(folder, problem) if os.path.isdir(folder) else ():
+        if not is_temporary(found.relative.rpartition("/")[2]):
+            yield found.relative
 
 
 def _below(folder: str, prefix: str) -> Iterator[Tuple[str, str]]:
