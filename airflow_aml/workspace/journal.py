@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from typing import Any, Dict, Iterable, Iterator, List, Optional
 
@@ -74,14 +75,25 @@ class Journal:
 
 
 def read_notes(data: bytes) -> Iterator[Note]:
-    """The notes of a journal's bytes, in order; a line that was cut off is left out."""
+    """The notes of a journal's bytes, in order; a line that was cut off is left out.
+
+    What is no text (half of a surrogate pair) is shown escaped, for no database or terminal takes
+    it.
+    """
     for line in data.split(b"\n"):
         try:
             note = json.loads(line)
         except ValueError:
             continue
         if isinstance(note, dict):
-            yield note
+            yield _readable(note) if b"\\u" in line else note
+
+
+def _readable(note: Note) -> Note:
+    text = json.dumps(note, ensure_ascii=False)
+    halves = re.compile("[\ud800-\udfff]")
+    found: Note = json.loads(halves.sub(lambda half: f"\\\\u{ord(half.group()):04x}", text))
+    return found
 
 
 def about(notes: Iterable[Note], run_id: Optional[str]) -> List[Note]:

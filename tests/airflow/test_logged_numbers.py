@@ -14,6 +14,7 @@ def test_numbers_in_the_xcom(write, one_dag, run_dag):
             run.log("loss", 1 / (epoch + 1))
         run.log("text", "t"); run.log("nan", float("nan"))
         run.log("inf", float("inf")); run.log("digits", 10 ** 400); run.log("flag", True)
+        run.log("half \\ud83d", 1); run.log("smile \\U0001f600", 2); run.tag("x\\udc00", "\\ud800")
         run.log_list("list", [1]); run.parent.log("parents", 1)
         for number in range(60):
             run.log(f"m{number}", number)
@@ -34,7 +35,8 @@ def test_numbers_in_the_xcom(write, one_dag, run_dag):
     dag = one_dag()
     first, again = run_dag(dag), run_dag(dag)
 
-    expected = {"loss": 1 / 3, "flag": True, **{f"m{number}": number for number in range(48)}}
+    half = {"half \\ud83d": 1, "smile \U0001f600": 2}  # what is no text is shown escaped
+    expected = {"loss": 1 / 3, "flag": True, **half, **{f"m{n}": n for n in range(46)}}
     assert first.xcom("a")["metrics"] == expected
     assert "metrics" not in first.xcom("b")
     assert again.states["a"] == "skipped"
