@@ -32,7 +32,7 @@ from airflow_aml.reuse.process import Process
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.documents import read_json, write_json
 from airflow_aml.workspace.home import WORKSPACE_VARIABLE, default_url, open_home
-from airflow_aml.workspace.submitted import is_canceled, mark_canceled
+from airflow_aml.workspace.submitted import Submitted, is_canceled, mark_canceled, write_submitted
 
 if TYPE_CHECKING:
     from airflow_aml.airflow.inprocess import RunOutcome
@@ -82,6 +82,7 @@ class ChildProcessEngine:
         run_id = layout.pipeline_run_id(home.uuid, submission.dag_id, airflow_run)
         folder = _folder(home, run_id)
         folder.mkdir(parents=True)
+        write_submitted(home, run_id, Submitted(submission.dag_id, airflow_run, experiment_name))
         write_json(folder / "submission.json", encode(submission))
         with (folder / "log.txt").open("wb") as log:
             child = subprocess.Popen(

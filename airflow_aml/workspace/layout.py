@@ -15,7 +15,7 @@
     registry/<kind>/<name>/<version>.json      datasets, models, ...: one document per version
     registry/<kind>/<name>.json                datastores, computes, ...: one document each
     runs/<pipeline-run-id>/run.json            which DAG and Airflow run, since when
-    runs/<pipeline-run-id>/submitted.json      the same of a run that was started over REST
+    runs/<pipeline-run-id>/submitted.json      the same of a run that a program has submitted
     runs/<pipeline-run-id>/canceled            there if somebody has ended the run
     runs/<pipeline-run-id>/summary.json        its line in a listing, once it has ended
     runs/<pipeline-run-id>/plan.json           what the run's first task decided

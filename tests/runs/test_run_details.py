@@ -23,6 +23,7 @@ from airflow_aml.errors import UserErrorException
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.plans import PlannedStep, RunPlan, write_plan, write_reused
 from airflow_aml.workspace.runs import write_head, write_report
+from airflow_aml.workspace.submitted import Submitted, write_submitted
 
 NASTY = "<script>alert('x')</script> & \"friends\""
 RUN = "8b1c6f0e-52a5-5e0c-9c39-6f3f5a1c7e4d"
@@ -125,10 +126,32 @@ def test_five_hundred_steps(workspace):
 
 def test_a_run_of_which_nothing_is_known_yet(workspace):
     """It has been submitted, and has no steps: that is said, and it is not taken for ended."""
+    write_submitted(workspace, RUN, Submitted("dag", "manual__1", "new"))
     view = Watch(PipelineRun(Experiment(Workspace(), "new"), RUN)).look()
 
     assert (view.status, view.done) == ("NotStarted", False)
     assert "No step of it is known yet." in html_of(view)
+
+
+def test_a_run_that_does_not_exist(workspace):
+    """An id that was mistyped, or a step's, is no run that has ended: whatever is asked says so."""
+    run = begin(workspace, {"a": "prepare"})
+    (step,) = run.get_steps()
+
+    for wrong in ("nope", step.id):
+        unknown = PipelineRun(Experiment(Workspace(), "new"), wrong)
+        for ask in (
+            unknown.get_status,
+            unknown.wait_for_completion,
+            unknown.cancel,
+            unknown.get_metrics,
+            lambda: unknown.tag("a", "b"),  # noqa: B023 - called at once
+            lambda: list(unknown.get_steps()),  # noqa: B023
+        ):
+            with pytest.raises(UserErrorException, match=f"has no run '{wrong}'"):
+                ask()
+        assert f"has no run '{wrong}'" in Watch(unknown).look().trouble
+        assert workspace.store.children(f"{layout.run(wrong)}/") == []
 
 
 def test_a_workspace_that_cannot_be_read_for_a_while(workspace):

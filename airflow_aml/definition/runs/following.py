@@ -18,7 +18,7 @@ from airflow_aml.definition.engine import (
 from airflow_aml.definition.runs import progress
 from airflow_aml.definition.runs.progress import REUSED, StepProgress
 from airflow_aml.definition.runs.waiting import ENDED, Waiting
-from airflow_aml.errors import NotServedError
+from airflow_aml.errors import NotServedError, UserErrorException
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.runs import StepResult, read_head, results, status_of
 from airflow_aml.workspace.submitted import is_canceled, mark_canceled, read_submitted
@@ -51,6 +51,7 @@ class Following(Waiting):
     ):
         super().__init__(experiment, run_id)
         self._in_airflow = _airflow
+        self._is_known = False
         self._known: Tuple[Any, List[StepResult]] = ((), [])
 
     def get_status(self) -> str:
@@ -58,12 +59,14 @@ class Following(Waiting):
 
         By the workspace alone, which is asked where no Airflow is known, a run that was lost with
         all of its processes stays ``Running``.
+
+        Raises:
+            UserErrorException: there is no such run.
         """
         airflow = self._airflow
         status = airflow.status() if airflow else ""
         if not status:
-            status = status_of(self._results())
-            status = status if status in ENDED else "Running"
+            status = self._kept_status()
             open_end = status != "Finished"
         else:
             open_end = status == "Failed"
@@ -126,6 +129,27 @@ class Following(Waiting):
             if names is not None and names.dag_id:
                 self._in_airflow = run_in_airflow(names.dag_id, names.run_id)
         return self._in_airflow
+
+    def _kept_status(self) -> str:
+        """The status by what the workspace knows."""
+        home = self._home
+        head = read_head(home, self.id)
+        if head is None:
+            self._refuse_unknown()
+            return "NotStarted"
+        status = status_of(results(home, head))
+        return status if status in ENDED else "Running"
+
+    def _refuse_unknown(self) -> None:
+        if self._is_known or self._in_airflow is not None or not self.id:
+            return
+        home = self._home
+        if not (read_head(home, self.id, by_hand=True) or read_submitted(home, self.id)):
+            raise UserErrorException(
+                f"the workspace has no run {self.id!r}, or it has not begun yet.",
+                hint="`airflow-aml runs` lists its runs.",
+            )
+        self._is_known = True
 
     def _results(self) -> List[StepResult]:
         home = self._home

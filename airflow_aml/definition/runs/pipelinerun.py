@@ -61,6 +61,7 @@ class PipelineRun(Following):
 
     def get_steps(self) -> Iterator[StepRun]:
         """The runs of the pipeline's steps, in the pipeline's order; also of those to come."""
+        self._refuse_unknown()
         for result in self._results():
             yield StepRun(self, result)
 
@@ -129,6 +130,7 @@ class PipelineRun(Following):
 
     @property
     def _records(self) -> Record:
+        self._refuse_unknown()
         return StoredRecord(self._home, self.id)
 
     @property
