@@ -19,10 +19,10 @@ from airflow_aml import (
 from airflow_aml.definition.runs.rundetails_graph import Box, svg
 from airflow_aml.definition.runs.rundetails_html import html_of, text_of
 from airflow_aml.definition.runs.rundetails_view import Watch
-from airflow_aml.errors import UserErrorException
+from airflow_aml.errors import ActivityFailedException, UserErrorException
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.plans import PlannedStep, RunPlan, write_plan, write_reused
-from airflow_aml.workspace.runs import write_head, write_report
+from airflow_aml.workspace.runs import mark_failed, write_head, write_report
 from airflow_aml.workspace.submitted import Submitted, write_submitted
 
 NASTY = "<script>alert('x')</script> & \"friends\""
@@ -188,6 +188,18 @@ def test_one_step(workspace, capsys):
     assert "1 step: 1 ran" in told
     assert "train" not in told
     assert "azureml.StepRun" in prepare._repr_html_()
+
+
+def test_who_waits_for_a_step_that_will_not_start(workspace, capsys):
+    """Its run has ended by another step's failure: so has the waiting, and nothing timed out."""
+    run = begin(workspace, {"a": "prepare", "b": "train"})
+    mark_failed(workspace, RUN, "a", "no luck")
+    prepare, train = run.get_steps()
+
+    assert train.wait_for_completion(show_output=True) == "NotStarted"
+    assert capsys.readouterr().out == f"StepRunId: {train.id}\nStepRun Status: NotStarted\n"
+    with pytest.raises(ActivityFailedException, match="step 'prepare': no luck"):
+        prepare.wait_for_completion(show_output=False)
 
 
 def test_a_script(workspace, capsys):

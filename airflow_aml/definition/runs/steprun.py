@@ -9,7 +9,7 @@ from airflow_aml.definition.runs.context import Run
 from airflow_aml.definition.runs.outputs import PortDataReference, StepRunOutput
 from airflow_aml.definition.runs.records import StoredRecord
 from airflow_aml.definition.runs.snapshot import planned_snapshot
-from airflow_aml.definition.runs.waiting import Waiting
+from airflow_aml.definition.runs.waiting import ENDED, Waiting
 from airflow_aml.errors import UserErrorException
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.journal import STREAMS
@@ -165,6 +165,9 @@ class StepRun(Waiting):
         for run_id, name in self._records.children():
             record = self._records.child(run_id)
             yield _ChildRun(self.experiment, run_id, _record=record, _parent=self, _name=name)
+
+    def _is_over(self) -> bool:
+        return self._run.get_status() in ENDED
 
     def _failure(self) -> str:
         return f"step {self.name!r}: {self._result.reason}"

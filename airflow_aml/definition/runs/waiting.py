@@ -39,7 +39,7 @@ class Waiting(Details):
             raise ExperimentExecutionException(
                 "The output streaming for the run interrupted. But the run is still executing."
             ) from None
-        if status not in ENDED:
+        if status not in ENDED and not self._is_over():
             out.write("Timed out of waiting for the run.\n")
         if status == "Failed" and raise_on_error:
             raise ActivityFailedException(f"Activity Failed: {self._failure()}")
@@ -49,14 +49,19 @@ class Waiting(Details):
         """Tells what is new until the run has ended, or until then; returns its status."""
         told = ""
         while True:
+            over = self._is_over()  # first, so that what it has left is told after it
             status = self.get_status()
             if status != told:
                 out.write(f"{self._kind} Status: {status}\n")
                 out.flush()
                 told = status
-            if status in ENDED or time.monotonic() > deadline:
+            if status in ENDED or (over and status != "Running") or time.monotonic() > deadline:
                 return status
             time.sleep(_POLL)
+
+    def _is_over(self) -> bool:
+        """Whether what it is part of has ended, so that it will not begin any more."""
+        return False
 
 
 class _Nowhere(io.StringIO):
