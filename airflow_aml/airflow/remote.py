@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from uuid import uuid4
 
+from airflow_aml.airflow.copies import COPY, digests
 from airflow_aml.airflow.remotedags import check_dag, find_dag
 from airflow_aml.airflow.rest import AirflowAnswer, Document, Rest, rest
 from airflow_aml.definition.engine import TaskProgress
@@ -73,13 +74,17 @@ class RemoteEngine:
         """
         airflow = rest()
         dag_id = find_dag(airflow, pipeline, experiment_name)
-        check_dag(airflow, dag_id, pipeline.spec, parameters)
-        now = datetime.now(UTC)
-        run_id = f"manual__{now.isoformat()}_{uuid4().hex[:8]}"
-        conf = {**parameters, SETTINGS_KEY: {**options, "experiment_name": experiment_name}}
-        _start(airflow, dag_id, run_id, conf)
+        # The program's own defaults, whatever Airflow's copy of the file says.
+        values = {each.name: each.default for each in pipeline.spec.parameters}
+        values.update(parameters)
+        check_dag(airflow, dag_id, pipeline.spec, values)
         workspace = Workspace.of_run(pipeline.spec.workspace)
         home = home_of(workspace)
+        copy = digests(pipeline.spec, pipeline.folder, home)
+        now = datetime.now(UTC)
+        run_id = f"manual__{now.isoformat()}_{uuid4().hex[:8]}"
+        settings = {**options, "experiment_name": experiment_name, COPY: copy}
+        _start(airflow, dag_id, run_id, {**values, SETTINGS_KEY: settings})
         identity = layout.pipeline_run_id(home.uuid, dag_id, run_id)
         write_submitted(home, identity, Submitted(dag_id, run_id, experiment_name))
         experiment = Experiment.of_run(workspace, experiment_name)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_aml.airflow import mlflow, parameters, skipping
+from airflow_aml.airflow import copies, mlflow, parameters, skipping
 from airflow_aml.airflow.settings import open_workspace, price_per_hour
 from airflow_aml.definition.applying import apply_setup
 from airflow_aml.definition.registered import PinnedDataset, save_definitions
@@ -36,7 +36,14 @@ from airflow_aml.reuse.walk import (
 from airflow_aml.workspace import layout, snapshots
 from airflow_aml.workspace.gitstate import GitLook
 from airflow_aml.workspace.home import Home
-from airflow_aml.workspace.plans import PlannedInput, PlannedStep, RunPlan, write_plan, write_reused
+from airflow_aml.workspace.plans import (
+    PlannedInput,
+    PlannedStep,
+    RunPlan,
+    read_plan,
+    write_plan,
+    write_reused,
+)
 from airflow_aml.workspace.runs import write_head
 
 if TYPE_CHECKING:
@@ -124,6 +131,7 @@ class ReuseSensor(BaseOperator):
             self.log.warning("the run was given %r, which is no parameter of this pipeline", name)
         try:
             values = parameters.resolve(self.spec.parameters, context["params"])
+            self._check_copy(settings.get(copies.COPY), home, context)
             apply_setup(self.setup, self.folder, home, self.log.info)
             self._say_what_is_not_served()
             pinned = save_definitions(self.spec, home, self.folder)
@@ -158,6 +166,12 @@ class ReuseSensor(BaseOperator):
             tags={str(key): str(value) for key, value in dict(settings.get("tags") or {}).items()},
         )
         return plan, steps, pinned
+
+    def _check_copy(self, sent: Any, home: Home, context: Context) -> None:
+        run_id = layout.pipeline_run_id(home.uuid, self.dag_id, context["dag_run"].run_id)
+        # A run that was cleared after an edit of Airflow's files is to be one of these.
+        if sent and read_plan(home, run_id) is None:
+            copies.refuse_another(sent, self.spec, self.folder, home)
 
     def _read_by_others(self, plan: RunPlan) -> set[str] | None:
         """The steps whose results tasks of this run will read; None if that cannot be known."""

@@ -219,6 +219,12 @@ def test_what_is_wrong_is_said(desk: Desk, followed: list[str], tmp_path: Path) 
     assert "has no parameter 'beta'. Airflow has another version of this file" in desk.says(
         "remote/ridge.py", 1
     )
+    script = desk.folder / "remote" / "steps" / "endless.py"
+    text = script.read_text()
+    script.write_text(text + "print('edited here only')\n")
+    done = desk.run(program, tmp_path)
+    script.write_text(text)
+    assert "file 'steps/endless.py' differs. Copy its file" in done.stderr
     with paused(desk, "remote_endless"):
         assert "is paused, so that no run of it would begin. Switch it on there" in desk.says(
             program, tmp_path
