@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional
 
+from airflow_aml.errors import NotServedError
+
 if TYPE_CHECKING:
     from airflow_aml.definition.pipeline import Pipeline
     from airflow_aml.definition.runs.pipelinerun import PipelineRun
@@ -117,8 +119,17 @@ def declaring_engine() -> Optional[Engine]:
 
 
 def engine() -> Engine:
-    """The engine that serves a call made now: the loading one, else one that really runs."""
+    """The engine that serves a call made now: the loading one, else one that really runs.
+
+    Raises:
+        NotServedError: a step's own process would have to run it, and ends before it.
+    """
     found = declaring_engine()
+    if found is None and _STEP_VARIABLE in os.environ and not api_url():
+        raise NotServedError(
+            "submit begins no run inside a step: the run would end with the step.",
+            hint="Run.get_context().submit_child(ScriptRunConfig(...)) runs a script there.",
+        )
     if found is None:
         found = import_module("airflow_aml.airflow.engine").acting_engine()
     result: Engine = found

@@ -156,6 +156,7 @@ start(1, "wait", {str(note)!r}).wait_for_completion()
         ("run.submit_child(ScriptRunConfig('.', 'x.py'), x=1)", "x= is not served"),
         ("run.submit_child(ScriptRunConfig('none', 'x.py'))", "does not exist"),
         ("run.parent.submit_child(ScriptRunConfig('.', 'x.py'))", "the run's own script"),
+        ("run.experiment.submit(ScriptRunConfig('.', 'fold.py'))", "no run inside a step"),
     ],
 )
 def test_what_cannot_be_a_child_is_said_at_once(lab: Lab, call: str, said: str) -> None:
