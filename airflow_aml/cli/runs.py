@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from airflow_aml.cli.history import find_run
-from airflow_aml.cli.tables import labels
+from airflow_aml.cli.tables import json_text, labels
 from airflow_aml.definition.runs.overview import RunOverview, StepOverview, overview
 from airflow_aml.errors import UserErrorException
 from airflow_aml.reuse.lookup import duration
@@ -62,7 +62,7 @@ def _show(arguments: argparse.Namespace) -> int:
     steps = _chosen(found.steps, arguments.step)
     if arguments.json:
         shown = asdict(found) if arguments.step is None else [asdict(each) for each in steps]
-        print(json.dumps({"steps": shown} if arguments.step else shown, default=str))
+        print(json_text({"steps": shown} if arguments.step else shown))
         return 0
     lines = _step_lines(steps) if arguments.step else [*_run_lines(found), *_steps_table(found)]
     print("\n".join(lines))
@@ -181,7 +181,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     )
     compared = comparison(a, b)
     if arguments.json:
-        print(json.dumps({"a": _about(a), "b": _about(b), **compared}, default=str))
+        print(json_text({"a": _about(a), "b": _about(b), **compared}))
         return 0
     print(f"  a  {a.id}: {a.run_id} of {a.dag_id}")
     print(f"  b  {b.id}: {b.run_id} of {b.dag_id}")

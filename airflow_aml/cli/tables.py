@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterable
+from typing import Any
 
 
 def labels(steps: Iterable[tuple[str, str]]) -> list[str]:
@@ -21,3 +24,18 @@ def labels(steps: Iterable[tuple[str, str]]) -> list[str]:
 def counted(count: int, noun: str) -> str:
     """``1 step``, ``2 steps``."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def json_text(document: Any) -> str:
+    """A document as JSON, which has no word for some numbers: ``"NaN"``, ``"Infinity"``."""
+    return json.dumps(_spelled(document), default=str, allow_nan=False)
+
+
+def _spelled(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _spelled(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_spelled(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return json.dumps(value)
+    return value
