@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping
 from math import ceil
@@ -21,6 +22,9 @@ _COLUMNS = 3
 _MOST_CURVES = 30
 _COLORS = {"Finished": "#4c78a8", "Reused": "#72b7b2", "Failed": "#e45756", "Running": "#f2cf5b"}
 _OTHER = "#bab0ac"
+_LARGEST = 1e300
+"""Of what is larger, matplotlib cannot tell how far an axis reaches."""
+
 _ROW, _PANEL = 0.32, 2.6
 """Height of a step's bar and of a curve's panel, in inches."""
 
@@ -81,10 +85,12 @@ def curves_of(step: str, notes: Iterable[Note]) -> list[Curve]:
     series: dict[str, Curve] = {}
 
     def add(metric: str, value: Any, at: Any = None) -> None:
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
+        number = _number(value)
+        if number is not None:
             curve = series.setdefault(metric, Curve(step, metric, [], []))
-            curve.x.append(float(len(curve.x) if at is None else at))
-            curve.y.append(float(value))
+            across = _number(at)
+            curve.x.append(len(curve.x) if across is None else across)
+            curve.y.append(number)
 
     for note in notes:
         metric, value = note.get("metric"), note.get("value")
@@ -98,6 +104,13 @@ def curves_of(step: str, notes: Iterable[Note]) -> list[Curve]:
                 for cell in cells if isinstance(cells, list) else [cells]:
                     add(f"{metric}.{column}", cell)
     return [curve for curve in series.values() if len(curve.x) > 1]
+
+
+def _number(value: Any) -> float | None:
+    """What can be drawn; a NaN or an infinity is a gap, and so is what no float can hold."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if abs(value) <= _LARGEST else math.inf
 
 
 def _draw(figures: Any, run: RunOverview, names: list[str], curves: list[Curve], path: str) -> None:

@@ -29,6 +29,7 @@ TRAIN = """
     for epoch in range(4):
         run.log("loss", float(sys.argv[2]) / (epoch + 1), step=epoch * 10)
     run.log("<b>best", float("nan"))
+    run.log_list("huge", [1, 10**400, float("-inf"), 2])
     run.log_row("curve", x=1, y=2.5)
     run.log_row("curve", x=2, y=3.5)
     run.parent.log("final", float(sys.argv[2]))
@@ -87,6 +88,8 @@ def test_show_tells_all_of_a_run(run, say):
     )
     train, score = answer["steps"]
     assert train["metrics"]["loss"] == [0.5, 0.25, 0.5 / 3, 0.125]
+    assert train["metrics"]["<b>best"] == "NaN"  # a word of JSON, as JSON itself has none
+    assert train["metrics"]["huge"] == [1, 10**400, "-Infinity", 2]
     assert train["reason"] == "no earlier result of this step"
     assert score["upstream"] == ["train"]
     assert train["begun"] < train["ended"] <= score["ended"]
@@ -146,7 +149,8 @@ def test_compare_marks_what_differs(run, say):
 
 
 def test_plot_draws_curves_and_steps(run, say, tmp_path):
-    """A PNG; series of scalars and columns of rows are curves, single values are not."""
+    """A PNG; series of scalars and columns of rows are curves, single values are not; a number
+    that cannot be drawn is a gap."""
     run()
     picture = tmp_path / "run.png"
 
@@ -155,7 +159,7 @@ def test_plot_draws_curves_and_steps(run, say, tmp_path):
     assert answer == {
         "file": str(picture),
         "steps": 2,
-        "curves": ["train.loss", "train.curve.x", "train.curve.y"],
+        "curves": ["train.loss", "train.huge", "train.curve.x", "train.curve.y"],
     }
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert picture.stat().st_size > 10_000
