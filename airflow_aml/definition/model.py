@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from airflow_aml.definition.homes import home_of
+from airflow_aml.definition.names import warn_ignored
 from airflow_aml.definition.setup import refuse_while_loading
 from airflow_aml.errors import ModelNotFoundException, NotServedError, UserErrorException
 from airflow_aml.runtime.hidden import note
@@ -77,7 +78,7 @@ class Model:
         model_framework: Optional[str] = None,
         model_framework_version: Optional[str] = None,
         child_paths: Optional[Sequence[str]] = None,
-        **_: Any,
+        **others: Any,
     ) -> Model:
         """Stores a local file or folder as the next version of that name.
 
@@ -89,6 +90,7 @@ class Model:
         from airflow_aml.workspace.datasets import now
 
         refuse_while_loading("Model.register")
+        warn_ignored("Model.register", [*others, *(["child_paths"] if child_paths else [])])
         if not os.path.exists(model_path):
             raise UserErrorException(
                 f"there is no file or folder {model_path!r} in {os.getcwd()}.",

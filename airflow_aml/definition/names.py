@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from typing import Container, Optional
+from typing import Container, Iterable, Optional
 
 from airflow_aml.errors import PipelineDefinitionError, PipelineTypeError
 
@@ -77,6 +77,13 @@ def check_port_name(name: object, kind: str, where: Optional[str] = None) -> str
             stacklevel=4,
         )
     return name
+
+
+def warn_ignored(call: str, keywords: Iterable[str]) -> None:
+    """Names keywords that have no effect: v1 takes them without a word, and most are misspelt."""
+    names = ", ".join(f"{name}=" for name in sorted(keywords))
+    if names:
+        warnings.warn(f"{call} does not know {names}; this has no effect.", stacklevel=3)
 
 
 def check_pipeline_data_name(name: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Union
 
@@ -102,11 +103,17 @@ class Pipeline:
         Args:
             pipeline_parameters: values for this run; types as strict as v1's (reference 2.6).
             continue_on_step_failure: let independent branches go on after a step failed.
+            parent_run_id: has no effect.
 
         Raises:
+            UserErrorException: a flag is neither True nor False.
             PipelineDefinitionError: an unknown parameter, or a value of the wrong type.
         """
         values = self._check_parameters(pipeline_parameters or {})
+        _check_flag("continue_on_step_failure", continue_on_step_failure)
+        _check_flag("regenerate_outputs", regenerate_outputs)
+        if parent_run_id is not None:
+            warnings.warn("submit: parent_run_id= has no effect.", stacklevel=2)
         options = option_values(
             {
                 "continue_on_step_failure": continue_on_step_failure,
@@ -159,6 +166,11 @@ class Pipeline:
         names = ", ".join(step.name for step in self.graph.steps[:5])
         more = "..." if len(self.graph.steps) > 5 else ""
         return f"Pipeline(steps=[{names}{more}])"
+
+
+def _check_flag(name: str, value: object) -> None:
+    if value not in (True, False, None):
+        raise UserErrorException(f"submit: {name}= is True or False, not {value!r}.")
 
 
 def _named(datastore: Union[Datastore, str, None]) -> Optional[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, Mapping, Optional
 
 from airflow_aml.definition.datastore import Datastore, Datastores
 from airflow_aml.definition.homes import DEFAULT_WORKSPACE
+from airflow_aml.definition.names import warn_ignored
 from airflow_aml.definition.origin import defining_folder
 from airflow_aml.errors import NotServedError, UserErrorException, WorkspaceException
 
@@ -198,7 +199,8 @@ class Experiment:
         """Runs a pipeline, or one script, under this experiment's name.
 
         While a file is being loaded by Airflow this *declares* the pipeline; elsewhere it runs it.
-        Keywords are those of ``Pipeline.submit``; v1 ignores any other, and so does this.
+        Keywords are those of ``Pipeline.submit``; v1 ignores any other, and so does this, with a
+        warning.
 
         Returns:
             A :class:`PipelineRun`; of a ScriptRunConfig a :class:`ScriptRun`.
@@ -211,6 +213,7 @@ class Experiment:
         from airflow_aml.definition.scriptrunconfig import ScriptRunConfig
 
         if isinstance(config, ScriptRunConfig):
+            warn_ignored("Experiment.submit of a ScriptRunConfig", kwargs)
             from airflow_aml.definition.runs.scriptrun import ScriptRun
 
             alone = config.pipeline(self.workspace)
@@ -226,6 +229,8 @@ class Experiment:
             "regenerate_outputs",
             "parent_run_id",
         )
+        silent = ("pipeline_params", "credential_passthrough", "enable_email_notification")
+        warn_ignored("Experiment.submit", set(kwargs).difference(known, silent))
         options = {key: kwargs[key] for key in known if key in kwargs}
         options.setdefault("pipeline_parameters", kwargs.get("pipeline_params"))
         return config.submit(self.name, tags=tags, **options)
@@ -235,13 +240,14 @@ class Experiment:
         outputs: Any = None,
         snapshot_directory: Any = ".",
         display_name: Optional[str] = None,
-        **_: Any,
+        **others: Any,
     ) -> Any:
         """Begins a run without a pipeline: this program logs to it, and ends it.
 
         No snapshot is taken, whatever ``snapshot_directory`` says. While Airflow loads a file there
         is no run: what is logged is only printed.
         """
+        warn_ignored("start_logging", others)
         from airflow_aml.definition.engine import declaring_engine
 
         if declaring_engine() is not None:

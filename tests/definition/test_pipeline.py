@@ -18,6 +18,8 @@ from airflow_aml import (
     StepSequence,
     Workspace,
 )
+from airflow_aml.definition.declarations import Declarations
+from airflow_aml.definition.engine import using
 from airflow_aml.definition.spec import SPEC_VERSION
 from airflow_aml.errors import NotServedError, PipelineDefinitionError, UserErrorException
 
@@ -280,6 +282,22 @@ def test_submit_refuses_unknown_parameters(step):
         ValueError, match=r"parameter with name zz does not exist.*This pipeline has p"
     ):
         Experiment(Workspace(), "exp").submit(pipeline, pipeline_parameters={"zz": 1})
+
+
+def test_submit_names_what_it_does_not_know(step):
+    """Keywords that v1 ignores are ignored, but not without a word; a flag is True or False."""
+    pipeline = Pipeline("ws", [step()])
+    experiment = Experiment(Workspace(), "exp")
+
+    with using(Declarations("p.py", ".")):
+        with pytest.warns(UserWarning, match="does not know default_source.*=, regenerate=; this"):
+            experiment.submit(pipeline, regenerate=True, default_source_directory=".")
+        with pytest.warns(UserWarning, match="parent_run_id= has no effect"):
+            experiment.submit(pipeline, parent_run_id="x")
+        with pytest.warns(UserWarning, match="start_logging does not know foo="):
+            experiment.start_logging(foo=1)
+    with pytest.raises(UserErrorException, match="continue_on_step_failure= is True or False"):
+        experiment.submit(pipeline, continue_on_step_failure="yes")
 
 
 @pytest.mark.parametrize("name", ["", "-x", "a b", "a/b", "x" * 256])

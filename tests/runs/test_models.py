@@ -40,7 +40,10 @@ def test_a_model_is_registered_and_found_again(ws: Workspace, pickle: str) -> No
         model_framework_version="1.5",
     )
     Path("model.pkl").write_bytes(b"better weights")
-    second = Model.register(ws, pickle, "diabetes", tags={"area": "health", "best": "yes"})
+    with pytest.warns(UserWarning, match="Model.register does not know tag="):
+        second = Model.register(
+            ws, pickle, "diabetes", tags={"area": "health", "best": "yes"}, tag="best"
+        )
 
     assert (first.name, first.version, first.id) == ("diabetes", 1, "diabetes:1")
     assert (first.model_framework, first.properties) == ("ScikitLearn", {"auc": 0.8})

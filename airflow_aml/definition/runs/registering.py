@@ -34,7 +34,7 @@ class Registering(Recorded):
         model_framework_version: Optional[str] = None,
         description: Optional[str] = None,
         datasets: Any = None,
-        **_: Any,
+        **others: Any,
     ) -> Model:
         """Registers a file or folder of this run's files as the next version of a model.
 
@@ -61,6 +61,7 @@ class Registering(Recorded):
                 datasets=datasets,
                 model_framework=model_framework,
                 model_framework_version=model_framework_version,
+                **others,
             )
 
     def _fetch_tree(self, name: str, folder: str, where: str) -> str:
