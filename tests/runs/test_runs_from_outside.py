@@ -155,6 +155,25 @@ def test_a_reused_step_shows_what_it_uses(program) -> None:
     assert score.get_metrics()["seen"] == 1
 
 
+def test_what_is_written_to_a_reused_step_is_its_own(program, tmp_path) -> None:
+    """Tags, metrics and files stand beside the source's, which stays as it was."""
+    before, after = (run_of(lines).find_step_run("train")[0] for lines in program)
+    known = before.get_metrics(), before.tags, before.get_file_names()
+    (tmp_path / "extra.txt").write_text("extra")
+
+    after.tag("on", "reused")
+    after.log("extra", 1)
+    after.upload_file("outputs/notes.txt", str(tmp_path / "extra.txt"))
+
+    assert (before.get_metrics(), before.tags, before.get_file_names()) == known
+    assert after.tags == {"kind": "ridge", "on": "reused"}
+    assert after.get_metrics() == {**known[0], "extra": 1}
+    after.download_file("outputs/notes.txt", str(tmp_path / "mine.txt"))
+    assert (tmp_path / "mine.txt").read_text() == "extra"
+    before.download_file("outputs/notes.txt", str(tmp_path / "theirs.txt"))
+    assert (tmp_path / "theirs.txt").read_text() == "noted"
+
+
 def test_the_sample_of_the_page_runs(program, tmp_path, monkeypatch, capsys) -> None:
     """The page about scripts has a program that reads the newest run."""
     monkeypatch.chdir(tmp_path)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StepOverview:
-    """One step of a run. Of a reused one, metrics, tags and files are those of its source.
+    """One step of a run. A reused one has those metrics, tags and files of its source, too.
 
     Attributes:
         status: ``NotStarted``, ``Running``, ``Finished``, ``Reused``, ``Failed``...

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Dict, Iterator, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterator, Optional, Tuple, Union
 
 from airflow_aml.definition.runs.context import Run
 from airflow_aml.definition.runs.outputs import PortDataReference, StepRunOutput
 from airflow_aml.definition.runs.records import StoredRecord
+from airflow_aml.definition.runs.reused import ReusedRecord
 from airflow_aml.definition.runs.snapshot import planned_snapshot
 from airflow_aml.definition.runs.waiting import ENDED, Waiting
 from airflow_aml.errors import UserErrorException
@@ -29,7 +30,8 @@ class _ChildRun(Run):
 class StepRun(Waiting):
     """The run of one step.
 
-    A step that was reused shows metrics, files and logs of the run whose result it uses.
+    A step that was reused shows metrics, tags, files and logs of the run whose result it uses, and
+    what is written to it since: that run stays as it is.
 
     Attributes:
         id: the step run's.
@@ -140,8 +142,12 @@ class StepRun(Waiting):
         return made_by, str(source["step_run_id"])
 
     @property
-    def _records(self) -> StoredRecord:
-        return StoredRecord(self._run._home, *self._source_ids)  # noqa: SLF001
+    def _records(self) -> Union[StoredRecord, ReusedRecord]:
+        home = self._run._home  # noqa: SLF001
+        own = StoredRecord(home, self.pipeline_run_id, self.id)
+        if not self._result.source:
+            return own
+        return ReusedRecord(own, StoredRecord(home, *self._source_ids))
 
     def _planned_snapshot(self) -> Optional[str]:
         return planned_snapshot(self._run._home, self.pipeline_run_id, self._result.task_id)  # noqa: SLF001

@@ -1,0 +1,52 @@
+"""The record of a step that was reused: its own notes and files beside those of its source."""
+
+from __future__ import annotations
+
+from typing import List, Tuple
+
+from airflow_aml.definition.runs.records import StoredRecord
+from airflow_aml.workspace.journal import Note
+
+
+class ReusedRecord:
+    """What is written goes to the reused step's own record; its source's stays as it is.
+
+    Args:
+        own: of the step's run.
+        source: of the run whose result it uses.
+    """
+
+    def __init__(self, own: StoredRecord, source: StoredRecord):
+        self._own = own
+        self._source = source
+
+    def note(self, note: Note) -> None:
+        """Adds a note of its own."""
+        self._own.note(note)
+
+    def notes(self) -> List[Note]:
+        """The source's, and after them its own."""
+        return [*self._source.notes(), *self._own.notes()]
+
+    def children(self) -> List[Tuple[str, str]]:
+        """(id, name) of the runs below the source."""
+        return self._source.children()
+
+    def child(self, run_id: str) -> StoredRecord:
+        """The record of such a run."""
+        return self._source.child(run_id)
+
+    def add(self, name: str, path: str) -> None:
+        """Keeps a copy of a local file with its own."""
+        self._own.add(name, path)
+
+    def names(self) -> List[str]:
+        """Names of all files, sorted."""
+        return sorted({*self._source.names(), *self._own.names()})
+
+    def fetch(self, name: str, target: str) -> None:
+        """Copies one of the files to a local path; its own before one of the source."""
+        try:
+            self._own.fetch(name, target)
+        except FileNotFoundError:
+            self._source.fetch(name, target)
