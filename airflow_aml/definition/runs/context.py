@@ -8,6 +8,7 @@ a server, and none makes a step fail because the record cannot be written: that 
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
 from airflow_aml.definition.runs import process
@@ -95,7 +96,7 @@ class Run(Metrics, Files, Tags, Snapshots, Registering):
 
     @staticmethod
     def get(workspace: Any, run_id: str) -> Run:
-        """The pipeline's or step's run of that id.
+        """The pipeline's or step's run of that id, or one below a step's.
 
         Raises:
             UserErrorException: the workspace has no such run.
@@ -155,12 +156,36 @@ class Run(Metrics, Files, Tags, Snapshots, Registering):
     def display_name(self, name: str) -> None:
         self._note({"call": str(name)})
 
+    def get_metrics(
+        self,
+        name: Optional[str] = None,
+        recursive: bool = False,
+        run_type: Optional[str] = None,
+        populate: bool = False,
+    ) -> Dict[str, Any]:
+        """The metrics logged so far, by name; ``recursive``: run id -> these, of all below, too.
+
+        A scalar that was logged once is itself, else a list; rows are columns; an image is the
+        name of its file.
+        """
+        own = super().get_metrics(name)
+        if not recursive:
+            return own
+        below = self.get_children(recursive=True)
+        return {self.id: own, **{run.id: run.get_metrics(name) for run in below}}
+
     def child_run(
         self, name: Optional[str] = None, run_id: Optional[str] = None, outputs: Any = None
     ) -> Run:
-        """Begins a run below this one; ``complete`` or ``fail`` ends it, and so does ``with``."""
+        """Begins a run below this one; ``complete`` or ``fail`` ends it, and so does ``with``.
+
+        Raises:
+            UserErrorException: the id is another run's, or has other signs than v1 allows.
+        """
         from uuid import uuid4
 
+        if run_id is not None:
+            self._check_new(run_id)
         identity = run_id or str(uuid4())
         self._note({"child": identity, "value": name or identity})
         return self._child(identity, name or identity)
@@ -294,6 +319,19 @@ class Run(Metrics, Files, Tags, Snapshots, Registering):
             return False  # it is below another one, if only below a run without a script
         return self.parent is None or self.parent.parent is None
 
+    def _check_new(self, run_id: str) -> None:
+        if not isinstance(run_id, str) or not _RUN_ID.match(run_id):
+            raise UserErrorException(
+                f"{run_id!r} cannot be a run's id: up to 256 letters, digits, underscores and "
+                "dashes, the first a letter or digit."
+            )
+        above = {run.id for run in (self, self.parent) if run is not None}
+        if run_id in above or any(note.get("child") == run_id for note in self._notes()):
+            raise UserErrorException(
+                f"there is a run {run_id!r} already.",
+                hint="Leave run_id= away: each child run gets one of its own.",
+            )
+
     def _children(self) -> Iterator[Run]:
         for note in reversed(self._notes()):
             if "child" in note:
@@ -314,6 +352,9 @@ class Run(Metrics, Files, Tags, Snapshots, Registering):
     @property
     def _records(self) -> Record:
         return self._record or super()._records
+
+
+_RUN_ID = re.compile(r"[a-zA-Z0-9][\w-]{0,255}\Z", re.ASCII)
 
 
 def _matches(wanted: Any, there: Mapping[str, Any]) -> bool:
