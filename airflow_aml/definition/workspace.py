@@ -269,7 +269,7 @@ class Experiment:
 
         Args:
             tags: a tag's name, or names and values that a run must have.
-            include_children: the steps' runs, too.
+            include_children: the steps' runs, too, and those that their scripts have begun.
         """
         from airflow_aml.definition.homes import home_of
         from airflow_aml.definition.runs.pipelinerun import PipelineRun
@@ -281,8 +281,7 @@ class Experiment:
                 if run.matches(type, tags, properties):
                     yield run
                 if include_children:
-                    steps = run.get_steps()
-                    yield from (each for each in steps if each.matches(type, tags, properties))
+                    yield from run.get_children(True, tags, properties, type)
 
     def _repr_html_(self) -> str:
         from airflow_aml.definition.runs.notebook import experiment_html

@@ -12,6 +12,8 @@ from airflow_aml import (
     DockerConfiguration,
     Experiment,
     Pipeline,
+    PipelineRun,
+    Run,
     RunConfiguration,
     ScriptRun,
     ScriptRunConfig,
@@ -170,6 +172,32 @@ def test_a_program_logs_without_a_pipeline(folder):
     assert run.get_metrics() == {"loss": [1, 0.5]}
     assert run.tags == {"kind": "notebook"}
     assert run.get_file_names() == ["outputs/x.txt"]
+
+
+def test_runs_below_a_run_are_found(folder):
+    """By id, in lists, by their tags and in the metrics of what is above, however deep they lie."""
+    workspace, experiment = Workspace(), Experiment(Workspace(), "folds")
+    with experiment.start_logging() as run:
+        run.log("folds", 1)
+        fold = run.child_run("fold")
+        fold.tag("fold", "1")
+        fold.log("auc", 0.9)
+        part = fold.child_run("part")
+        part.log("rows", 7)
+    metrics = {run.id: {"folds": 1}, fold.id: {"auc": 0.9}, part.id: {"rows": 7}}
+
+    found = Run.get(workspace, part.id)
+    assert (found.name, found.get_metrics(), found.parent.id) == ("part", {"rows": 7}, fold.id)
+    assert [each.id for each in Run.get(workspace, fold.id).get_children()] == [part.id]
+    tagged = Run.list(experiment, include_children=True, tags={"fold": "1"})
+    assert [each.id for each in tagged] == [fold.id]
+    assert {part.id, fold.id} < {each.id for each in experiment.get_runs(include_children=True)}
+    assert run.get_metrics(recursive=True) == metrics
+    seen = PipelineRun.get(workspace, run.id)
+    (step,) = seen.get_steps()
+    del metrics[run.id]
+    assert seen.get_metrics(recursive=True) == {seen.id: {"folds": 1}, step.id: {}, **metrics}
+    assert step.get_metrics(recursive=True) == {step.id: {}, **metrics}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def find(workspace: Any, run_id: str) -> Run:
-    """The pipeline's or step's run of that id.
+    """The pipeline's or step's run of that id, or one below a step's.
 
     Raises:
         UserErrorException: the workspace has no such run.
@@ -31,6 +31,10 @@ def find(workspace: Any, run_id: str) -> Run:
             if run_id in ids:
                 steps = PipelineRun.get(workspace, head.id).get_steps()
                 return next(step for step in steps if step.id == run_id)
+        for head in heads(home):  # last, as all journals are read for it
+            for run in PipelineRun.get(workspace, head.id).get_children(recursive=True):
+                if run.id == run_id:
+                    return run
     raise UserErrorException(
         f"the workspace has no run {run_id!r}.", hint="`airflow-aml runs` lists its runs."
     )

@@ -69,19 +69,6 @@ class PipelineRun(Following):
         """The runs of the steps of that name: v1 allows several; none is an empty list."""
         return [step for step in self.get_steps() if step.name == name]
 
-    def get_metrics(
-        self,
-        name: Optional[str] = None,
-        recursive: bool = False,
-        run_type: Optional[str] = None,
-        populate: bool = False,
-    ) -> Dict[str, Any]:
-        """Metrics that steps logged to the run; ``recursive``: run id -> metrics, of steps, too."""
-        own = super().get_metrics(name)
-        if not recursive:
-            return own
-        return {self.id: own, **{step.id: step.get_metrics(name) for step in self.get_steps()}}
-
     def get_tags(self) -> Dict[str, Optional[str]]:
         """The tags that it was submitted with, and those it was given since."""
         from airflow_aml.workspace.plans import read_plan

@@ -23,8 +23,16 @@ if TYPE_CHECKING:
 class _ChildRun(Run):
     """A run that a step's script has begun below its own, as other programs see it."""
 
+    def __init__(self, parent: Run, record: StoredRecord, run_id: str, name: str):
+        super().__init__(parent.experiment, run_id, _record=record, _parent=parent, _name=name)
+        self._stored = record
+
     def _children(self) -> Iterator[Run]:
-        return iter(())
+        for note in reversed(self._notes()):
+            if "child" in note:
+                run_id = str(note["child"])
+                record = self._stored.child(run_id)
+                yield _ChildRun(self, record, run_id, str(note.get("value", "")))
 
 
 class StepRun(Waiting):
@@ -169,8 +177,7 @@ class StepRun(Waiting):
 
     def _children(self) -> Iterator[Run]:
         for run_id, name in self._records.children():
-            record = self._records.child(run_id)
-            yield _ChildRun(self.experiment, run_id, _record=record, _parent=self, _name=name)
+            yield _ChildRun(self, self._records.child(run_id), run_id, name)
 
     def _is_over(self) -> bool:
         return self._run.get_status() in ENDED
