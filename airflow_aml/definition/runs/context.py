@@ -174,24 +174,6 @@ class Run(Metrics, Files, Tags, Snapshots, Registering):
         below = self.get_children(recursive=True)
         return {self.id: own, **{run.id: run.get_metrics(name) for run in below}}
 
-    def get_metrics(
-        self,
-        name: Optional[str] = None,
-        recursive: bool = False,
-        run_type: Optional[str] = None,
-        populate: bool = False,
-    ) -> Dict[str, Any]:
-        """The metrics logged so far, by name; ``recursive``: run id -> these, of all below, too.
-
-        A scalar that was logged once is itself, else a list; rows are columns; an image is the
-        name of its file.
-        """
-        own = super().get_metrics(name)
-        if not recursive:
-            return own
-        below = self.get_children(recursive=True)
-        return {self.id: own, **{run.id: run.get_metrics(name) for run in below}}
-
     def child_run(
         self, name: Optional[str] = None, run_id: Optional[str] = None, outputs: Any = None
     ) -> Run:
