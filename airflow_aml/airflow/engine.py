@@ -28,10 +28,10 @@ from airflow_aml.definition.runs.progress import summary
 from airflow_aml.definition.runs.waiting import ENDED
 from airflow_aml.definition.spec import PipelineSpec
 from airflow_aml.definition.workspace import Experiment, Workspace
-from airflow_aml.reuse.process import Process
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.documents import read_json, write_json
 from airflow_aml.workspace.home import WORKSPACE_VARIABLE, default_url, open_home
+from airflow_aml.workspace.process import Process
 from airflow_aml.workspace.submitted import Submitted, is_canceled, mark_canceled, write_submitted
 
 if TYPE_CHECKING:

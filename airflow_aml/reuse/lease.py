@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_aml.errors import WorkspaceException
 from airflow_aml.reuse import layout
-from airflow_aml.reuse.process import Process
+from airflow_aml.workspace.process import Process
 
 if TYPE_CHECKING:
     from airflow_aml.workspace.home import Home

@@ -9,7 +9,7 @@ import json
 import os
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -28,6 +28,7 @@ from airflow_aml.codec import decode, encode
 from airflow_aml.errors import AirflowAmlError
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.home import Home
+from airflow_aml.workspace.process import Process
 from airflow_aml.workspace.summaries import (
     RunSummary,
     changing,
@@ -126,11 +127,12 @@ def write_head(home: Home, pipeline_run_id: str, plan: RunPlan) -> None:
 
 
 def write_begun(home: Home, pipeline_run_id: str, experiment: str, task_id: str) -> None:
-    """Notes that a program has begun a run of its own, which no DAG has."""
+    """Notes that this program has begun a run of its own, which no DAG has."""
     from datetime import datetime, timezone
 
     now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
     head = RunHead(pipeline_run_id, "", "", experiment, now, {task_id: task_id})
+    home.store.write(_program(pipeline_run_id), json.dumps(asdict(Process.this())).encode())
     home.store.create(_head(pipeline_run_id), json.dumps(encode(head)).encode())
 
 
@@ -298,6 +300,21 @@ def _keep(home: Home, summary: RunSummary) -> None:
             forget_summary(home, summary.id)
 
 
+def _program(pipeline_run_id: str) -> str:
+    return f"{layout.run(pipeline_run_id)}/program.json"
+
+
+def _is_lost(home: Home, head: RunHead) -> bool:
+    """Whether it is the run of a program that has gone without ending it, as this host can see."""
+    if head.dag_id:
+        return False
+    try:
+        program = Process.of_document(json.loads(home.store.read(_program(head.id))))
+    except (FileNotFoundError, ValueError):
+        return False
+    return program is not None and program.is_gone()
+
+
 def _head(pipeline_run_id: str) -> str:
     return f"{layout.run(pipeline_run_id)}/run.json"
 
@@ -324,7 +341,9 @@ def _result(
         try:
             why = home.store.read(layout.failed(head.id) + task_id).decode()
         except FileNotFoundError:
-            return StepResult(task_id, name, "NotStarted")
+            if not _is_lost(home, head):
+                return StepResult(task_id, name, "NotStarted")
+            why = "its program was ended before it had ended the run"
         return StepResult(task_id, name, "Failed", why)
     return _ended(task_id, name, report)
 

@@ -14,8 +14,8 @@ import pytest
 
 from airflow_aml.reuse import layout, lease
 from airflow_aml.reuse.lease import Owner
-from airflow_aml.reuse.process import Process
 from airflow_aml.workspace.home import Home, open_home
+from airflow_aml.workspace.process import Process
 
 KEY = "sha256:" + "ab" * 32
 ME = Owner("dag", "run-1", "train")

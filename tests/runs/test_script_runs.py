@@ -28,6 +28,7 @@ from airflow_aml import Run
 run = Run.get_context()
 run.log("rate", float(sys.argv[2]))
 run.tag("kind", "ridge")
+run.child_run("part").log("half", float(sys.argv[2]) / 2)
 open("outputs/model.txt", "w").write("weights")
 print("trained")
 sys.exit(int(sys.argv[3]))
@@ -101,7 +102,13 @@ def test_one_script_runs_by_itself(folder):
     assert again["id"] != first["id"]
     assert again["metrics"] == {"rate": 0.5}
     assert Workspace().models["ridge"].version == 2
-    assert len(list(Experiment(Workspace(), "alone").get_runs())) == 2
+    listed = Experiment(Workspace(), "alone").get_runs(type="azureml.scriptrun")
+    assert [each.id for each in listed] == [again["id"], first["id"]]
+    found = Run.get(Workspace(), first["id"])
+    assert (type(found), found.get_status()) == (ScriptRun, "Completed")
+    assert (found.get_metrics(), found.tags) == ({"rate": 0.5}, first["tags"])
+    (child,) = found.get_children()
+    assert child.get_metrics() == {"half": 0.25}
 
 
 def test_a_script_that_fails_says_so(folder):
@@ -207,6 +214,7 @@ def test_runs_below_a_run_are_found(folder):
         ("raise ValueError('no data')", 1, "Failed"),
         ("run.fail('bad data')", 0, "Failed"),
         ("with run: pass", 0, "Finished"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", -9, "Failed"),
     ],
 )
 def test_an_interactive_run_ends_with_its_program(folder, end, code, status):
@@ -217,7 +225,7 @@ def test_an_interactive_run_ends_with_its_program(folder, end, code, status):
     assert run.get_status() == status
     if status == "Failed":
         (step,) = run.get_steps()
-        assert "data" in step.reason
+        assert ("data" if code >= 0 else "program was ended") in step.reason
 
 
 def test_loading_a_file_begins_no_run():

@@ -28,12 +28,12 @@ from airflow_aml.reuse.lease import Lease, Owner, take
 from airflow_aml.reuse.lookup import decide, decide_one, walk_step
 from airflow_aml.reuse.moments import next_moment
 from airflow_aml.reuse.places import Places, stamp
-from airflow_aml.reuse.process import Process
 from airflow_aml.reuse.records import OutputRecord, StepRecord, stamp_of
 from airflow_aml.reuse.verify import changed_since
 from airflow_aml.reuse.walk import REUSE, RUN, Decision, WalkStep, below, names_of
 from airflow_aml.runtime.hidden import reads_file
 from airflow_aml.workspace.plans import PlannedStep, read_plan
+from airflow_aml.workspace.process import Process
 from airflow_aml.workspace.runs import write_report
 from airflow_aml.workspace.uris import uri_of_path
 

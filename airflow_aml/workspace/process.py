@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Mapping, Optional, Tuple
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Process:
         return cls(_host(), pid, _stat(pid)[1])
 
     @classmethod
-    def of_document(cls, document: object) -> Process | None:
+    def of_document(cls, document: object) -> Optional[Process]:
         """The one whose fields a document holds; None if it holds anything else."""
         if not isinstance(document, Mapping):
             return None
@@ -70,7 +70,7 @@ def _host() -> str:
     return " ".join(parts)
 
 
-def _stat(pid: int) -> tuple[str, str]:
+def _stat(pid: int) -> Tuple[str, str]:
     """State and start of a process; empty where the system does not tell."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
