@@ -6,12 +6,14 @@ A script's process has no Airflow; what it asks for while its task runs is answe
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_aml.definition.keyvault import VARIABLE_PREFIX, variable_of
+from airflow_aml.errors import UserErrorException
 from airflow_aml.runtime.secrets import SECRETS_VARIABLE, answering
 
 if TYPE_CHECKING:
@@ -49,7 +51,11 @@ def get(name: str) -> str | None:
 
 
 def put(name: str, value: str) -> None:
-    """Keeps a secret in Airflow's database."""
+    """Keeps a secret in Airflow's database.
+
+    Raises:
+        UserErrorException: Airflow has no database here.
+    """
     _in_database().set(variable_of(name), value, description="a secret of Azure ML's key vault")
 
 
@@ -74,7 +80,9 @@ def _get(variable: str) -> Any:
         from airflow.sdk import Variable
 
         return Variable.get(variable, default=None)
-    return _in_database().get(variable, default_var=None)
+    if _has_database():
+        return _in_database().get(variable, default_var=None)
+    return _without_database(variable)
 
 
 def _is_in_task() -> bool:
@@ -83,7 +91,42 @@ def _is_in_task() -> bool:
     return getattr(task_runner, "SUPERVISOR_COMMS", None) is not None
 
 
+def _without_database(variable: str) -> Any:
+    """A variable that another backend has; asked together, each failure would be a traceback."""
+    from airflow.configuration import ensure_secrets_loaded
+    from airflow.secrets.metastore import MetastoreBackend
+
+    others = (each for each in ensure_secrets_loaded() if not isinstance(each, MetastoreBackend))
+    found = (each.get_variable(key=variable) for each in others)
+    return next((value for value in found if value is not None), None)
+
+
 def _in_database() -> Any:
     from airflow.models.variable import Variable
 
+    if not _has_database():
+        raise UserErrorException(
+            "Airflow's database was never set up here, or cannot be reached.",
+            hint="Look at AIRFLOW_HOME, and at what `airflow db check-migrations` says.",
+        )
     return Variable
+
+
+def _has_database() -> bool:
+    """Whether it is there and has been set up; it is not made by being asked for."""
+    from airflow import settings
+    from airflow.models.variable import Variable
+    from sqlalchemy import inspect
+    from sqlalchemy.exc import SQLAlchemyError
+
+    engine = settings.engine
+    if engine is None:
+        return False
+    file = engine.url.database if engine.dialect.name == "sqlite" else None
+    if file and not os.path.exists(file):
+        return False
+    try:
+        return bool(inspect(engine).has_table(Variable.__tablename__))
+    except SQLAlchemyError as error:
+        _LOG.warning("Airflow's database cannot be asked for secrets: %s", type(error).__name__)
+        return False

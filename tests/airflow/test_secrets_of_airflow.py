@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+
 import pytest
 
 from airflow_aml import Workspace
@@ -66,6 +71,39 @@ def test_the_key_vault_in_a_program(vault):
         vault.get_secret("c")
     with pytest.raises(UserErrorException, match="no secret 'c' in Airflow's database"):
         vault.delete_secret("c")
+
+
+def test_an_airflow_that_was_never_set_up(tmp_path):
+    """One sentence; its other backends are asked, and no database is made by the way."""
+    (tmp_path / "kept.json").write_text('{"aml_secret_there": "from a file"}')
+    program = """
+from airflow_aml import Workspace
+from airflow_aml.errors import UserErrorException
+vault = Workspace().get_default_keyvault()
+print(vault.get_secret("there"))
+for call in (lambda: vault.get_secret("nope"), lambda: vault.set_secret("a", "b")):
+    try:
+        call()
+    except UserErrorException as error:
+        print(error)
+"""
+    variables = {
+        **{key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW_")},
+        "AIRFLOW_HOME": str(tmp_path / "home"),
+        "AIRFLOW__SECRETS__BACKEND": ("airflow.secrets.local_filesystem.LocalFilesystemBackend"),
+        "AIRFLOW__SECRETS__BACKEND_KWARGS": json.dumps(
+            {"variables_file_path": str(tmp_path / "kept.json")}
+        ),
+    }
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
+
+    there, missing, kept = done.stdout.splitlines()
+    assert there == "from a file"
+    assert "there is no secret 'nope'. Add the Airflow Variable" in missing
+    assert "Airflow's database was never set up here" in kept
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.rglob("airflow.db"))
 
 
 def test_a_file_that_is_being_loaded_only_reads(write, parse, vault):
