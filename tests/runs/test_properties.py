@@ -96,6 +96,11 @@ def test_the_sources_of_a_run_come_back(dags, workspace, one_dag, run_dag, tmp_p
         run.get_snapshot_id()
     with pytest.raises(UserErrorException, match="has no snapshot 'sha256:0'"):
         run.restore_snapshot("sha256:0", str(tmp_path))
+    for wrong in ("nope", "", "sha256:../.."):
+        with pytest.raises(UserErrorException, match=r"is no snapshot's id.*'sha256:' and 64"):
+            train.restore_snapshot(wrong, str(tmp_path))
+    with pytest.raises(UserErrorException, match=r"train\.py' cannot be a folder: File exists"):
+        train.restore_snapshot(path=str(write("train/train.py", "")))
 
 
 def test_a_run_of_one_source_folder_has_its_snapshot(

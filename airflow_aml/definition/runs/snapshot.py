@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, Optional
 
 from airflow_aml.definition.runs.recorded import Recorded
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from airflow_aml.workspace.home import Home
 
 SNAPSHOT_PROPERTY = "ContentSnapshotId"
+_DIGEST = re.compile("[a-z0-9]+:[0-9a-f]+")
 
 
 class Snapshots(Recorded):
@@ -52,8 +54,8 @@ class Snapshots(Recorded):
         """
         from airflow_aml.definition.homes import home_of
 
-        wanted = snapshot_id or self.get_snapshot_id()
-        target = os.path.join(path or os.curdir, f"{layout.file_name(wanted)}.zip")
+        wanted = self.get_snapshot_id() if snapshot_id is None else snapshot_id
+        target = os.path.join(path or os.curdir, f"{layout.file_name(str(wanted))}.zip")
         copy_snapshot(home_of(self.experiment.workspace), wanted, target)
         return target
 
@@ -85,9 +87,19 @@ def copy_snapshot(home: Home, snapshot_id: str, target: str) -> None:
     """Copies a snapshot's ZIP out of the workspace.
 
     Raises:
-        UserErrorException: it is not there.
+        UserErrorException: it is not there, that is no snapshot's id, or the target's folder
+            cannot be made.
     """
-    os.makedirs(os.path.dirname(os.path.abspath(target)), exist_ok=True)
+    if not isinstance(snapshot_id, str) or not _DIGEST.fullmatch(snapshot_id):
+        raise UserErrorException(
+            f"{snapshot_id!r} is no snapshot's id.",
+            hint="get_snapshot_id() of a step's run gives such a one: 'sha256:' and 64 digits.",
+        )
+    folder = os.path.dirname(os.path.abspath(target))
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise UserErrorException(f"{folder!r} cannot be a folder: {error.strerror}.") from error
     try:
         home.store.download([(layout.snapshot(snapshot_id), target)], skip_same=False)
     except FileNotFoundError:
