@@ -217,7 +217,7 @@ class Experiment:
             from airflow_aml.definition.runs.scriptrun import ScriptRun
 
             alone = config.pipeline(self.workspace)
-            return ScriptRun(alone.submit(self.name, tags=tags), alone.spec.nodes[0].id)
+            return ScriptRun.begun(alone.submit(self.name, tags=tags), alone.spec.nodes[0].id)
         if not isinstance(config, Pipeline):
             raise NotServedError(
                 "Experiment.submit takes a Pipeline or a ScriptRunConfig, "
@@ -272,12 +272,12 @@ class Experiment:
             include_children: the steps' runs, too, and those that their scripts have begun.
         """
         from airflow_aml.definition.homes import home_of
-        from airflow_aml.definition.runs.pipelinerun import PipelineRun
+        from airflow_aml.definition.runs.finding import whole_run
         from airflow_aml.workspace.runs import heads
 
         for head in heads(home_of(self.workspace)):
             if head.experiment == self.name:
-                run = PipelineRun(self, head.id)
+                run = whole_run(self, head.id)
                 if run.matches(type, tags, properties):
                     yield run
                 if include_children:

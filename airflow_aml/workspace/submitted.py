@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Optional
 
 from airflow_aml.codec import decode, encode
@@ -19,11 +19,16 @@ from airflow_aml.workspace.home import Home
 
 @dataclass(frozen=True)
 class Submitted:
-    """Airflow's names of a run, and its experiment."""
+    """Airflow's names of a run, and its experiment.
+
+    Attributes:
+        script: of a run of one script, the task that runs it.
+    """
 
     dag_id: str
     run_id: str
     experiment: str
+    script: str = ""
 
 
 def write_submitted(home: Home, pipeline_run_id: str, submitted: Submitted) -> None:
@@ -37,6 +42,13 @@ def read_submitted(home: Home, pipeline_run_id: str) -> Optional[Submitted]:
         return decode(Submitted, json.loads(home.store.read(_submitted(pipeline_run_id))))
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def mark_script(home: Home, pipeline_run_id: str, task_id: str) -> None:
+    """Notes that a run that was started is that of one script."""
+    submitted = read_submitted(home, pipeline_run_id)
+    if submitted is not None:
+        write_submitted(home, pipeline_run_id, replace(submitted, script=task_id))
 
 
 def mark_canceled(home: Home, pipeline_run_id: str, canceled: bool = True) -> None:

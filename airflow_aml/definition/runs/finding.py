@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Union
 
 from airflow_aml.errors import UserErrorException
 from airflow_aml.workspace import layout
@@ -11,6 +11,9 @@ from airflow_aml.workspace.submitted import read_submitted
 
 if TYPE_CHECKING:
     from airflow_aml.definition.runs.context import Run
+    from airflow_aml.definition.runs.pipelinerun import PipelineRun
+    from airflow_aml.definition.runs.scriptrun import ScriptRun
+    from airflow_aml.definition.workspace import Experiment
 
 
 def find(workspace: Any, run_id: str) -> Run:
@@ -29,12 +32,26 @@ def find(workspace: Any, run_id: str) -> Run:
         for head in heads(home):
             ids = {layout.step_run_id(head.id, task_id): task_id for task_id in head.steps}
             if run_id in ids:
-                steps = PipelineRun.get(workspace, head.id).get_steps()
-                return next(step for step in steps if step.id == run_id)
+                run = PipelineRun.get(workspace, head.id)
+                whole = whole_run(run.experiment, head.id)
+                if whole.id == run_id:
+                    return whole
+                return next(step for step in run.get_steps() if step.id == run_id)
         for head in heads(home):  # last, as all journals are read for it
-            for run in PipelineRun.get(workspace, head.id).get_children(recursive=True):
-                if run.id == run_id:
-                    return run
+            for below in PipelineRun.get(workspace, head.id).get_children(recursive=True):
+                if below.id == run_id:
+                    return below
     raise UserErrorException(
         f"the workspace has no run {run_id!r}.", hint="`airflow-aml runs` lists its runs."
     )
+
+
+def whole_run(experiment: Experiment, pipeline_run_id: str) -> Union[PipelineRun, ScriptRun]:
+    """The pipeline's run of that id; where a script was submitted, the script's."""
+    from airflow_aml.definition.homes import home_of
+    from airflow_aml.definition.runs.pipelinerun import PipelineRun
+    from airflow_aml.definition.runs.scriptrun import ScriptRun
+
+    run = PipelineRun(experiment, pipeline_run_id)
+    submitted = read_submitted(home_of(experiment.workspace), pipeline_run_id)
+    return ScriptRun(run, submitted.script) if submitted and submitted.script else run

@@ -35,6 +35,17 @@ class ScriptRun(Run):
         self.pipeline_run = pipeline_run
         self._task_id = task_id
 
+    @classmethod
+    def begun(cls, pipeline_run: PipelineRun, task_id: str) -> ScriptRun:
+        """The run of a script that was just submitted; others will know it as that."""
+        if pipeline_run.id:
+            from airflow_aml.definition.homes import home_of
+            from airflow_aml.workspace.submitted import mark_script
+
+            home = home_of(pipeline_run.experiment.workspace)
+            mark_script(home, pipeline_run.id, task_id)
+        return cls(pipeline_run, task_id)
+
     @property
     def type(self) -> str:
         """v1's word for what kind of run it is."""
@@ -98,7 +109,7 @@ class ScriptRun(Run):
             super()._note(note)
 
     def _children(self) -> Iterator[Run]:
-        return iter(())
+        return self._step().get_children()
 
     def __repr__(self) -> str:
         return f"Run(Experiment: {self.experiment.name}, Id: {self.id}, Type: {self.type})"
