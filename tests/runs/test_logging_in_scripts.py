@@ -124,6 +124,16 @@ run.log_table("table", {"x": np.arange(2)}); run.log("flag", True)
         ('run.log_accuracy_table("m", "{")', "the value is not JSON"),
         ('run.upload_file("x", "no.txt")', "there is no file 'no.txt'"),
         ('run.upload_file("../x", "step.py")', "'../x' cannot be the name of a run's file"),
+        (r'run.upload_file("\ud800", "step.py")', r"'\ud800' cannot be the name"),
+        ('run.upload_file("y" * 300, "step.py")', "a part of it has 300 bytes, and 200 are"),
+        (
+            '[run.upload_file(each, "step.py") for each in ("t", "t/inner")]',
+            "file 't/inner': 't' cannot be a file of the run and a folder of its files, too.",
+        ),
+        (
+            '[run.upload_file(each, "step.py") for each in ("t/inner", "t")]',
+            "file 't': 't' cannot be a file of the run and a folder",
+        ),
         ('run.upload_folder("x", "no")', "there is no folder 'no'"),
         ('run.download_file("no")', "the run has no file 'no'. It"),
         ("run.child_run(run_id='../../x')", "'../../x' cannot be a run's id"),
@@ -303,6 +313,7 @@ def test_a_record_that_cannot_be_written_stops_nothing(lab: Lab, tmp_path: Path)
     assert report.outcome == "finished"
     assert "went on" in lab.lines
     assert sum("the record of this run cannot be written" in line for line in lab.lines) == 1
+    assert sum("the file 'f' cannot be kept with this run" in line for line in lab.lines) == 1
 
 
 def test_a_second_attempt_begins_anew(lab: Lab) -> None:

@@ -170,11 +170,30 @@ class Tags(Recorded):
         return self.get_properties()
 
 
+_LONGEST_PART = 200
+"""Bytes: a file name holds 255, with what is added to it while it is written."""
+
+
 def _checked(name: str) -> str:
     parts = name.replace("\\", "/").split("/")
-    if ".." in parts or name.startswith("/") or not parts[-1]:
+    longest = max(len(each.encode("utf-8", "surrogatepass")) for each in parts)
+    if longest > _LONGEST_PART:
+        raise UserErrorException(
+            f"{name[:20] + '...'!r} cannot be the name of a run's file: a part of it has {longest} "
+            f"bytes, and {_LONGEST_PART} are as many as it can have."
+        )
+    climbs = ".." in parts or name.startswith("/") or not parts[-1]
+    if climbs or "\0" in name or not _is_text(name):
         raise UserErrorException(
             f"{name!r} cannot be the name of a run's file.",
             hint='A name is a path inside the run, such as "outputs/model.pkl".',
         )
     return "/".join(each for each in parts if each not in ("", "."))
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

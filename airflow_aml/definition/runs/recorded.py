@@ -37,7 +37,10 @@ class Recorded:
         try:
             self._records.add(name, path)
         except OSError as error:
-            self._say(error)
+            sys.stderr.write(
+                f"airflow_aml: the file {name!r} cannot be kept with this run ({error}); "
+                "the script goes on without it.\n"
+            )
 
     def _names(self) -> List[str]:
         return self._records.names()

@@ -7,6 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Callable, Dict, Iterator, List, Optional, Tuple
 
+from airflow_aml.errors import UserErrorException
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.journal import JOURNAL, Journal, Note, about, read_notes
 
@@ -77,14 +78,30 @@ class ScriptRecord:
         return found
 
     def add(self, name: str, path: str) -> None:
-        """Keeps a copy of a local file under that name."""
+        """Keeps a copy of a local file under that name.
+
+        Raises:
+            UserErrorException: a file has the name of a folder that another one is in.
+        """
         target = os.path.join(self._files, *name.split("/"))
+        self._refuse_both(name)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         import shutil
 
         partial = f"{target}.partial-{os.getpid()}"
         shutil.copyfile(path, partial)
         os.replace(partial, target)
+
+    def _refuse_both(self, name: str) -> None:
+        parts = name.split("/")
+        above = ["/".join(parts[:count]) for count in range(1, len(parts))]
+        file = next((each for each in above if os.path.isfile(f"{self._files}/{each}")), None)
+        if file is not None or os.path.isdir(f"{self._files}/{name}"):
+            raise UserErrorException(
+                f"{(file or name)!r} cannot be a file of the run and a folder of its files, too.",
+                where=f"file {name!r}",
+                hint="Give one of them another name.",
+            )
 
     def names(self) -> List[str]:
         """Names of the files kept so far, and of what the script has left in its folders."""
