@@ -164,17 +164,28 @@ def cancel_here(home: Home, run_id: str) -> bool:
     Returns:
         Whether there is such a run; one that has ended stays as it is.
     """
-    try:
-        process = Process.of_document(read_json(_folder(home, run_id) / "process.json"))
-    except FileNotFoundError:
-        return False
-    if process is None or not process.is_here():
+    process = _process(home, run_id)
+    if process is None:
         return False
     if not process.is_gone():
         _end(home, run_id, process.pid)
     while not process.is_gone():
         time.sleep(_POLL)
     return True
+
+
+def is_alive(home: Home, run_id: str) -> bool | None:
+    """Whether the process lives that runs it; None where there is none on this host."""
+    process = _process(home, run_id)
+    return None if process is None else not process.is_gone()
+
+
+def _process(home: Home, run_id: str) -> Process | None:
+    try:
+        process = Process.of_document(read_json(_folder(home, run_id) / "process.json"))
+    except FileNotFoundError:
+        return None
+    return process if process is not None and process.is_here() else None
 
 
 def _end(home: Home, run_id: str, pid: int) -> None:

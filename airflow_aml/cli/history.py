@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from airflow_aml.cli.tables import counted, labels
+from airflow_aml.definition.runs.overview import ended_or_lost
 from airflow_aml.errors import UserErrorException, WorkspaceException
 from airflow_aml.reuse.lookup import duration
 from airflow_aml.reuse.price import Price, configured
@@ -191,7 +192,7 @@ def _with_diff(diffs: dict[str, str], task_id: str) -> dict[str, str]:
 
 def _runs(arguments: argparse.Namespace) -> int:
     home = open_home(default_url(os.environ))
-    rows = [_row(each) for each in listing(home, arguments.name, arguments.last)]
+    rows = [_row(home, each) for each in listing(home, arguments.name, arguments.last)]
     if arguments.name is not None and not rows:
         print(f"airflow-aml: {_nothing_of(arguments.name, home)}", file=sys.stderr)
     price = configured(os.environ)
@@ -241,8 +242,9 @@ def _about(head: RunHead) -> dict[str, Any]:
     }
 
 
-def _row(summary: RunSummary) -> dict[str, Any]:
-    return {name: value for name, value in vars(summary).items() if name != "version"}
+def _row(home: Home, summary: RunSummary) -> dict[str, Any]:
+    row = {name: value for name, value in vars(summary).items() if name != "version"}
+    return {**row, "status": ended_or_lost(home, summary.id, summary.status)}
 
 
 def _total(rows: Sequence[dict[str, Any]], price: Price | None) -> dict[str, Any]:

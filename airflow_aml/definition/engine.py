@@ -163,6 +163,17 @@ def cancel_here(home: Home, run_id: str) -> bool:
     return found
 
 
+def lives_here(home: Home, run_id: str) -> Optional[bool]:
+    """Whether the process lives that runs it without Airflow; None where this one cannot tell."""
+    if _STEP_VARIABLE in os.environ:
+        return None
+    try:
+        found: Optional[bool] = import_module("airflow_aml.airflow.engine").is_alive(home, run_id)
+    except ImportError:  # a Python that has no Airflow
+        return None
+    return found
+
+
 def option_values(options: Dict[str, Any]) -> Dict[str, Any]:
     """The options that say something."""
     return {key: value for key, value in options.items() if value not in (None, False, {}, ())}

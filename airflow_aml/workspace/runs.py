@@ -29,6 +29,7 @@ from airflow_aml.errors import AirflowAmlError
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.home import Home
 from airflow_aml.workspace.process import Process
+from airflow_aml.workspace.submitted import is_canceled, mark_canceled
 from airflow_aml.workspace.summaries import (
     RunSummary,
     changing,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 RUN_VERSION = 1
 _RUNS = "runs/"
 _RESULT = "return_value"
+_DONE = ("Finished", "Reused")
 _AT_ONCE = 16
 _KEEPING_SECONDS = 1.0
 """So long a listing keeps summaries that are missing; those to come do the rest."""
@@ -87,7 +89,8 @@ class StepResult:
     """How a step of a run ended, or ``NotStarted``.
 
     Attributes:
-        status: ``Finished``, ``Reused``, ``Failed`` or ``NotStarted``.
+        status: ``Finished``, ``Reused``, ``Failed`` or ``NotStarted``; of a run that was canceled,
+            ``Canceled`` instead of these two.
         reason: why it ran or was reused; of a failed step, why it failed.
         source: Airflow's names of the run whose result is reused.
         outputs: output name -> URI.
@@ -124,6 +127,8 @@ def write_head(home: Home, pipeline_run_id: str, plan: RunPlan) -> None:
         if first is not None:
             again = replace(first, planned=now)
             home.store.write(_head(pipeline_run_id), json.dumps(encode(again)).encode())
+            if is_canceled(home, pipeline_run_id):  # its tasks were cleared since
+                mark_canceled(home, pipeline_run_id, canceled=False)
 
 
 def write_begun(home: Home, pipeline_run_id: str, experiment: str, task_id: str) -> None:
@@ -207,12 +212,15 @@ def results(home: Home, head: RunHead) -> List[StepResult]:
     """
     if head.by_hand:
         return _results_by_hand(home, head)
-    return list(_results(home, head, list(head.steps)))
+    return _or_canceled(home, head, list(_results(home, head, list(head.steps))))
 
 
 def status_of(steps: List[StepResult]) -> str:
-    """Of a run: ``Finished``, ``Failed``, or ``Unfinished`` if it is still going or was lost."""
+    """Of a run: ``Finished``, ``Failed``, ``Canceled``, or ``Unfinished`` if it is still going or
+    was lost."""
     statuses = {each.status for each in steps}
+    if "Canceled" in statuses:
+        return "Canceled"
     if "Failed" in statuses:
         return "Failed"
     return "Unfinished" if "NotStarted" in statuses else "Finished"
@@ -288,7 +296,7 @@ def _keep_if_last(home: Home, pipeline_run_id: str) -> None:
             if each.status == "NotStarted":
                 return
             done.append(each)
-        _keep(home, _summary(head, done[::-1]))
+        _keep(home, _summary(head, _or_canceled(home, head, done[::-1])))
 
 
 def _keep(home: Home, summary: RunSummary) -> None:
@@ -331,6 +339,13 @@ def _results(home: Home, head: RunHead, task_ids: Sequence[str]) -> Iterator[Ste
         except FileNotFoundError:
             report = {"values": reused[task_id]} if task_id in reused else None
         yield _result(home, head, task_id, report)
+
+
+def _or_canceled(home: Home, head: RunHead, found: List[StepResult]) -> List[StepResult]:
+    """These steps; of a run that somebody has ended, what has no result was canceled."""
+    if status_of(found) == "Finished" or not is_canceled(home, head.id):
+        return found
+    return [each if each.status in _DONE else replace(each, status="Canceled") for each in found]
 
 
 def _result(

@@ -15,6 +15,7 @@ from typing import Optional
 from airflow_aml.codec import decode, encode
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.home import Home
+from airflow_aml.workspace.summaries import changing
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,11 @@ def mark_script(home: Home, pipeline_run_id: str, task_id: str) -> None:
 
 def mark_canceled(home: Home, pipeline_run_id: str, canceled: bool = True) -> None:
     """Notes that somebody ends the run, or that it goes on nevertheless."""
-    if canceled:
-        home.store.write(_canceled(pipeline_run_id), b"")
-    else:
-        home.store.delete([_canceled(pipeline_run_id)])
+    with changing(home, pipeline_run_id):
+        if canceled:
+            home.store.write(_canceled(pipeline_run_id), b"")
+        else:
+            home.store.delete([_canceled(pipeline_run_id)])
 
 
 def is_canceled(home: Home, pipeline_run_id: str) -> bool:

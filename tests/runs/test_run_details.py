@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import time
+from dataclasses import asdict
 
 import pytest
 
@@ -16,12 +19,14 @@ from airflow_aml import (
     ScriptRun,
     Workspace,
 )
+from airflow_aml.cli import main
 from airflow_aml.definition.runs.rundetails_graph import Box, svg
 from airflow_aml.definition.runs.rundetails_html import html_of, text_of
 from airflow_aml.definition.runs.rundetails_view import Watch
 from airflow_aml.errors import ActivityFailedException, UserErrorException
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.plans import PlannedStep, RunPlan, write_plan, write_reused
+from airflow_aml.workspace.process import Process
 from airflow_aml.workspace.runs import mark_failed, write_head, write_report
 from airflow_aml.workspace.submitted import Submitted, write_submitted
 
@@ -200,6 +205,31 @@ def test_who_waits_for_a_step_that_will_not_start(workspace, capsys):
     assert capsys.readouterr().out == f"StepRunId: {train.id}\nStepRun Status: NotStarted\n"
     with pytest.raises(ActivityFailedException, match="step 'prepare': no luck"):
         prepare.wait_for_completion(show_output=False)
+
+
+def test_a_run_whose_process_was_killed(workspace, capsys):
+    """Nothing of it goes on: the run and the step at work have failed, whoever asks."""
+    run = begin(workspace, {"a": "prepare", "b": "train", "c": "score"})
+    finish(workspace, "a")
+    at_work = layout.step(RUN, layout.step_run_id(RUN, "b"))
+    workspace.store.write(f"{at_work}/journal.jsonl", b'{"metric": "loss", "value": 1, "t": 1.0}\n')
+    with subprocess.Popen(["sleep", "60"]) as process:
+        known = asdict(Process.here(process.pid))
+        workspace.store.write(f"submitted/{RUN}/process.json", json.dumps(known).encode())
+        _, train, score = run.get_steps()
+        statuses = [run.get_status(), train.get_status(), score.get_status()]
+        assert statuses == ["Running", "Running", "NotStarted"]
+        process.kill()
+
+    assert [each.get_status() for each in (run, train, score)] == ["Failed", "Failed", "NotStarted"]
+    with pytest.raises(ActivityFailedException, match="step 'train': it was lost"):
+        run.wait_for_completion(show_output=False)
+    for words in (["runs"], ["runs", "show", RUN]):
+        capsys.readouterr()
+        assert main(words) == 0
+        told = capsys.readouterr().out
+        assert "Failed" in told
+        assert not any(word in told for word in ("Unfinished", "Running"))
 
 
 def test_a_script(workspace, capsys):

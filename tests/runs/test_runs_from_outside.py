@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from airflow_aml import Experiment, PipelineRun, Workspace
-from airflow_aml.errors import UserErrorException
+from airflow_aml.cli import main
+from airflow_aml.errors import AzureMLException, UserErrorException
 from scripts.templates import PROJECT
 
 PIPELINE = """
@@ -138,6 +139,18 @@ def test_files_logs_and_outputs_of_a_step(program, tmp_path) -> None:
     port = train.get_output_data("model")
     assert port.download(str(tmp_path / "down")) == 1
     assert (tmp_path / "down" / port.path_on_datastore / "model.txt").read_text() == "weights"
+    train.download_file("outputs/notes.txt", f"{tmp_path}/new/")
+    assert (tmp_path / "new/notes.txt").read_text() == "noted"
+    in_the_way = tmp_path / "n.txt/x"
+    for call in (
+        lambda: train.download_file("outputs/notes.txt", str(in_the_way)),
+        lambda: train.download_files("outputs", str(in_the_way)),
+        lambda: port.download(str(in_the_way)),
+    ):
+        with pytest.raises(AzureMLException, match=r"n\.txt.*: Not a directory") as caught:
+            call()
+        assert "aml:" not in str(caught.value)
+        assert "file://" not in str(caught.value)
     with pytest.raises(UserErrorException, match="has no output 'no'; it has 'model'"):
         train.get_output("no")
 
@@ -215,7 +228,7 @@ CANCEL = {
 
 
 @pytest.mark.parametrize("who", CANCEL)
-def test_cancel_ends_everything(tmp_path, monkeypatch, who: str) -> None:
+def test_cancel_ends_everything(tmp_path, monkeypatch, capsys, who: str) -> None:
     """A long run that is canceled leaves no process, and says Canceled."""
     monkeypatch.setenv("AIRFLOW__AML__WORKSPACE", str(tmp_path / "aml"))
     (tmp_path / "long.py").write_text(
@@ -236,6 +249,11 @@ def test_cancel_ends_everything(tmp_path, monkeypatch, who: str) -> None:
     printed = run_program(tmp_path)
 
     assert printed == ["Running", "Canceled", "Canceled"]
+    for words in (["runs", "cancel"], ["explain", "latest"], ["runs", "show", "latest"]):
+        assert main(words) == 0
+    told = capsys.readouterr().out
+    assert told.count("Canceled") == 4  # the run and its step
+    assert not any(word in told for word in ("Unfinished", "NotStarted", "Running", "Failed"))
     deadline = time.monotonic() + 30
     while (left := processes(f"987.{tmp_path.stat().st_ino}")) and time.monotonic() < deadline:
         time.sleep(0.2)

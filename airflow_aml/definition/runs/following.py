@@ -12,12 +12,13 @@ from airflow_aml.definition.engine import (
     RunInAirflow,
     TaskProgress,
     cancel_here,
+    lives_here,
     run_in_airflow,
     works_with_airflow,
 )
 from airflow_aml.definition.runs import progress
 from airflow_aml.definition.runs.progress import REUSED, StepProgress
-from airflow_aml.definition.runs.waiting import ENDED, Waiting
+from airflow_aml.definition.runs.waiting import ENDED, LOST, Waiting
 from airflow_aml.errors import NotServedError, UserErrorException
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.runs import StepResult, read_head, results, status_of
@@ -57,8 +58,8 @@ class Following(Waiting):
     def get_status(self) -> str:
         """``NotStarted``, ``Running``, ``Finished``, ``Failed`` or ``Canceled``.
 
-        By the workspace alone, which is asked where no Airflow is known, a run that was lost with
-        all of its processes stays ``Running``.
+        By the workspace alone, which is asked where no Airflow is known, a run that was lost on
+        another host with all of its processes stays ``Running``.
 
         Raises:
             UserErrorException: there is no such run.
@@ -131,14 +132,16 @@ class Following(Waiting):
         return self._in_airflow
 
     def _kept_status(self) -> str:
-        """The status by what the workspace knows."""
+        """The status by what the workspace knows, and whether the run's process is there."""
         home = self._home
+        lives = lives_here(home, self.id)  # first: of one that has ended, all is known then
         head = read_head(home, self.id)
         if head is None:
             self._refuse_unknown()
-            return "NotStarted"
-        status = status_of(results(home, head))
-        return status if status in ENDED else "Running"
+        status = status_of(results(home, head)) if head else "NotStarted"
+        if lives is not None and status not in ("Finished", "Canceled"):
+            return "Running" if lives else "Failed"
+        return "Running" if status == "Unfinished" else status
 
     def _refuse_unknown(self) -> None:
         if self._is_known or self._in_airflow is not None or not self.id:
@@ -211,7 +214,8 @@ class Following(Waiting):
         known = StepProgress.of_result(result)
         status = self._step_status(result, task, run_status)
         if task is None or status in ("Finished", REUSED):
-            return replace(known, status=status)
+            lost = status == "Failed" and result.status == "NotStarted"
+            return replace(known, status=status, reason=LOST if lost else known.reason)
         reason = known.reason
         if status == "Failed" and not reason and run_status == "Failed" and self._airflow:
             reason = self._airflow.why(task)
@@ -224,6 +228,8 @@ class Following(Waiting):
         if task is None:
             begun = result.status == "NotStarted" and self._has_begun(result.task_id)
             status = "Running" if begun else result.status
+            if begun and run_status == "Failed" and lives_here(self._home, self.id) is False:
+                status = "Failed"
         elif task.status in ("Finished", "Bypassed") and result.status in ("Finished", REUSED):
             status = result.status
         else:

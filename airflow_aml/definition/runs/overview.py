@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
+from airflow_aml.definition.runs.waiting import LOST
 from airflow_aml.workspace.journal import Note
 
 if TYPE_CHECKING:
@@ -78,13 +79,21 @@ def overview(home: Home, head: RunHead) -> RunOverview:
         run_id=head.run_id,
         experiment=head.experiment,
         created=head.created,
-        status=status_of(found),
+        status=ended_or_lost(home, head.id, status_of(found)),
         parameters=dict(plan.parameters) if plan else {},
         metrics=run.get_metrics(),
         tags=run.get_tags(),
         files=run.get_file_names(),
         steps=[_step(run, each, upstream.get(each.task_id, ())) for each in found],
     )
+
+
+def ended_or_lost(home: Home, run_id: str, status: str) -> str:
+    """A run's status; of one whose process on this host is gone without an end, ``Failed``."""
+    from airflow_aml.definition.engine import lives_here
+
+    lost = status == "Unfinished" and lives_here(home, run_id) is False
+    return "Failed" if lost else status
 
 
 def step_runs(home: Home, head: RunHead) -> List[StepRun]:
@@ -109,14 +118,17 @@ def _step(run: Any, result: StepResult, upstream: Tuple[str, ...]) -> StepOvervi
     step = StepRun(run, result)
     notes = step._notes()  # noqa: SLF001 - of the same package
     begun, ended = _when(result, notes)
-    status = "Running" if result.status == "NotStarted" and notes else result.status
+    status, reason = result.status, result.reason
+    if status == "NotStarted" and notes:
+        lost = ended_or_lost(run._home, run.id, "Unfinished") == "Failed"  # noqa: SLF001
+        status, reason = ("Failed", LOST) if lost else ("Running", "")
     seconds = result.seconds or (ended - begun if begun and ended else 0.0)
     return StepOverview(
         id=step.id,
         task_id=result.task_id,
         name=result.name,
         status=status,
-        reason=result.reason,
+        reason=reason,
         seconds=round(seconds, 3),
         saved_seconds=result.saved_seconds,
         begun=begun,

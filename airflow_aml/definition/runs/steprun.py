@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, Dict, Iterator, Optional, Tuple, Union
 
 from airflow_aml.definition.runs.context import Run
@@ -10,7 +9,7 @@ from airflow_aml.definition.runs.outputs import PortDataReference, StepRunOutput
 from airflow_aml.definition.runs.records import StoredRecord
 from airflow_aml.definition.runs.reused import ReusedRecord
 from airflow_aml.definition.runs.snapshot import planned_snapshot
-from airflow_aml.definition.runs.waiting import ENDED, Waiting
+from airflow_aml.definition.runs.waiting import ENDED, LOST, Waiting
 from airflow_aml.errors import UserErrorException
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.journal import STREAMS
@@ -160,21 +159,6 @@ class StepRun(Waiting):
     def _planned_snapshot(self) -> Optional[str]:
         return planned_snapshot(self._run._home, self.pipeline_run_id, self._result.task_id)  # noqa: SLF001
 
-    def _logs(self) -> Dict[str, str]:
-        return {name: self._text(name) for name in self._names() if name in STREAMS}
-
-    def _text(self, name: str) -> str:
-        from tempfile import TemporaryDirectory
-
-        with TemporaryDirectory() as folder:
-            path = os.path.join(folder, "log")
-            try:
-                self._records.fetch(name, path)
-            except FileNotFoundError:
-                return ""
-            with open(path, encoding="utf-8", errors="replace") as stream:
-                return stream.read()
-
     def _children(self) -> Iterator[Run]:
         for run_id, name in self._records.children():
             yield _ChildRun(self, self._records.child(run_id), run_id, name)
@@ -183,7 +167,7 @@ class StepRun(Waiting):
         return self._run.get_status() in ENDED
 
     def _failure(self) -> str:
-        return f"step {self.name!r}: {self._result.reason}"
+        return f"step {self.name!r}: {self._result.reason or LOST}"
 
     def __repr__(self) -> str:
         return f"StepRun(name={self.name!r}, id={self.id!r}, {self.get_status()})"

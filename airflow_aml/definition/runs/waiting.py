@@ -11,6 +11,7 @@ from airflow_aml.definition.runs.details import Details
 from airflow_aml.errors import ActivityFailedException, ExperimentExecutionException
 
 ENDED = ("Finished", "Failed", "Canceled")
+LOST = "it was lost: the process that ran it is gone"
 _POLL = 0.5
 
 
