@@ -109,11 +109,11 @@ def find_run(home: Home, wanted: str, dag: str | None = None) -> RunHead:
     head = read_head(home, wanted, by_hand=True) if "/" not in wanted else None
     if head is not None:
         return head
-    known = heads(home, by_hand=True)
+    known = heads(home, by_hand=True, to_come=True)
     found = [
         each
         for each in known
-        if (dag is None or each.dag_id == dag) and wanted in (LATEST, each.run_id)
+        if (dag is None or each.dag_id == dag) and wanted in (LATEST, each.id, each.run_id)
     ]
     if not found:
         of_dag = f" of DAG {dag!r}" if dag else ""

@@ -92,7 +92,7 @@ def _restore(home: Home, head: RunHead, arguments: argparse.Namespace) -> int:
 
 def _chosen(steps: list[Any], wanted: str | None) -> list[Any]:
     chosen = [each for each in steps if wanted in (None, each.name, each.task_id, each.id)]
-    if not chosen:
+    if not chosen and wanted is not None:
         there = ", ".join(each.name for each in steps)
         raise UserErrorException(f"the run has no step {wanted!r}; it has {there}.")
     return chosen

@@ -151,6 +151,25 @@ class Workspace:
 
         return {model.name: model for model in Model.list(self, latest=True)}
 
+    @property
+    def experiments(self) -> Dict[str, Experiment]:
+        """The experiments that have runs, by name."""
+        from airflow_aml.definition.homes import home_of
+        from airflow_aml.workspace.runs import heads
+
+        names = sorted({head.experiment for head in heads(home_of(self))})
+        return {name: Experiment.of_run(self, name) for name in names}
+
+    def get_run(self, run_id: str) -> Run:
+        """The run of that id, as ``Run.get``.
+
+        Raises:
+            UserErrorException: the workspace has no such run.
+        """
+        from airflow_aml.definition.runs.finding import find
+
+        return find(self, run_id)
+
     def __getattr__(self, name: str) -> Any:
         if name in _LATER:
             raise NotServedError(f"Workspace.{name} comes with {_LATER[name]}.")
@@ -164,8 +183,6 @@ _LATER = {
     "compute_targets": "the compute release",
     "get_default_compute_target": "the compute release",
     "environments": "the compute release",
-    "experiments": "the runs release",
-    "get_run": "the runs release",
     "write_config": "the compatibility release",
 }
 
@@ -275,7 +292,7 @@ class Experiment:
         from airflow_aml.definition.runs.finding import whole_run
         from airflow_aml.workspace.runs import heads
 
-        for head in heads(home_of(self.workspace)):
+        for head in heads(home_of(self.workspace), to_come=True):
             if head.experiment == self.name:
                 run = whole_run(self, head.id)
                 if run.matches(type, tags, properties):

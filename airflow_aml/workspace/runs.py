@@ -29,7 +29,7 @@ from airflow_aml.errors import AirflowAmlError
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.home import Home
 from airflow_aml.workspace.process import Process
-from airflow_aml.workspace.submitted import is_canceled, mark_canceled
+from airflow_aml.workspace.submitted import is_canceled, mark_canceled, read_submitted
 from airflow_aml.workspace.summaries import (
     RunSummary,
     changing,
@@ -141,14 +141,17 @@ def write_begun(home: Home, pipeline_run_id: str, experiment: str, task_id: str)
     home.store.create(_head(pipeline_run_id), json.dumps(encode(head)).encode())
 
 
-def heads(home: Home, by_hand: bool = False) -> List[RunHead]:
+def heads(home: Home, by_hand: bool = False, to_come: bool = False) -> List[RunHead]:
     """All runs, newest first. What cannot be read is left out: these are no runs of ours.
 
     Args:
         by_hand: with those of hand-written DAGs.
+        to_come: with those that were submitted, and have not got to their plan.
     """
     names = [name.rstrip("/") for name in home.store.children(_RUNS)]
     found = [read_head(home, each, by_hand) for each in names]
+    if to_come:
+        found = [head or _head_to_come(home, name) for name, head in zip(names, found)]
     known = [each for each in found if each is not None]
     return sorted(known, key=lambda each: (each.created, each.id), reverse=True)
 
@@ -223,7 +226,7 @@ def status_of(steps: List[StepResult]) -> str:
         return "Canceled"
     if "Failed" in statuses:
         return "Failed"
-    return "Unfinished" if "NotStarted" in statuses else "Finished"
+    return "Unfinished" if "NotStarted" in statuses or not statuses else "Finished"
 
 
 def listing(home: Home, of: Optional[str] = None, last: Optional[int] = None) -> List[RunSummary]:
@@ -266,7 +269,11 @@ def _of_each(home: Home, look: Callable[[Home, _T], _U], things: Sequence[_T]) -
 
 
 def _line(home: Home, pipeline_run_id: str) -> Union[RunSummary, RunHead, None]:
-    return read_summary(home, pipeline_run_id) or read_head(home, pipeline_run_id, by_hand=True)
+    return (
+        read_summary(home, pipeline_run_id)
+        or read_head(home, pipeline_run_id, by_hand=True)
+        or _head_to_come(home, pipeline_run_id)
+    )
 
 
 def _summary(head: RunHead, steps: List[StepResult]) -> RunSummary:
@@ -378,6 +385,18 @@ def _ended(task_id: str, name: str, report: Mapping[str, Any]) -> StepResult:
         {key: str(each["uri"]) for key, each in values.items() if key != _RESULT},
         str(report.get("ended", "")),
     )
+
+
+def _head_to_come(home: Home, pipeline_run_id: str) -> Optional[RunHead]:
+    """What is known of a run that was submitted before its plan says which steps it has."""
+    try:
+        known = read_submitted(home, pipeline_run_id)
+    except _DAMAGED:
+        return None
+    if known is None or not known.created:
+        return None
+    names = known.dag_id, known.run_id, known.experiment
+    return RunHead(pipeline_run_id, *names, created=known.created)
 
 
 def _head_by_hand(home: Home, pipeline_run_id: str) -> Optional[RunHead]:

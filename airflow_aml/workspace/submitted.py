@@ -24,16 +24,22 @@ class Submitted:
 
     Attributes:
         script: of a run of one script, the task that runs it.
+        created: when it was submitted, UTC, ISO 8601.
     """
 
     dag_id: str
     run_id: str
     experiment: str
     script: str = ""
+    created: str = ""
 
 
 def write_submitted(home: Home, pipeline_run_id: str, submitted: Submitted) -> None:
     """Notes that the run was started."""
+    from datetime import datetime, timezone
+
+    now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    submitted = replace(submitted, created=submitted.created or now)
     home.store.write(_submitted(pipeline_run_id), json.dumps(encode(submitted)).encode())
 
 

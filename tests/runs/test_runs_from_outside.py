@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from airflow_aml import Experiment, PipelineRun, Workspace
+from airflow_aml import Experiment, Pipeline, PipelineRun, PythonScriptStep, Run, Workspace
 from airflow_aml.cli import main
 from airflow_aml.errors import AzureMLException, UserErrorException
 from scripts.templates import PROJECT
@@ -147,7 +147,7 @@ def test_files_logs_and_outputs_of_a_step(program, tmp_path) -> None:
         lambda: train.download_files("outputs", str(in_the_way)),
         lambda: port.download(str(in_the_way)),
     ):
-        with pytest.raises(AzureMLException, match=r"n\.txt.*: Not a directory") as caught:
+        with pytest.raises(AzureMLException, match=r"n\.txt.*: (Not a dir|File ex)") as caught:
             call()
         assert "aml:" not in str(caught.value)
         assert "file://" not in str(caught.value)
@@ -258,6 +258,36 @@ def test_cancel_ends_everything(tmp_path, monkeypatch, capsys, who: str) -> None
     while (left := processes(f"987.{tmp_path.stat().st_ino}")) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert left == []
+
+
+@pytest.mark.parametrize("how", ["canceled", "killed"])
+def test_a_run_is_there_from_the_start(tmp_path, monkeypatch, capsys, how: str) -> None:
+    """Before it has a plan another program finds and ends it; it stays listed, whatever comes."""
+    monkeypatch.setenv("AIRFLOW__AML__WORKSPACE", str(tmp_path / "aml"))
+    (tmp_path / "long.py").write_text("import time; time.sleep(600)")
+    step = PythonScriptStep("long.py", name="long", source_directory=str(tmp_path))
+    experiment = Experiment(Workspace(), "early")
+
+    submitted = experiment.submit(Pipeline(Workspace(), [step]), tags={"team": "a"})
+
+    found = PipelineRun.get(Workspace(), submitted.id)
+    assert [each.id for each in experiment.get_runs()] == [submitted.id]
+    assert (found.get_status(), found.experiment_name, list(found.get_steps())) == (
+        "Running",
+        "early",
+        [],
+    )
+    if how == "canceled":
+        found.cancel()
+    else:
+        submitted._process.kill()
+        submitted._process.wait()
+    ended = "Canceled" if how == "canceled" else "Failed"
+    assert found.get_status() == ended
+    assert [each.id for each in Run.list(experiment, status=ended)] == [submitted.id]
+    for words in (["runs", "early"], ["runs", "show", submitted.id]):
+        assert main(words) == 0
+        assert ended in capsys.readouterr().out
 
 
 def processes(word: str) -> list[str]:

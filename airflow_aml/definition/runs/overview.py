@@ -91,7 +91,10 @@ def overview(home: Home, head: RunHead) -> RunOverview:
 def ended_or_lost(home: Home, run_id: str, status: str) -> str:
     """A run's status; of one whose process on this host is gone without an end, ``Failed``."""
     from airflow_aml.definition.engine import lives_here
+    from airflow_aml.workspace.submitted import is_canceled
 
+    if status == "Unfinished" and is_canceled(home, run_id):  # before it had steps
+        return "Canceled"
     lost = status == "Unfinished" and lives_here(home, run_id) is False
     return "Failed" if lost else status
 
