@@ -72,15 +72,19 @@ class Files(Recorded):
         return self._names()
 
     def download_file(self, name: str, output_file_path: Optional[str] = None, **_: Any) -> None:
-        """Copies one of the run's files to a local path, or into a folder that is there.
+        """Copies one of the run's files to a local path, or into a folder.
+
+        Args:
+            output_file_path: a folder if it is there as one, or ends with a slash.
 
         Raises:
-            UserErrorException: the run has no such file; the text lists names like it.
+            UserErrorException: the run has no such file, and the text lists names like it; or the
+                local path cannot be written.
         """
-        target = output_file_path or name.rpartition("/")[2]
-        if os.path.isdir(target):
+        target = os.fspath(output_file_path or name.rpartition("/")[2])
+        if os.path.isdir(target) or target.endswith(("/", os.sep)):
             target = os.path.join(target, name.rpartition("/")[2])
-        os.makedirs(os.path.dirname(os.path.abspath(target)), exist_ok=True)
+        make_local_folder(os.path.dirname(os.path.abspath(target)), f"file {name!r}")
         try:
             self._fetch(name, target)
         except FileNotFoundError:
@@ -90,6 +94,10 @@ class Files(Recorded):
                 f"the run has no file {name!r}.",
                 hint=f"Its files: {shown}." if names else "It has no files.",
             ) from None
+        except OSError as error:
+            raise UserErrorException(
+                f"{target!r} cannot be written: {error.strerror or error}.", where=f"file {name!r}"
+            ) from error
 
     def download_files(
         self,
@@ -168,6 +176,21 @@ class Tags(Recorded):
     def properties(self) -> Dict[str, str]:
         """The run's properties."""
         return self.get_properties()
+
+
+def make_local_folder(folder: str, where: str) -> None:
+    """Makes a folder to download to.
+
+    Raises:
+        UserErrorException: there cannot be a folder at that path.
+    """
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise UserErrorException(
+            f"{folder!r} cannot be a folder to download to: {error.strerror or error}.",
+            where=where,
+        ) from error
 
 
 _LONGEST_PART = 200

@@ -200,9 +200,17 @@ class LocalStore:
         if isinstance(error, FileNotFoundError):
             raise FileNotFoundError(f"{pair[0]} does not exist") from None
         if isinstance(error, OSError):
+            local = next((each for each in pair if not self._holds(each)), None)
+            if local is not None and error.filename and not self._holds(error.filename):
+                raise WorkspaceException(
+                    f"the local {local} cannot be used: {error.strerror or error}."
+                ) from error
             raise self._trouble(error, pair[0]) from error
         if error is not None:
             raise error
+
+    def _holds(self, path: str) -> bool:
+        return f"{os.path.abspath(path)}/".startswith(f"{self._root}/")
 
     def _prune(self, folder: str) -> None:
         """Removes the folder and those above it, as far as they are empty."""
