@@ -148,8 +148,8 @@ def submit(
     """Starts a script as a child run.
 
     Raises:
-        UserErrorException: it is no script's configuration, or an argument of it is no text,
-            number or path.
+        UserErrorException: it is no script's configuration, its folder has no such script, or an
+            argument of it is no text, number or path.
         NotServedError: the run is followed from outside, or an option is not known.
         SnapshotException: there is no such source folder.
     """
@@ -168,6 +168,7 @@ def submit(
             "run's own script, or the program that began it with start_logging()."
         )
     arguments, settings = _arguments(config), config.run_config.settings
+    _check_script(config)
     number = 1 + sum("child" in note for note in record.notes())
     stem = os.path.splitext(os.path.basename(str(config.script)))[0]
     job = _job(parent, record, config, f"{stem}_{number}", arguments)
@@ -176,6 +177,15 @@ def submit(
     for key, value in (tags or {}).items():
         child.note({"tag": str(key), "value": None if value is None else str(value)})
     return SubmittedRun(parent, job, settings.max_run_seconds, child)
+
+
+def _check_script(config: ScriptRunConfig) -> None:
+    script = os.path.join(config.source_directory, str(config.script))
+    if os.path.isdir(config.source_directory) and not os.path.isfile(script):
+        raise UserErrorException(
+            f"submit_child: script not found at: {os.path.abspath(script)}.",
+            hint="The script's path is relative to source_directory.",
+        )
 
 
 def _arguments(config: ScriptRunConfig) -> List[Text]:
