@@ -219,8 +219,10 @@ class Model:
         """Copies the model into a folder and returns the path of its file or folder there.
 
         Raises:
-            UserErrorException: there is something of its name, and ``exist_ok`` is not set.
+            UserErrorException: there is something of its name, and ``exist_ok`` is not set; or
+                there cannot be such a folder.
         """
+        from airflow_aml.definition.runs.files import make_local_folder
         from airflow_aml.workspace import models
 
         target = os.path.join(target_dir, self._known.entry)
@@ -230,6 +232,7 @@ class Model:
                 where=f"model {self.name!r}",
                 hint="Download to another folder, or say exist_ok=True.",
             )
+        make_local_folder(target_dir, f"model {self.name!r}")
         return models.download(home_of(self.workspace), self._known, target_dir)
 
     def delete(self) -> None:

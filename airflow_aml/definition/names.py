@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import warnings
-from typing import Container, Iterable, Optional
+from typing import Any, Container, Iterable, Mapping, Optional
 
-from airflow_aml.errors import PipelineDefinitionError, PipelineTypeError
+from airflow_aml.errors import PipelineDefinitionError, PipelineTypeError, UserErrorException
 
 _PORT = re.compile(r"^[A-Za-z_]+[A-Za-z0-9_]*$")
 _WORD = re.compile(r"^\w+$", re.ASCII)
@@ -84,6 +84,17 @@ def warn_ignored(call: str, keywords: Iterable[str]) -> None:
     names = ", ".join(f"{name}=" for name in sorted(keywords))
     if names:
         warnings.warn(f"{call} does not know {names}; this has no effect.", stacklevel=3)
+
+
+def check_mapping(what: str, value: Any) -> Mapping[str, Any]:
+    """What was given, if that is names and their values; nothing for None.
+
+    Raises:
+        UserErrorException: it is anything else.
+    """
+    if value is not None and not isinstance(value, Mapping):
+        raise UserErrorException(f"{what} takes a dict, not {value!r}.")
+    return value or {}
 
 
 def check_pipeline_data_name(name: object) -> str:

@@ -10,6 +10,7 @@ from airflow_aml.definition.compile import compile_pipeline
 from airflow_aml.definition.datastore import Datastore, datastore_name
 from airflow_aml.definition.engine import declaring_engine, engine, option_values
 from airflow_aml.definition.graph import Graph
+from airflow_aml.definition.names import check_mapping
 from airflow_aml.definition.origin import defining_file, defining_folder
 from airflow_aml.definition.parameters import check_value
 from airflow_aml.definition.spec import PipelineSpec
@@ -106,10 +107,10 @@ class Pipeline:
             parent_run_id: has no effect.
 
         Raises:
-            UserErrorException: a flag is neither True nor False.
+            UserErrorException: a flag is neither True nor False, or something is no dict.
             PipelineDefinitionError: an unknown parameter, or a value of the wrong type.
         """
-        values = self._check_parameters(pipeline_parameters or {})
+        values = self._check_parameters(check_mapping("pipeline_parameters=", pipeline_parameters))
         _check_flag("continue_on_step_failure", continue_on_step_failure)
         _check_flag("regenerate_outputs", regenerate_outputs)
         if parent_run_id is not None:
@@ -119,7 +120,7 @@ class Pipeline:
                 "continue_on_step_failure": continue_on_step_failure,
                 "regenerate_outputs": regenerate_outputs,
                 "parent_run_id": parent_run_id,
-                "tags": dict(tags or {}),
+                "tags": dict(check_mapping("submit: tags=", tags)),
             }
         )
         return engine().submit(self, experiment_name, values, **options)

@@ -298,6 +298,10 @@ def test_submit_names_what_it_does_not_know(step):
             experiment.start_logging(foo=1)
     with pytest.raises(UserErrorException, match="continue_on_step_failure= is True or False"):
         experiment.submit(pipeline, continue_on_step_failure="yes")
+    with pytest.raises(UserErrorException, match="tags= takes a dict, not 'x'"):
+        experiment.submit(pipeline, tags="x")
+    with pytest.raises(UserErrorException, match="pipeline_parameters= takes a dict, not 3"):
+        experiment.submit(pipeline, pipeline_parameters=3)
 
 
 @pytest.mark.parametrize("name", ["", "-x", "a b", "a/b", "x" * 256])

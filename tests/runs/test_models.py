@@ -54,6 +54,8 @@ def test_a_model_is_registered_and_found_again(ws: Workspace, pickle: str) -> No
     assert Path(first.download("first")).read_bytes() == b"weights"
     with pytest.raises(UserErrorException, match="exists already"):
         first.download("first")
+    with pytest.raises(UserErrorException, match=r"model.pkl.x' cannot be a folder to download"):
+        first.download("model.pkl/x")
     assert first.download("first", exist_ok=True) == os.path.join("first", "model.pkl")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
+from airflow_aml.definition.names import check_mapping
 from airflow_aml.definition.runs.recorded import Recorded
 from airflow_aml.errors import UserErrorException
 from airflow_aml.workspace.journal import properties_of, tags_of
@@ -134,8 +135,12 @@ class Tags(Recorded):
         self._note({"tag": str(key), "value": None if value is None else str(value)})
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
-        """Sets several tags; others stay."""
-        for key, value in tags.items():
+        """Sets several tags; others stay.
+
+        Raises:
+            UserErrorException: it is no dict.
+        """
+        for key, value in check_mapping("set_tags", tags).items():
             self.tag(key, value)
 
     def remove_tags(self, tags: Sequence[str]) -> None:
@@ -156,8 +161,9 @@ class Tags(Recorded):
         """Adds properties; one that was set once stays as it is.
 
         Raises:
-            UserErrorException: one of them has another value already.
+            UserErrorException: one of them has another value already, or it is no dict.
         """
+        check_mapping("add_properties", properties)
         known = self.get_properties()
         for key, value in properties.items():
             if known.get(str(key), str(value)) != str(value):

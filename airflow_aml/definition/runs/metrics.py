@@ -75,11 +75,17 @@ class Metrics(Recorded):
         """Logs a picture: a file, or a matplotlib figure (or ``pyplot``), which is saved as PNG.
 
         Raises:
-            UserErrorException: neither or both are given, or there is no such file.
+            UserErrorException: neither or both are given, there is no such file, or no figure.
         """
         if (path is None) == (plot is None):
             raise UserErrorException(
                 "log_image takes either path= or plot=.", where=f"image {name!r}"
+            )
+        if plot is not None and not hasattr(plot, "savefig"):
+            raise UserErrorException(
+                f"plot= is a figure, which has a savefig, not a {type(plot).__name__}.",
+                where=f"image {name!r}",
+                hint="Give the path of a picture as path=.",
             )
         plain = "".join(each if each.isalnum() or each in "-_. " else "_" for each in _name(name))
         if path is not None:

@@ -18,6 +18,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional
 from uuid import uuid4
 
+from airflow_aml.definition.names import check_mapping
 from airflow_aml.definition.runs import process
 from airflow_aml.definition.runs.context import Run
 from airflow_aml.definition.runs.records import ScriptRecord
@@ -161,6 +162,7 @@ def submit(
         )
     if options:
         raise NotServedError(f"submit_child: {', '.join(sorted(options))}= is not served.")
+    check_mapping("submit_child: tags=", tags)
     record = parent._record  # noqa: SLF001 - the child's lies in it
     if not isinstance(record, ScriptRecord):
         raise NotServedError(
