@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import subprocess
+import threading
 import time
 from dataclasses import asdict
 
@@ -32,6 +34,43 @@ from airflow_aml.workspace.submitted import Submitted, write_submitted
 
 NASTY = "<script>alert('x')</script> & \"friends\""
 RUN = "8b1c6f0e-52a5-5e0c-9c39-6f3f5a1c7e4d"
+
+
+@pytest.fixture
+def airflow(monkeypatch):
+    """A server that answers as Airflow's REST API does for one failed run, of these tasks."""
+    tasks = {}
+
+    def task(name):
+        return {
+            "task_id": name,
+            "task_display_name": name,
+            "state": tasks[name],
+            "duration": 1.0,
+            "try_number": 1,
+            "start_date": None,
+        }
+
+    class Api(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            last = self.path.partition("?")[0].rpartition("/")[2]
+            known = [task(name) for name in tasks]
+            page = {"task_instances": known, "total_entries": len(known)}
+            answer = {"taskInstances": page, "manual__1": {"state": "failed"}}
+            body = json.dumps(answer[last] if last in answer else task(last)).encode()
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Api) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AIRFLOW_AML_API_URL", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("AIRFLOW_AML_API_TOKEN", "token")
+        yield tasks
+        server.shutdown()
 
 
 def begin(home, steps, parameters=None):
@@ -205,6 +244,22 @@ def test_who_waits_for_a_step_that_will_not_start(workspace, capsys):
     assert capsys.readouterr().out == f"StepRunId: {train.id}\nStepRun Status: NotStarted\n"
     with pytest.raises(ActivityFailedException, match="step 'prepare': no luck"):
         prepare.wait_for_completion(show_output=False)
+
+
+def test_a_step_that_was_kept_from_starting(workspace, airflow):
+    """Its task has failed in Airflow; the step was never begun, and says because of which one."""
+    run = begin(workspace, {"a": "quick", "b": "slow"})
+    mark_failed(workspace, RUN, "a", "no luck")
+    airflow.update(a="failed", b="failed")
+
+    quick, slow = run.get_steps()
+    assert (quick.get_status(), slow.get_status()) == ("Failed", "NotStarted")
+    assert slow.reason == (
+        "it was not started: 'quick' failed before, and the run does not continue on step failure"
+    )
+    with pytest.raises(ActivityFailedException, match=r"^Activity Failed: step 'quick': no luck$"):
+        run.wait_for_completion(show_output=True)
+    assert slow.wait_for_completion(show_output=False) == "NotStarted"
 
 
 def test_a_run_whose_process_was_killed(workspace, capsys):

@@ -116,6 +116,22 @@ class Following(Waiting):
         task = self._airflow.step(result.task_id) if self._airflow else None
         return self._step_status(result, task, status)
 
+    def why_not_started(self, result: StepResult) -> str:
+        """Why a step was kept from starting, in a run that stops after a failure; else empty."""
+        from airflow_aml.workspace.plans import read_plan
+
+        if result.status != "NotStarted" or self._has_begun(result.task_id):
+            return ""
+        known = self._known[1] or self._results()
+        failed = [repr(each.name) for each in known if each.status == "Failed"]
+        plan = read_plan(self._home, self.id, step=result.task_id) if failed else None
+        if plan is None or plan.continue_on_step_failure:
+            return ""
+        return (
+            f"it was not started: {', '.join(failed)} failed before, and the run does not continue "
+            "on step failure"
+        )
+
     @property
     def _home(self) -> Home:
         from airflow_aml.definition.homes import home_of
@@ -213,6 +229,8 @@ class Following(Waiting):
         """Airflow's word on how far a step is, the workspace's on everything else."""
         known = StepProgress.of_result(result)
         status = self._step_status(result, task, run_status)
+        if status == "NotStarted" and run_status == "Failed":
+            return replace(known, status=status, reason=self.why_not_started(result))
         if task is None or status in ("Finished", REUSED):
             lost = status == "Failed" and result.status == "NotStarted"
             return replace(known, status=status, reason=LOST if lost else known.reason)
@@ -234,6 +252,8 @@ class Following(Waiting):
             status = result.status
         else:
             status = task.status
+            if status == "Failed" and self.why_not_started(result):
+                status = "NotStarted"  # its task has failed, the step was never begun
         ended = ("Finished", REUSED)
         return "Canceled" if run_status == "Canceled" and status not in ended else status
 

@@ -67,8 +67,9 @@ class StepRun(Waiting):
 
     @property
     def reason(self) -> str:
-        """Why it ran or was reused; of a failed step, why it failed."""
-        return self._result.reason
+        """Why it ran or was reused; of a failed step, why it failed; of one that its run has kept
+        from starting, why that is."""
+        return self._result.reason or self._run.why_not_started(self._result)
 
     def get_status(self) -> str:
         """``NotStarted``, ``Queued``, ``Running``, ``Finished``, ``Failed``, ``Canceled`` or
