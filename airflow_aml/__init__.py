@@ -47,6 +47,8 @@ if TYPE_CHECKING:
         RunConfiguration,
     )
     from airflow_aml.definition.runs.context import Run
+    from airflow_aml.definition.runs.finding import get_run
+    from airflow_aml.definition.runs.offline import _OfflineRun
     from airflow_aml.definition.runs.pipelinerun import PipelineRun
     from airflow_aml.definition.runs.rundetails import RunDetails
     from airflow_aml.definition.runs.scriptrun import ScriptRun
@@ -101,6 +103,8 @@ _HOMES = {
     "StepSequence": "definition.step",
     "TabularDataset": "definition.tabular",
     "Workspace": "definition.workspace",
+    "get_run": "definition.runs.finding",
+    "_OfflineRun": "definition.runs.offline",
 }
 
 __all__ = [
@@ -146,7 +150,9 @@ __all__ = [
     "StepSequence",
     "TabularDataset",
     "Workspace",
+    "_OfflineRun",
     "__version__",
+    "get_run",
 ]
 
 

@@ -91,5 +91,5 @@ def test_outside_a_run_there_is_an_offline_one(ws, capsys):
 
 def test_what_comes_later_says_so(in_a_run):
     """What belongs to a later release is said by name."""
-    with pytest.raises(NotServedError, match=r"Run.take_snapshot comes with the runs release"):
+    with pytest.raises(NotServedError, match=r"Run.take_snapshot is not served: a step's source"):
         in_a_run().take_snapshot("a")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from airflow_aml import Run, _OfflineRun
 from airflow_aml.workspace.journal import (
     JOURNAL,
     about,
@@ -139,8 +140,15 @@ run.log_table("table", {"x": np.arange(2)}); run.log("flag", True)
         ("run.child_run(run_id='../../x')", "'../../x' cannot be a run's id"),
         ("[run.child_run(run_id='a') for _ in 'ab']", "there is a run 'a' already."),
         ("run.child_run(run_id=run.parent.id)", "there is a run 'root' already."),
+        ("run.create_children('3')", "count= is a number, not '3'"),
+        ("run.set_tags('abc')", "set_tags takes a dict, not 'abc'"),
+        ("run.add_properties('abc')", "add_properties takes a dict, not 'abc'"),
+        ('run.log_image("m", plot="x")', "plot= is a figure, which has a savefig, not a str"),
+        ('run.download_file("outputs/x", "step.py/x")', "step.py' cannot be a folder to download"),
         ("run.create_children()", "takes either count= or both of tag_key= and tag_values="),
-        ("run.cancel()", "Run.cancel comes with the runs release"),
+        ("run.cancel()", "ends with its script. A script ends itself by sys.exit()"),
+        ("run.wait_for_completion()", "does not end before this script, which cannot wait"),
+        ("run.number", "Run.number is not served: runs are not numbered"),
     ],
 )
 def test_wrong_calls_say_what_to_do(lab: Lab, call: str, sentence: str) -> None:
@@ -199,6 +207,16 @@ run.log_image("roc/auc", plot=Figure())
 
     assert recorded.files == [recorded.metrics["roc/auc"]]
     assert recorded.files[0].startswith("roc_auc_")
+
+
+def test_a_script_knows_whether_it_is_in_a_run(lab: Lab) -> None:
+    """As v1's scripts do, by the class of what get_context() gives."""
+    lab.run("""
+from airflow_aml import Run, _OfflineRun
+print(isinstance(Run.get_context(), _OfflineRun))
+""")
+    assert lab.lines == ["False"]
+    assert isinstance(Run.get_context(), _OfflineRun)
 
 
 def test_the_whole_output_is_kept(lab: Lab) -> None:
@@ -270,6 +288,33 @@ run.complete(); run.log("after", 1)
         "Completed {'auc': 0.8} {}",
     ]
     assert lab.lines[-1] == "['4']"
+
+
+def test_a_run_tells_of_itself(lab: Lab) -> None:
+    """In its script, too: details, logs and page; a child run is canceled, and waited for."""
+    script = """
+from airflow_aml.errors import ActivityFailedException
+run.description = "fits a ridge"
+print(run.description, run.get_detailed_status(), run.get_details()["properties"])
+with run.child_run("one") as child:
+    child.cancel()
+print(child.wait_for_completion()["status"], child.get_details_with_logs()["logFiles"])
+child = run.child_run("two")
+child.fail("no convergence")
+try:
+    child.wait_for_completion()
+except ActivityFailedException as error:
+    print("no convergence" in str(error), child.wait_for_completion(raise_on_error=False)["status"])
+print(run.get_all_logs("there"), child.get_portal_url().startswith("file:///"), run.clean())
+"""
+    run(lab, script)
+
+    assert lab.lines[-4:] == [
+        "fits a ridge {'status': 'Running', 'details': None} {}",
+        "Canceled {}",
+        "True Failed",
+        "['there/logs/azureml/stdoutlogs.txt'] True None",
+    ]
 
 
 def test_many_processes_log_to_one_run(lab: Lab) -> None:

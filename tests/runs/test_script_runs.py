@@ -18,6 +18,7 @@ from airflow_aml import (
     ScriptRun,
     ScriptRunConfig,
     Workspace,
+    get_run,
 )
 from airflow_aml.definition.runs.offline import _OfflineRun
 from airflow_aml.errors import ActivityFailedException, NotServedError, UserErrorException
@@ -205,6 +206,32 @@ def test_runs_below_a_run_are_found(folder):
     del metrics[run.id]
     assert seen.get_metrics(recursive=True) == {seen.id: {"folds": 1}, step.id: {}, **metrics}
     assert step.get_metrics(recursive=True) == {step.id: {}, **metrics}
+
+
+def test_a_program_cancels_its_own_run(folder):
+    """Others see that, and what it is about; what v1 has besides is refused under its own name."""
+    workspace, experiment = Workspace(), Experiment(Workspace(), "given-up")
+    run = experiment.start_logging()
+    run.description = "too slow"
+    kid = run.child_run("kid")
+    run.cancel()
+    run.complete()  # it has ended already
+
+    assert (run.get_status(), run.wait_for_completion()["status"]) == ("Canceled", "Canceled")
+    assert "given-up" in workspace.experiments
+    seen = get_run(workspace.experiments["given-up"], run.id)
+    assert (seen.get_status(), seen.description) == ("Canceled", "too slow")
+    below = workspace.get_run(kid.id)
+    assert below.get_portal_url() == below.parent.get_portal_url() == seen.get_portal_url()
+    assert below.wait_for_completion()["runId"] == kid.id
+    with pytest.raises(NotServedError, match=r"cancel\(\) of the pipeline's run ends it"):
+        below.cancel()
+    with pytest.raises(NotServedError, match="comes with the publishing release"):
+        seen.publish_pipeline("p", "", "1")
+    with pytest.raises(NotServedError, match="comes with the publishing release"):
+        type(seen).get_pipeline_runs(workspace, "id")
+    with pytest.raises(NotServedError, match=r"PipelineRun.get_graph is not there yet: get_steps"):
+        seen.get_graph()
 
 
 @pytest.mark.parametrize(

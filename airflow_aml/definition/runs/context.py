@@ -19,6 +19,7 @@ from airflow_aml.definition.runs.ports import InputDatasets, OutputDatasets
 from airflow_aml.definition.runs.records import Record, ScriptRecord
 from airflow_aml.definition.runs.registering import Registering
 from airflow_aml.definition.runs.snapshot import Snapshots
+from airflow_aml.definition.runs.told import Told
 from airflow_aml.errors import (
     NotServedError,
     RunEnvironmentException,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Run"]
 
 
-class Run(Metrics, Files, Tags, Snapshots, Registering):
+class Run(Metrics, Files, Tags, Snapshots, Registering, Told):
     """A run; ``Run.get_context()`` gives the one that a script is part of.
 
     Attributes:
@@ -42,6 +43,7 @@ class Run(Metrics, Files, Tags, Snapshots, Registering):
     """
 
     _current: Optional[Run] = None
+    _is_canceled = False
 
     def __init__(
         self,
@@ -205,6 +207,8 @@ class Run(Metrics, Files, Tags, Snapshots, Registering):
             raise UserErrorException(
                 "create_children takes either count= or both of tag_key= and tag_values=."
             )
+        if count is not None and not isinstance(count, int):
+            raise UserErrorException(f"create_children: count= is a number, not {count!r}.")
         if tag_key is None or tag_values is None:
             return [self.child_run() for _ in range(count or 0)]
         children = []
@@ -267,6 +271,21 @@ class Run(Metrics, Files, Tags, Snapshots, Registering):
         shown = ": ".join(str(each) for each in (error_code, error_details) if each)
         self._end("Failed", shown)
 
+    def cancel(self) -> None:
+        """Ends a child run as canceled, in the script that has begun it.
+
+        Raises:
+            NotServedError: it is a step's own run, or that of another program.
+        """
+        if self._is_steps() or not isinstance(self._record, ScriptRecord):
+            raise NotServedError(
+                f"Run.cancel: {self.id!r} ends with its script.",
+                hint="A script ends itself by sys.exit(). From other programs, cancel() of the "
+                "pipeline's run ends it and all of its steps.",
+            )
+        self._end("Canceled")
+        self._is_canceled = True
+
     def get_secret(self, name: str) -> str:
         """The value of a secret, which Airflow keeps as its Variable ``aml_secret_<name>``.
 
@@ -297,8 +316,8 @@ class Run(Metrics, Files, Tags, Snapshots, Registering):
             self.fail(error, kind.__name__)
 
     def __getattr__(self, name: str) -> Any:
-        if name in _LATER:
-            raise NotServedError(f"Run.{name} comes with the runs release.")
+        if name in _NOT_SERVED:
+            raise NotServedError(f"Run.{name} is not served: {_NOT_SERVED[name]}")
         raise AttributeError(f"'Run' object has no attribute {name!r}")
 
     def _repr_html_(self) -> str:
@@ -310,7 +329,7 @@ class Run(Metrics, Files, Tags, Snapshots, Registering):
         return f"Run(Experiment: {self.experiment.name}, Id: {self.id})"
 
     def _end(self, status: str, error: str = "") -> None:
-        if not self._is_steps():
+        if not self._is_steps() and not self._is_canceled:
             self._note({"end": status, "value": error})
 
     def _is_steps(self) -> bool:
@@ -364,17 +383,8 @@ def _matches(wanted: Any, there: Mapping[str, Any]) -> bool:
     return all(key in there and there[key] == str(value) for key, value in wanted.items())
 
 
-_LATER = frozenset(
-    [
-        "add_type_provider",
-        "cancel",
-        "description",
-        "get_all_logs",
-        "get_detailed_status",
-        "get_details",
-        "get_details_with_logs",
-        "number",
-        "take_snapshot",
-        "wait_for_completion",
-    ]
-)
+_NOT_SERVED = {
+    "add_type_provider": "the kinds of runs are fixed.",
+    "number": "runs are not numbered; they have an id, a name and the time they began.",
+    "take_snapshot": "a step's source folder is kept with its run, see get_snapshot_id().",
+}

@@ -46,6 +46,15 @@ def find(workspace: Any, run_id: str) -> Run:
     )
 
 
+def get_run(experiment: Experiment, run_id: str, **_: Any) -> Run:
+    """v1's ``azureml.core.get_run``: as ``Run.get``.
+
+    Raises:
+        UserErrorException: the workspace has no such run.
+    """
+    return find(experiment.workspace, run_id)
+
+
 def whole_run(experiment: Experiment, pipeline_run_id: str) -> Union[PipelineRun, ScriptRun]:
     """The pipeline's run of that id; where a script was submitted, the script's."""
     from airflow_aml.definition.homes import home_of

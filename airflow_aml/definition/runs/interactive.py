@@ -15,6 +15,7 @@ from airflow_aml.definition.runs.context import Run
 from airflow_aml.definition.runs.records import ScriptRecord
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.runs import mark_failed, write_begun, write_report
+from airflow_aml.workspace.submitted import mark_canceled
 
 if TYPE_CHECKING:
     from airflow_aml.definition.workspace import Experiment
@@ -57,7 +58,7 @@ class InteractiveRun(Run):
         return "azureml.interactiverun"
 
     def get_status(self) -> str:
-        """``Running``, ``Completed`` or ``Failed``."""
+        """``Running``, ``Completed``, ``Failed`` or ``Canceled``."""
         return self._ended or "Running"
 
     def flush(self, timeout_seconds: int = 300) -> None:
@@ -78,8 +79,10 @@ class InteractiveRun(Run):
         self._ended = status
         atexit.unregister(self._end_with_program)
         self.flush()
-        if status == "Failed":
-            reason = error or "the program said so"
+        if status == "Canceled":
+            mark_canceled(self._kept_in, self.id)
+        if status in ("Failed", "Canceled"):
+            reason = error or f"the program {'canceled it' if status == 'Canceled' else 'said so'}"
             mark_failed(self._kept_in, self.id, TASK, reason)
             return
         values = {"status": "Finished", "seconds": round(time.monotonic() - self._started, 3)}

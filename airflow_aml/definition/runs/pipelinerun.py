@@ -49,6 +49,18 @@ class PipelineRun(Following):
         run._experiment = Experiment.of_run(workspace, begun.experiment)
         return run
 
+    @staticmethod
+    def get_pipeline_runs(workspace: Any, pipeline_id: str) -> List[PipelineRun]:
+        """Comes with the publishing release: v1 asks for a published pipeline's runs.
+
+        Raises:
+            NotServedError: always.
+        """
+        raise NotServedError(
+            "PipelineRun.get_pipeline_runs comes with the publishing release.",
+            hint="Experiment.get_runs lists the runs of an experiment.",
+        )
+
     @property
     def type(self) -> str:
         """v1's word for what kind of run it is."""
@@ -112,6 +124,38 @@ class PipelineRun(Following):
             "logFiles": {},
         }
 
+    def complete(self, _set_status: bool = True) -> None:
+        """Refused, as in v1: a pipeline's run ends with its steps.
+
+        Raises:
+            NotServedError: always; it is a ``NotImplementedError``.
+        """
+        raise NotServedError("PipelineRun.complete: a pipeline's run ends with its steps.")
+
+    def fail(self, error_details: Any = None, error_code: Optional[str] = None, **_: Any) -> None:
+        """Refused, as in v1.
+
+        Raises:
+            NotServedError: always; it is a ``NotImplementedError``.
+        """
+        raise NotServedError(
+            "PipelineRun.fail: a pipeline's run ends with its steps.",
+            hint="cancel() ends it before.",
+        )
+
+    def child_run(
+        self, name: Optional[str] = None, run_id: Optional[str] = None, outputs: Any = None
+    ) -> Run:
+        """Refused, as in v1.
+
+        Raises:
+            NotServedError: always; it is a ``NotImplementedError``.
+        """
+        raise NotServedError(
+            "PipelineRun.child_run: the runs below a pipeline's run are its steps'.",
+            hint="Experiment.start_logging() begins a run that this program logs to.",
+        )
+
     def _planned_snapshot(self) -> Optional[str]:
         return planned_snapshot(self._home, self.id)
 
@@ -152,13 +196,18 @@ class PipelineRun(Following):
 
     def __getattr__(self, name: str) -> Any:
         if name in _LATER:
-            raise NotServedError(f"PipelineRun.{name} comes with the runs release.")
+            raise NotServedError(f"PipelineRun.{name} is not there yet: {_LATER[name]}")
         raise AttributeError(f"'PipelineRun' object has no attribute {name!r}")
 
 
-_LATER = frozenset(["get_graph", "publish_pipeline", "save"])
-READING = _LATER | {
+_LATER = {
+    "get_graph": "get_steps() lists the steps, and Airflow shows the graph.",
+    "publish_pipeline": "it comes with the publishing release.",
+    "save": "pipelines as YAML files come with the compatibility release.",
+}
+READING = frozenset(_LATER) | {
     "cancel",
+    "description",
     "display_name",
     "download_file",
     "download_files",

@@ -20,8 +20,8 @@ class Recorded:
     @property
     def _records(self) -> Record:
         raise NotServedError(
-            "Reading a run by its id comes with the rest of the runs release.",
-            hint="In a script, use Run.get_context().",
+            "Run(experiment, run_id) does not read a run.",
+            hint="Use Run.get(workspace, run_id), and Run.get_context() in a script.",
         )
 
     def _note(self, note: Note) -> None:
