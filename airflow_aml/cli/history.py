@@ -71,7 +71,7 @@ def _explain(arguments: argparse.Namespace) -> int:
         rows = [{**asdict(each), **_with_diff(diffs, each.task_id)} for each in steps]
         print(json.dumps({**_about(head), "steps": rows}))
         return 0
-    print(f"run {head.id}: {head.run_id} of {head.dag_id}, begun {head.created}")
+    print(f"run {called(head)}, begun {head.created}")
     names = labels((each.name, each.task_id) for each in steps)
     width = max(map(len, names), default=0)
     for name, each in zip(names, steps, strict=True):
@@ -94,6 +94,12 @@ def _say_what_has_no_diff(names: Mapping[str, str], diffs: Mapping[str, str]) ->
         print(f"no earlier sources{which} are kept to compare with")
     if diffs and not any(diffs.values()):
         print("no step's sources changed since an earlier run of it")
+
+
+def called(run: Any) -> str:
+    """A run with all of its names; one that a program began by itself has no DAG."""
+    of_dag = f": {run.run_id} of {run.dag_id}"
+    return f"{run.id}{of_dag}" if run.dag_id else f"{run.id} of experiment {run.experiment}"
 
 
 def find_run(home: Home, wanted: str, dag: str | None = None) -> RunHead:
@@ -132,7 +138,10 @@ def _hint(wanted: str, known: Sequence[RunHead]) -> str:
     """The runs whose names are like that, or the newest."""
     names = {name: each for each in reversed(known) for name in (each.id, each.run_id)}
     near = [names[name] for name in get_close_matches(wanted, names, n=3, cutoff=0.75)]
-    shown = [f"{each.run_id} of {each.dag_id}" for each in near or known[:3]]
+    shown = [
+        f"{each.run_id} of {each.dag_id}" if each.dag_id else called(each)
+        for each in near or known[:3]
+    ]
     if not shown:
         return "It has none at all."
     listed = ", ".join(dict.fromkeys(shown))
@@ -203,7 +212,8 @@ def _runs(arguments: argparse.Namespace) -> int:
     for row in rows:
         begun = f"{row['created'][:19]}Z" if row["created"] else UNKNOWN
         print(
-            f"{begun:<20}  {row['status']:<10}  {row['dag_id']}  {row['run_id']}  "
+            f"{begun:<20}  {row['status']:<10}  {row['dag_id'] or row['experiment']}  "
+            f"{row['run_id'] or row['id']}  "
             f"{row['ran']} ran in {duration(row['seconds'])}, {row['reused']} of {row['steps']} "
             f"reused, {duration(row['saved_seconds'])} saved"
         )

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from airflow_aml.cli.history import find_run
+from airflow_aml.cli.history import called, find_run
 from airflow_aml.cli.tables import json_text, labels
 from airflow_aml.definition.runs.overview import RunOverview, StepOverview, overview
 from airflow_aml.errors import UserErrorException
@@ -99,7 +99,7 @@ def _chosen(steps: list[Any], wanted: str | None) -> list[Any]:
 
 
 def _run_lines(run: RunOverview) -> Iterator[str]:
-    yield f"run {run.id}: {run.run_id} of {run.dag_id}"
+    yield f"run {called(run)}"
     yield from _block(
         "", {"experiment": run.experiment, "status": run.status, "begun": run.created}
     )
@@ -183,8 +183,8 @@ def _compare(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json_text({"a": _about(a), "b": _about(b), **compared}))
         return 0
-    print(f"  a  {a.id}: {a.run_id} of {a.dag_id}")
-    print(f"  b  {b.id}: {b.run_id} of {b.dag_id}")
+    print(f"  a  {called(a)}")
+    print(f"  b  {called(b)}")
     for title, rows in compared.items():
         for line in _side_by_side(title, rows):
             print(line)

@@ -8,6 +8,7 @@ import shutil
 
 import pytest
 
+from airflow_aml import Experiment, Workspace
 from airflow_aml.cli import main
 
 PROGRAM = """
@@ -273,3 +274,14 @@ def test_a_price_is_told_in_the_sites_currency(run, say, monkeypatch, tmp_path, 
     assert float(dollars) == pytest.approx(2 * again, abs=0.02)
     monkeypatch.setenv("AIRFLOW__AML__PRICE_PER_HOUR", "")
     assert "at your price" not in say("runs")
+
+
+def test_a_run_without_a_dag_is_called_by_its_id(say):
+    """A run that a program began by itself has an id and an experiment, wherever it is named."""
+    with Experiment(Workspace(), "notes").start_logging() as run:
+        run.log("loss", 1)
+
+    assert f"  notes  {run.id}  " in say("runs")
+    assert f"run {run.id} of experiment notes" in say("runs", "show", run.id)
+    assert f"run {run.id} of experiment notes, begun " in say("explain", "latest")
+    assert f"Its newest are {run.id} of experiment notes." in say("explain", "nope", code=1)
