@@ -246,6 +246,15 @@ def test_who_waits_for_a_step_that_will_not_start(workspace, capsys):
         prepare.wait_for_completion(show_output=False)
 
 
+def test_what_a_pipelines_run_refuses(workspace):
+    """It ends with its steps and has no other children: v1's NotImplementedError, not silence."""
+    run = begin(workspace, {"a": "prepare"})
+
+    for ask in (run.complete, run.fail, run.child_run, lambda: run.create_children(2)):
+        with pytest.raises(NotImplementedError, match=r"PipelineRun\.[a-z_]+: "):
+            ask()
+
+
 def test_a_step_that_was_kept_from_starting(workspace, airflow):
     """Its task has failed in Airflow; the step was never begun, and says because of which one."""
     run = begin(workspace, {"a": "quick", "b": "slow"})
