@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
@@ -13,10 +14,13 @@ from airflow_aml.errors import ModelNotFoundException, NotServedError, UserError
 from airflow_aml.runtime.hidden import note
 
 if TYPE_CHECKING:
+    from airflow_aml.definition.runs.context import Run
     from airflow_aml.workspace.models import ModelVersion
 
 _CACHE = "azureml-models"
 """Where v1 puts a model that a script asks for, below the folder it runs in."""
+
+_NAME = re.compile(r"[^\W_][\w.-]{0,254}\Z")
 
 Wanted = Union[None, str, Mapping[str, Any], Sequence[Any]]
 
@@ -90,6 +94,11 @@ class Model:
         from airflow_aml.workspace.datasets import now
 
         refuse_while_loading("Model.register")
+        if not isinstance(model_name, str) or not _NAME.match(model_name):
+            raise UserErrorException(
+                f"{model_name!r} cannot be a model's name: up to 255 letters, digits, underscores, "
+                "dashes and periods, the first a letter or digit."
+            )
         warn_ignored("Model.register", [*others, *(["child_paths"] if child_paths else [])])
         if not os.path.exists(model_path):
             raise UserErrorException(
@@ -202,6 +211,34 @@ class Model:
     def run_id(self) -> Optional[str]:
         """The run whose script registered it; None for any other program."""
         return self._known.origin.get("run")
+
+    @property
+    def run(self) -> Optional[Run]:
+        """The run whose script registered it; None for any other program."""
+        from airflow_aml.definition.runs.finding import find
+
+        return find(self.workspace, self.run_id) if self.run_id else None
+
+    @property
+    def experiment_name(self) -> Optional[str]:
+        """The experiment of that run."""
+        run = self.run
+        return run.experiment.name if run is not None else None
+
+    @property
+    def url(self) -> str:
+        """Where its file or folder is, in the workspace."""
+        return home_of(self.workspace).uri(f"{self._known.path}/{self._known.entry}")
+
+    @property
+    def datasets(self) -> Dict[str, List[Any]]:
+        """The datasets that it was registered with, by their purpose (``training``...)."""
+        from airflow_aml.definition.dataset import Dataset
+
+        found: Dict[str, List[Any]] = {}
+        for purpose, identity in self._known.details.get("datasets", ()):
+            found.setdefault(purpose, []).append(Dataset.get_by_id(self.workspace, identity))
+        return found
 
     @property
     def model_framework(self) -> Optional[str]:

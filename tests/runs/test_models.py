@@ -59,6 +59,13 @@ def test_a_model_is_registered_and_found_again(ws: Workspace, pickle: str) -> No
     assert first.download("first", exist_ok=True) == os.path.join("first", "model.pkl")
 
 
+@pytest.mark.parametrize("name", ["..", "a/b", "x\0", "x:2", "", " a", None])
+def test_names_that_no_model_has(ws: Workspace, pickle: str, name: str) -> None:
+    """As in v1; a colon stands between name and version in an id."""
+    with pytest.raises(UserErrorException, match="cannot be a model's name: up to 255 letters"):
+        Model.register(ws, pickle, name)
+
+
 def test_a_folder_is_a_model(ws: Workspace) -> None:
     """A folder keeps its name and everything in it."""
     Path("saved/variables").mkdir(parents=True)
