@@ -54,14 +54,23 @@ class ScriptRecord:
         folder: the record of the script's own step run.
         run_id: of another run that the script writes about; None for its own.
         left: where the script runs: what is in its ``outputs`` and ``logs`` is the run's, too.
+        whole: of a child run in a process of its own, all that was noted about it, its parent's
+            notes among it.
     """
 
-    def __init__(self, folder: str, run_id: Optional[str] = None, left: Optional[str] = None):
+    def __init__(
+        self,
+        folder: str,
+        run_id: Optional[str] = None,
+        left: Optional[str] = None,
+        whole: Optional[ScriptRecord] = None,
+    ):
         self.folder = folder
         self.run_id = run_id
         self._journal = _journal(os.path.join(folder, JOURNAL))
         self._files = os.path.join(folder, *(("of", run_id) if run_id else ()), "files")
         self._left = left
+        self._whole = whole
 
     def note(self, note: Note) -> None:
         """Adds a line to the step's journal."""
@@ -71,6 +80,8 @@ class ScriptRecord:
 
     def notes(self) -> List[Note]:
         """What this script, or another process of its step, has noted about the run."""
+        if self._whole is not None:
+            return self._whole.notes()
         found = about(_notes_in(self._journal.path), self.run_id)
         if self.run_id:  # a child run with a process of its own writes there
             own = _notes_in(os.path.join(self.folder, "of", self.run_id, JOURNAL))

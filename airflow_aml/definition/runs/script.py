@@ -53,16 +53,24 @@ class _PipelineRun(Run):
 
 def run_of_script(run_id: str) -> Run:
     """The run of this process."""
-    parent = _parent_of(run_id)
-    record = ScriptRecord(process.record_folder(), left=os.getcwd())
+    above = _above(run_id)
+    parent = _parent_of(run_id, above)
+    whole = ScriptRecord(str(above["folder"]), run_id) if above else None
+    record = ScriptRecord(process.record_folder(), left=os.getcwd(), whole=whole)
     return Run(None, run_id, _record=record, _parent=parent, _name=os.environ.get(process.STEP, ""))
 
 
-def _parent_of(run_id: str) -> Optional[Run]:
+def _above(run_id: str) -> Dict[str, Any]:
+    """What a child run's script was told of the run that has submitted it; else nothing."""
+    above: Dict[str, Any] = json.loads(os.environ.get(process.PARENT) or "{}")
+    # Else it is a variable that was inherited from another run.
+    return above if above.get("child") == run_id else {}
+
+
+def _parent_of(run_id: str, above: Dict[str, Any]) -> Optional[Run]:
     """The pipeline run of a step's run; of a child run, the run whose script has submitted it."""
     root = os.environ.get(process.ROOT)
-    above: Dict[str, Any] = json.loads(os.environ.get(process.PARENT) or "{}")
-    if above.get("child") != run_id:  # a variable that was inherited from another run
+    if not above:
         return _PipelineRun(root, process.record_folder()) if root else None
     folder, parent_id = str(above["folder"]), str(above["id"])
     return Run(
@@ -70,5 +78,6 @@ def _parent_of(run_id: str) -> Optional[Run]:
         parent_id,
         _record=ScriptRecord(folder, above.get("about")),
         _parent=_PipelineRun(root, folder) if root and root != parent_id else None,
+        _name=str(above.get("name", "")),
         _record_folder=folder,
     )

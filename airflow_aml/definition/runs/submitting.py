@@ -218,7 +218,13 @@ def _job(
     except BaseException:
         remove(work)
         raise
-    above = {"child": run_id, "id": parent.id, "folder": record.folder, "about": record.run_id}
+    above = {
+        "child": run_id,
+        "id": parent.id,
+        "name": parent.name,
+        "folder": os.path.abspath(record.folder),
+        "about": record.run_id,
+    }
     workspace, url, uuid, experiment, root = _whereabouts(parent)
     return StepJob(
         attempt=uuid4().hex,
