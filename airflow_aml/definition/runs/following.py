@@ -178,7 +178,8 @@ class Following(Waiting):
     def _watch(self, out: TextIO, deadline: float) -> str:
         if not out.writable():  # so there is no need to ask for all steps
             return super()._watch(out, deadline)
-        out.write(f"Link to Airflow: {self.get_portal_url()}\n")
+        where = "Link to Airflow" if self._airflow else "Record of the run"
+        out.write(f"{where}: {self.get_portal_url()}\n")
         shown = progress.display(out, self._kind)
         while True:
             asked = time.monotonic()
