@@ -213,7 +213,8 @@ class Cache:
 
     def _make_room(self, coming: int) -> None:
         """Removes what was not used for longest until so many bytes may come."""
-        lock = _lock(os.path.join(self._root, "evict.lock"), wait=False)
+        # Who has nothing more to bring looks last: another's look may be from before that came.
+        lock = _lock(os.path.join(self._root, "evict.lock"), wait=not coming)
         if lock is None:  # another process is at it
             return
         try:
