@@ -120,6 +120,11 @@ class Rest:
                 "password.",
                 hint=f"Look at {USER_VARIABLE} and {PASSWORD_VARIABLE}.",
             )
+        if answer.status_code in (httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED):
+            raise UserErrorException(
+                f"no Airflow is at {self.url}: {self.url}/auth/token answers {answer.status_code}.",
+                hint="The address is that of Airflow's first page, without the path of another.",
+            )
         if not answer.is_success:
             raise AirflowAnswer(answer.status_code, _detail(answer), f"{self.url}/auth/token")
         token = self._document(answer).get("access_token")

@@ -37,7 +37,10 @@ def website(tmp_path: Path) -> Iterator[str]:
             self.wfile.write(b"<html>Welcome</html>")
 
         def do_POST(self) -> None:
-            self.do_GET()
+            if self.path.startswith("/page/"):
+                self.send_error(405)
+            else:
+                self.do_GET()
 
         def log_message(self, *_: object) -> None:
             pass
@@ -69,6 +72,16 @@ def test_somebody_else_is_there(
     monkeypatch.setenv("AIRFLOW_AML_API_URL", website)
 
     with pytest.raises(AzureMLException, match="not Airflow's REST API: its answer is no JSON"):
+        submit(pipeline)
+
+
+def test_the_address_of_another_page(
+    pipeline: Pipeline, website: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was copied with the path of a page is no Airflow's."""
+    monkeypatch.setenv("AIRFLOW_AML_API_URL", f"{website}/page")
+
+    with pytest.raises(UserErrorException, match="no Airflow is at .*/page: .* answers 405"):
         submit(pipeline)
 
 
