@@ -81,7 +81,7 @@ def test_the_address_of_another_page(
     """One that was copied with the path of a page is no Airflow's."""
     monkeypatch.setenv("AIRFLOW_AML_API_URL", f"{website}/page")
 
-    with pytest.raises(UserErrorException, match="no Airflow is at .*/page: .* answers 405"):
+    with pytest.raises(UserErrorException, match=r"no Airflow is at .*/page: .* answers 405"):
         submit(pipeline)
 
 

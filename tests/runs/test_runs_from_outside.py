@@ -7,11 +7,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
 
-from airflow_aml import Experiment, Pipeline, PipelineRun, PythonScriptStep, Run, Workspace
+from airflow_aml import Experiment, Model, Pipeline, PipelineRun, PythonScriptStep, Run, Workspace
 from airflow_aml.cli import main
 from airflow_aml.errors import AzureMLException, UserErrorException
 from scripts.templates import PROJECT
@@ -75,9 +76,9 @@ def program(tmp_path_factory):
     patch.undo()
 
 
-def run_program(folder: Path) -> list[str]:
+def run_program(folder: Path, *words: str) -> list[str]:
     done = subprocess.run(
-        [sys.executable, "program.py"],
+        [sys.executable, *(words or ["program.py"])],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -122,6 +123,14 @@ def test_another_program_finds_the_run(program, tmp_path) -> None:
     assert train.wait_for_completion(show_output=False) == "Finished"
 
 
+def test_a_run_without_airflow_has_no_link_to_it(program, capsys) -> None:
+    """Who follows it is told where its record is."""
+    assert run_of(program[0]).wait_for_completion(show_output=True) == "Finished"
+    told = capsys.readouterr().out
+    assert "Record of the run: file://" in told
+    assert "Link to Airflow" not in told
+
+
 def test_files_logs_and_outputs_of_a_step(program, tmp_path) -> None:
     """Whatever the step left can be read and downloaded."""
     run = run_of(program[0])
@@ -153,6 +162,48 @@ def test_files_logs_and_outputs_of_a_step(program, tmp_path) -> None:
         assert "file://" not in str(caught.value)
     with pytest.raises(UserErrorException, match="has no output 'no'; it has 'model'"):
         train.get_output("no")
+
+
+COPIES = """
+import os, sys
+from airflow_aml import Run
+print(os.listdir(sys.argv[1]))
+os.makedirs("outputs", exist_ok=True)
+open("outputs/copy.txt", "w").write(open(sys.argv[1] + "/model.txt").read())
+Run.get_context().register_model("copied", "outputs/copy.txt")
+"""
+
+READS_ANOTHER = """
+import sys
+from airflow_aml import Experiment, Pipeline, PipelineRun, PythonScriptStep, Workspace
+
+if __name__ == "__main__":
+    ws = Workspace()
+    (train,) = PipelineRun.get(ws, sys.argv[1]).find_step_run("train")
+    given = train.get_output_data("model").as_download()
+    copy = PythonScriptStep("copies.py", "copy", source_directory="other", arguments=[given])
+    run = Experiment(ws, "copies").submit(Pipeline(ws, [copy]))
+    print(run.wait_for_completion(show_output=False))
+    print(next(run.get_steps()).get_stdout_log())
+"""
+
+
+def test_an_output_is_the_input_of_another_pipeline(program) -> None:
+    """By its port; a model that is registered there knows its run, experiment and place."""
+    run = run_of(program[0])
+    folder = Path.cwd()
+    (folder / "other").mkdir()
+    (folder / "other/copies.py").write_text(COPIES)
+    (folder / "another.py").write_text(READS_ANOTHER)
+
+    told = run_program(folder, "another.py", run.id)
+
+    assert told[:2] == ["Finished", "['model.txt']"]
+    port = run.find_step_run("train")[0].get_output_data("model")
+    assert (port.datastore_name, port.datastore) == ("", None)  # it had no destination
+    model = Model(Workspace(), "copied")
+    assert (model.run.name, model.experiment_name, model.datasets) == ("copy", "copies", {})
+    assert Path(urlsplit(model.url).path).read_text() == "weights"
 
 
 def test_a_reused_step_shows_what_it_uses(program) -> None:
