@@ -246,6 +246,25 @@ def test_who_waits_for_a_step_that_will_not_start(workspace, capsys):
         prepare.wait_for_completion(show_output=False)
 
 
+def test_v1s_documents(workspace):
+    """They have the words of run history, when it began and ended, properties and log files."""
+    run = begin(workspace, {"a": "prepare", "b": "train"})
+    finish(workspace, "a")
+    log = f"{layout.step(RUN, layout.step_run_id(RUN, 'a'))}/files/logs/azureml/stdoutlogs.txt"
+    workspace.store.write(log, b"done")
+
+    going = run.get_details()
+    assert (going["status"], going["endTimeUtc"]) == ("Running", None)
+    finish(workspace, "b")
+    details, (prepare, train) = run.get_details(), run.get_steps()
+    assert (details["status"], run.get_status()) == ("Completed", "Finished")
+    assert prepare.get_details()["status"] == "Completed"
+    assert details["endTimeUtc"] == train.get_details()["endTimeUtc"] > details["startTimeUtc"]
+    assert details["properties"] == run.get_properties() == run.properties
+    assert run.properties == {"airflow.dag_id": "dag", "airflow.run_id": "manual__1"}
+    assert list(details["logFiles"]) == ["a/logs/azureml/stdoutlogs.txt"]
+
+
 def test_what_a_pipelines_run_refuses(workspace):
     """It ends with its steps and has no other children: v1's NotImplementedError, not silence."""
     run = begin(workspace, {"a": "prepare"})

@@ -120,7 +120,7 @@ def _step(run: Any, result: StepResult, upstream: Tuple[str, ...]) -> StepOvervi
 
     step = StepRun(run, result)
     notes = step._notes()  # noqa: SLF001 - of the same package
-    begun, ended = _when(result, notes)
+    begun, ended = when(result, notes)
     status, reason = result.status, result.reason
     if status == "NotStarted" and notes:
         lost = ended_or_lost(run._home, run.id, "Unfinished") == "Failed"  # noqa: SLF001
@@ -147,7 +147,7 @@ def _step(run: Any, result: StepResult, upstream: Tuple[str, ...]) -> StepOvervi
     )
 
 
-def _when(result: StepResult, notes: List[Note]) -> Tuple[Optional[float], Optional[float]]:
+def when(result: StepResult, notes: List[Note]) -> Tuple[Optional[float], Optional[float]]:
     """When the step's script began and ended, as far as this run had it started."""
     if result.status == "Reused":
         return None, None

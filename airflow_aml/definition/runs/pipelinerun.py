@@ -112,17 +112,33 @@ class PipelineRun(Following):
         return StepRun(self, result).get_output_data(output)
 
     def get_details(self) -> Dict[str, Any]:
-        """What is known of the run."""
-        head = self._head
+        """What is known of the run, in the words of v1's run history: ``Completed``."""
+        head, status = self._head, self.status
+        steps = {step.task_id: step.get_details() for step in self.get_steps()}
+        ends = [step["endTimeUtc"] for step in steps.values() if step["endTimeUtc"]]
+        logs = [f"{task_id}/{name}" for task_id, step in steps.items() for name in step["logFiles"]]
+        over = status in ("Completed", "Failed", "Canceled")
         return {
             "runId": self.id,
-            "status": self.get_status(),
+            "status": status,
             "startTimeUtc": head.created,
-            "properties": {"airflow.dag_id": head.dag_id, "airflow.run_id": head.run_id},
+            "endTimeUtc": max([head.planned or head.created, *ends]) if over else None,
+            "properties": self.properties,
             "inputDatasets": [],
             "outputDatasets": [],
-            "logFiles": {},
+            "logFiles": {name: name for name in logs},
         }
+
+    def get_properties(self) -> Dict[str, str]:
+        """The run's properties; Airflow's names of it are two of them."""
+        from airflow_aml.workspace.runs import read_head
+        from airflow_aml.workspace.submitted import read_submitted
+
+        own, home = super().get_properties(), self._home
+        known = read_head(home, self.id) or read_submitted(home, self.id)
+        if known is None or not known.dag_id:
+            return own
+        return {"airflow.dag_id": known.dag_id, "airflow.run_id": known.run_id, **own}
 
     def complete(self, _set_status: bool = True) -> None:
         """Refused, as in v1: a pipeline's run ends with its steps.

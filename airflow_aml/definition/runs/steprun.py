@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Dict, Iterator, Optional, Tuple, Union
 
 from airflow_aml.definition.runs.context import Run
@@ -114,11 +115,16 @@ class StepRun(Waiting):
         return self.get_stdout_log() + self.get_stderr_log()
 
     def get_details(self) -> Dict[str, Any]:
-        """What is known of the run."""
+        """What is known of the run, in the words of v1's run history: ``Completed``."""
+        from airflow_aml.definition.runs.overview import when
+
         result = self._result
+        begun, ended = when(result, self._notes())
         return {
             "runId": self.id,
-            "status": self.get_status(),
+            "status": self.status,
+            "startTimeUtc": _utc(begun),
+            "endTimeUtc": _utc(ended),
             "properties": {**self.properties, "reason": result.reason},
             "logFiles": {name: name for name in self._names() if name in STREAMS},
             "outputs": dict(result.outputs),
@@ -172,3 +178,9 @@ class StepRun(Waiting):
 
     def __repr__(self) -> str:
         return f"StepRun(name={self.name!r}, id={self.id!r}, {self.get_status()})"
+
+
+def _utc(seconds: Optional[float]) -> Optional[str]:
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="milliseconds")
