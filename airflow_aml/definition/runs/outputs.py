@@ -6,6 +6,9 @@ import os
 from typing import TYPE_CHECKING, Any, Optional
 
 if TYPE_CHECKING:
+    from airflow_aml.definition.consumption import DatasetConsumptionConfig
+    from airflow_aml.definition.datastore import Datastore
+    from airflow_aml.definition.filedataset import FileDataset
     from airflow_aml.definition.runs.steprun import StepRun
 
 
@@ -39,6 +42,8 @@ class PortDataReference:
         self._workspace = workspace
         self._place = place_of_uri(uri, home_of(workspace))
         self.datastore_name: str = getattr(self._place, "datastore", "")
+        """Empty for the workspace's own place, where outputs without a destination are."""
+
         self.path_on_datastore: str = str(getattr(self._place, "path", "")).strip("/")
 
     def download(
@@ -52,12 +57,34 @@ class PortDataReference:
         Raises:
             UserErrorException: there is no data, or a file is there and ``overwrite`` is not set.
         """
+        target = os.path.join(local_path, *self.path_on_datastore.split("/"))
+        return len(self._dataset.download(target, overwrite=bool(overwrite)))
+
+    @property
+    def datastore(self) -> Optional[Datastore]:
+        """The datastore; None for the workspace's own place."""
+        from airflow_aml.definition.datastore import Datastore
+
+        return Datastore(self._workspace, self.datastore_name) if self.datastore_name else None
+
+    def as_input(self, name: Optional[str] = None) -> DatasetConsumptionConfig:
+        """The data as an input of a step of another pipeline, called as the output by default."""
+        return self._dataset.as_named_input(name or self.name)
+
+    def as_mount(self) -> DatasetConsumptionConfig:
+        """The same in mount mode."""
+        return self.as_input().as_mount()
+
+    def as_download(self) -> DatasetConsumptionConfig:
+        """The same in download mode."""
+        return self.as_input().as_download()
+
+    @property
+    def _dataset(self) -> FileDataset:
         from airflow_aml.definition.filedataset import FileDataset
         from airflow_aml.definition.spec import Files
 
-        data = FileDataset(Files((self._place,)), workspace=self._workspace)
-        target = os.path.join(local_path, *self.path_on_datastore.split("/"))
-        return len(data.download(target, overwrite=bool(overwrite)))
+        return FileDataset(Files((self._place,)), workspace=self._workspace)
 
     def __repr__(self) -> str:
         return f"PortDataReference({self.name!r}, {self.uri})"
