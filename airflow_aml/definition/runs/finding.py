@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any, Union
 
 from airflow_aml.errors import UserErrorException
 from airflow_aml.workspace import layout
-from airflow_aml.workspace.runs import heads, read_head
-from airflow_aml.workspace.submitted import read_submitted
 
 if TYPE_CHECKING:
     from airflow_aml.definition.runs.context import Run
@@ -24,6 +22,8 @@ def find(workspace: Any, run_id: str) -> Run:
     """
     from airflow_aml.definition.homes import home_of
     from airflow_aml.definition.runs.pipelinerun import PipelineRun
+    from airflow_aml.workspace.runs import heads, read_head
+    from airflow_aml.workspace.submitted import read_submitted
 
     home = home_of(workspace)
     if "/" not in run_id:
@@ -60,6 +60,7 @@ def whole_run(experiment: Experiment, pipeline_run_id: str) -> Union[PipelineRun
     from airflow_aml.definition.homes import home_of
     from airflow_aml.definition.runs.pipelinerun import PipelineRun
     from airflow_aml.definition.runs.scriptrun import ScriptRun
+    from airflow_aml.workspace.submitted import read_submitted
 
     run = PipelineRun(experiment, pipeline_run_id)
     submitted = read_submitted(home_of(experiment.workspace), pipeline_run_id)

@@ -21,12 +21,11 @@ from airflow_aml.definition.runs.progress import REUSED, StepProgress
 from airflow_aml.definition.runs.waiting import ENDED, LOST, Waiting
 from airflow_aml.errors import NotServedError, UserErrorException
 from airflow_aml.workspace import layout
-from airflow_aml.workspace.runs import StepResult, read_head, results, status_of
-from airflow_aml.workspace.submitted import is_canceled, mark_canceled, read_submitted
 
 if TYPE_CHECKING:
     from airflow_aml.definition.workspace import Experiment
     from airflow_aml.workspace.home import Home
+    from airflow_aml.workspace.runs import StepResult
 
 _POLL = 0.5
 _LEISURE = 3
@@ -64,6 +63,8 @@ class Following(Waiting):
         Raises:
             UserErrorException: there is no such run.
         """
+        from airflow_aml.workspace.submitted import is_canceled
+
         airflow = self._airflow
         status = airflow.status() if airflow else ""
         if not status:
@@ -90,6 +91,8 @@ class Following(Waiting):
             NotServedError: this program knows no Airflow that has the run.
             AzureMLException: Airflow cannot be reached, or refuses.
         """
+        from airflow_aml.workspace.submitted import mark_canceled
+
         if self.get_status() in ENDED:
             return
         airflow = self._airflow
@@ -140,6 +143,9 @@ class Following(Waiting):
 
     @property
     def _airflow(self) -> Optional[RunInAirflow]:
+        from airflow_aml.workspace.runs import read_head
+        from airflow_aml.workspace.submitted import read_submitted
+
         if self._in_airflow is None and works_with_airflow():
             home = self._home
             names = read_head(home, self.id) or read_submitted(home, self.id)
@@ -149,6 +155,8 @@ class Following(Waiting):
 
     def _kept_status(self) -> str:
         """The status by what the workspace knows, and whether the run's process is there."""
+        from airflow_aml.workspace.runs import read_head, results, status_of
+
         home = self._home
         lives = lives_here(home, self.id)  # first: of one that has ended, all is known then
         head = read_head(home, self.id)
@@ -160,6 +168,9 @@ class Following(Waiting):
         return "Running" if status == "Unfinished" else status
 
     def _refuse_unknown(self) -> None:
+        from airflow_aml.workspace.runs import read_head
+        from airflow_aml.workspace.submitted import read_submitted
+
         if self._is_known or self._in_airflow is not None or not self.id:
             return
         home = self._home
@@ -171,6 +182,8 @@ class Following(Waiting):
         self._is_known = True
 
     def _results(self) -> List[StepResult]:
+        from airflow_aml.workspace.runs import read_head, results
+
         home = self._home
         head = read_head(home, self.id)
         return results(home, head) if head else []
@@ -264,6 +277,8 @@ class Following(Waiting):
 
     def _stranger(self) -> str:
         """That Airflow keeps the run elsewhere, should it be so."""
+        from airflow_aml.workspace.runs import read_head
+
         home = self._home
         if self._in_airflow is None or read_head(home, self.id) is not None:
             return ""
