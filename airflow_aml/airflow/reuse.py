@@ -44,7 +44,6 @@ from airflow_aml.workspace.plans import (
     write_plan,
     write_reused,
 )
-from airflow_aml.workspace.runs import write_head
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -93,6 +92,8 @@ class ReuseSensor(BaseOperator):
             AirflowFailException: parameters, source folders or inputs are not what they must be.
             DownstreamTasksSkipped: there are steps to skip; the task itself succeeds.
         """
+        from airflow_aml.workspace.runs import write_head
+
         home = open_workspace(self.spec.workspace)
         run_id = layout.pipeline_run_id(home.uuid, self.dag_id, context["dag_run"].run_id)
         git = GitLook({path: str(Path(self.folder, path)) for path in self.spec.sources})

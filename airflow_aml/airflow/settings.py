@@ -6,12 +6,15 @@ import json
 import os
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from airflow.sdk import conf
 
 from airflow_aml.errors import WorkspaceException
-from airflow_aml.reuse.price import Price, price
 from airflow_aml.workspace.home import Home, default_url, open_home
+
+if TYPE_CHECKING:
+    from airflow_aml.reuse.price import Price
 
 
 def open_workspace(name: str) -> Home:
@@ -72,6 +75,8 @@ def price_per_hour() -> Price | None:
     Raises:
         WorkspaceException: the setting is no price.
     """
+    from airflow_aml.reuse.price import price
+
     return price(conf.get("aml", "price_per_hour", fallback="") or "")
 
 

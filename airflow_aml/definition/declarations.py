@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from airflow_aml.definition.names import slug
 from airflow_aml.definition.origin import assignment_target
 from airflow_aml.definition.pipeline import Pipeline
-from airflow_aml.definition.runs.pipelinerun import READING, PipelineRun
 from airflow_aml.definition.setup import SetupAction
-from airflow_aml.definition.workspace import Experiment, Workspace
-from airflow_aml.errors import RunEnvironmentException
-from airflow_aml.workspace.journal import Note
+
+if TYPE_CHECKING:
+    from airflow_aml.definition.runs.pipelinerun import PipelineRun
 
 
 @dataclass(frozen=True)
@@ -37,38 +36,6 @@ class Declaration:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     setup: Sequence[SetupAction] = ()
-
-
-class DeclaredRun(PipelineRun):
-    """What ``submit`` returns while a file is only being loaded: there is no run yet."""
-
-    def __init__(self, experiment_name: str):
-        super().__init__(Experiment.of_run(Workspace(), experiment_name), "")
-
-    def get_status(self) -> str:
-        """Always ``NotStarted``."""
-        return "NotStarted"
-
-    def wait_for_completion(
-        self,
-        show_output: bool = True,
-        timeout_seconds: float = 0,
-        raise_on_error: bool = True,
-    ) -> str:
-        """Returns at once."""
-        return "NotStarted"
-
-    def __getattribute__(self, name: str) -> Any:
-        if name in READING:
-            raise RunEnvironmentException(
-                f"this file reads {name!r} of a run that it has only declared: while Airflow loads "
-                "a file nothing has run yet.",
-                hint="Move what follows the submit into a program of its own.",
-            )
-        return super().__getattribute__(name)
-
-    def _note(self, note: Note) -> None:
-        """Drops what the file says of a run that is not there, such as tags."""
 
 
 class Declarations:
@@ -104,6 +71,8 @@ class Declarations:
         **options: Any,
     ) -> PipelineRun:
         """Declares instead of running."""
+        from airflow_aml.definition.runs.declared import DeclaredRun
+
         options["experiment_name"] = experiment_name
         self._made.append(
             Declaration(

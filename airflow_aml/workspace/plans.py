@@ -11,7 +11,6 @@ from airflow_aml.errors import WorkspaceException
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.documents import parse_json
 from airflow_aml.workspace.home import Home
-from airflow_aml.workspace.summaries import changing
 
 PLAN_VERSION = 1
 
@@ -132,6 +131,8 @@ def write_reused(home: Home, pipeline_run_id: str, walker: str, steps: Dict[str,
         walker: the task that walked.
         steps: task id -> its XComs by key: ``return_value`` and the outputs.
     """
+    from airflow_aml.workspace.summaries import changing
+
     path = f"{layout.run(pipeline_run_id)}/reused/{walker}.json"
     with changing(home, pipeline_run_id):
         home.store.write(path, json.dumps({"version": PLAN_VERSION, "steps": steps}).encode())

@@ -10,7 +10,6 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow_aml.airflow.steps.assemble import StepRun
 from airflow_aml.errors import WorkspaceException
 from airflow_aml.workspace import layout
-from airflow_aml.workspace.runs import mark_failed, unmark_failed
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -29,6 +28,8 @@ def raise_halt(
         AirflowFailException: ``fatal``: trying again cannot help.
         AirflowException: Airflow may try again.
     """
+    from airflow_aml.workspace.runs import mark_failed
+
     with suppress(WorkspaceException):  # it may be just the store that broke; this is but a hint
         mark_failed(run.home, run.pipeline_run_id, run.task_id, text)
     raise (AirflowFailException if fatal else AirflowException)(text) from cause
@@ -45,6 +46,8 @@ def refuse_after_failure(run: StepRun, context: Context) -> None:
     """
     marked = run.home.store.children(layout.failed(run.pipeline_run_id))
     if run.task_id in marked:
+        from airflow_aml.workspace.runs import unmark_failed
+
         unmark_failed(run.home, run.pipeline_run_id, run.task_id)
         marked.remove(run.task_id)
     if not marked or run.plan.continue_on_step_failure:

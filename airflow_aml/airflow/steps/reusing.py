@@ -34,7 +34,6 @@ from airflow_aml.reuse.walk import REUSE, RUN, Decision, WalkStep, below, names_
 from airflow_aml.runtime.hidden import reads_file
 from airflow_aml.workspace.plans import PlannedStep, read_plan
 from airflow_aml.workspace.process import Process
-from airflow_aml.workspace.runs import write_report
 from airflow_aml.workspace.uris import uri_of_path
 
 if TYPE_CHECKING:
@@ -322,6 +321,8 @@ def report(
     run: StepRun, references: Mapping[str, Mapping[str, Any]], result: Mapping[str, Any]
 ) -> None:
     """Keeps how the step has ended, for who asks without Airflow; losing that is no failure."""
+    from airflow_aml.workspace.runs import write_report
+
     values = {**references, skipping.RETURN_VALUE: result}
     with suppress(AirflowAmlError, OSError):
         write_report(run.home, run.pipeline_run_id, run.id, run.task_id, values)
