@@ -57,9 +57,10 @@ def end_processes(
     now = time.monotonic()
     while now < last:
         left = find()
-        if not left:
-            break
         seen.update(left)
+        # Amid an exec, and from its last breath on, a process has no environment to be found by.
+        if not left and not any(map(_runs, seen)):
+            break
         if now >= deadline:
             for pid in left:
                 _signal(pid, signal.SIGKILL)
@@ -93,6 +94,15 @@ def _has(pid: int, marker: bytes) -> bool:
         return False
     finally:
         os.close(descriptor)
+
+
+def _runs(pid: int) -> bool:
+    """Whether it does; one that only waits for its parent to take note of its end does not."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stream:
+            return stream.read().rpartition(b")")[2].split()[0] not in b"ZX"
+    except OSError:
+        return False
 
 
 def _signal(pid: int, number: int) -> None:
