@@ -80,9 +80,10 @@ def build_dag(
         )
         if only != HEAD_TASK:
             _tasks(spec, folder, dag, head)
-    # Last, as Airflow copies them into every task that comes after, and checks each of the copies
-    # when it serialises the DAG. A run's tasks get them from the DAG.
-    dag.params = ParamsDict(params)
+    if lone is None:
+        # Last, as Airflow copies them into every task that comes after, and checks each of the
+        # copies when it serialises the DAG. What a step gets of them the head task has settled.
+        dag.params = ParamsDict(params)
     return dag
 
 

@@ -16,9 +16,14 @@ _NEEDED_BY_STEPS = (
     "airflow_aml.airflow.steps.local",
     "airflow_aml.definition.pipeline",
     "airflow_aml.definition.workspace",
+    "airflow_aml.reuse.price",
     "airflow_aml.runtime.commit",
     "airflow_aml.runtime.inline",
+    "airflow_aml.runtime.places",
+    "airflow_aml.workspace.configuration",
+    "airflow_aml.workspace.credentials",
     "airflow_aml.workspace.names",
+    "airflow_aml.workspace.runs",
     "airflow_aml.workspace.stores.local",
 )
 
@@ -31,7 +36,9 @@ def on_starting(component: object) -> None:
     for name in _NEEDED_BY_STEPS:
         import_module(name)
     from airflow_aml.codec import prepare
+    from airflow_aml.reuse import environment
     from airflow_aml.runtime.report import StepReport
     from airflow_aml.workspace.plans import RunPlan
 
     prepare(RunPlan, StepReport)
+    environment.of_this_process()  # the names of what is installed are parsed once

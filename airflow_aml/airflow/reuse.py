@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_aml.airflow import copies, mlflow, parameters, skipping
+from airflow_aml.airflow import copies, mlflow, parameters, skipping, xcoms
 from airflow_aml.airflow.settings import open_workspace, price_per_hour
 from airflow_aml.definition.applying import apply_setup
 from airflow_aml.definition.registered import PinnedDataset, save_definitions
@@ -101,25 +101,27 @@ class ReuseSensor(BaseOperator):
         decisions = decide(home, self.dag_id, steps, regenerate=plan.regenerate)
         plan.steps.update(planned_steps(self.spec, steps, pinned, decisions))
         plan.git.update(git.answers())
-        write_plan(home, run_id, plan)
-        write_head(home, run_id, plan)
         found = skipping.hits(decisions)
-        self._say(plan, decisions, names_of(steps))
-        kept = {name: skipping.xcoms(each) for name, each in found.items()}
-        write_reused(home, run_id, self.task_id, kept)
-        skipping.replay(context, found, self._read_by_others(plan))
         saved = sum(each.record.seconds for each in found.values() if each.record)
-        context["ti"].xcom_push(
-            key=skipping.RETURN_VALUE,
-            value={
-                "pipeline_run_id": run_id,
-                "workspace": plan.workspace,
-                "steps": len(steps),
-                "reused": len(found),
-                "saved_seconds": round(saved, 3),
-                "parameters": plan.parameters,
-            },
-        )
+        value = {
+            "pipeline_run_id": run_id,
+            "workspace": plan.workspace,
+            "steps": len(steps),
+            "reused": len(found),
+            "saved_seconds": round(saved, 3),
+            "parameters": plan.parameters,
+        }
+
+        def push() -> None:
+            skipping.replay(context, found, self._read_by_others(plan))
+            context["ti"].xcom_push(key=skipping.RETURN_VALUE, value=value)
+
+        with xcoms.Writing(push):
+            write_plan(home, run_id, plan)
+            write_head(home, run_id, plan)
+            self._say(plan, decisions, names_of(steps))
+            kept = {name: skipping.xcoms(each) for name, each in found.items()}
+            write_reused(home, run_id, self.task_id, kept)
         mlflow.tell_reused(home, run_id, plan, found)
         self.log.info("the run is kept as %s", run_id)
         skipping.skip(found)

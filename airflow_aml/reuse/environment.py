@@ -15,6 +15,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from airflow_aml.errors import AirflowAmlError, UserErrorException
@@ -150,11 +151,19 @@ def load(digest: str, home: Home) -> Environment | None:
 
 
 def _parsed(folder: str, name: str) -> tuple[str, str]:
+    project, version = _named(name)
+    if version is None:
+        version = _version_inside(os.path.join(folder, name))
+    return project, version
+
+
+@lru_cache(maxsize=1 << 12)
+def _named(name: str) -> tuple[str, str | None]:
+    """Normalised name and version that a package's folder is called by; None: that is inside."""
     stem, _, kind = name.rpartition(".")
     project, dash, version = _EGG.sub("", stem).partition("-")
-    if not dash and kind == "egg-info":  # of "setup.py develop": the version is inside
-        version = _version_inside(os.path.join(folder, name))
-    return _SEPARATORS.sub("-", project).lower(), version
+    develop = not dash and kind == "egg-info"  # what "setup.py develop" leaves
+    return _SEPARATORS.sub("-", project).lower(), None if develop else version
 
 
 def _version_inside(place: str) -> str:

@@ -45,7 +45,8 @@ class Index:
         path = layout.record(record.fingerprint, record.created, record.step_run_id)
         data = record.to_bytes()
         self._store.create(path, data)
-        self._store.write(layout.latest(record.dag_id, record.task_id, record.map_index), data)
+        latest = layout.latest(record.dag_id, record.task_id, record.map_index)
+        self._store.write(latest, data, durable=False)  # it only serves to give reasons
 
     def find(self, fingerprint: str, warn: Warn = _silent) -> Iterator[StepRecord]:
         """The records of that fingerprint, newest first, at most 50.

@@ -109,7 +109,7 @@ def take(
         if held is not None and not _may_replace(held, owner, over, moment):
             return False, held
         lease = Lease(fingerprint, owner, top + 1, _token(), moment + seconds)
-        if not home.store.create(_path(lease), _packed(lease)):
+        if not home.store.create(_path(lease), _packed(lease), durable=False):
             continue
         numbers = _numbers(home, fingerprint)
         if numbers[-1:] == [lease.number]:
@@ -142,7 +142,7 @@ def renew(
     if not _is_mine(home, lease):
         return None
     renewed = replace(lease, expires=(time.time() if at is None else at) + seconds)
-    home.store.write(_path(lease), _packed(renewed))
+    home.store.write(_path(lease), _packed(renewed), durable=False)
     return renewed
 
 
@@ -153,7 +153,7 @@ def release(home: Home, lease: Lease) -> None:
         WorkspaceException: the store cannot be used.
     """
     if _is_mine(home, lease):
-        home.store.write(_path(lease), _packed(replace(lease, released=True)))
+        home.store.write(_path(lease), _packed(replace(lease, released=True)), durable=False)
 
 
 def _may_replace(held: Lease, owner: Owner, over: Lease | None, at: float) -> bool:

@@ -60,9 +60,9 @@ def write_bytes(path: PathLike, data: bytes, *, durable: bool = True) -> None:
         raise
 
 
-def create_bytes(path: PathLike, data: bytes) -> bool:
+def create_bytes(path: PathLike, data: bytes, *, durable: bool = True) -> bool:
     """Writes a small file unless there is one already; of many callers at once, one gets True."""
-    temporary = _write_temporary(path, data, durable=True)
+    temporary = _write_temporary(path, data, durable)
     try:
         # A link, not an exclusive open: nobody can find the name with half of the text in it.
         os.link(temporary, path)

@@ -190,7 +190,7 @@ def write_report(
     }
     path = f"{layout.step(pipeline_run_id, step_run_id)}/report.json"
     with changing(home, pipeline_run_id):
-        home.store.write(path, json.dumps(document).encode())
+        home.store.write(path, json.dumps(document).encode(), durable=False)
     if home.is_local:  # elsewhere each look is a request: who lists runs asks many at once
         _keep_if_last(home, pipeline_run_id)
 
@@ -341,10 +341,9 @@ def _results(home: Home, head: RunHead, task_ids: Sequence[str]) -> Iterator[Ste
     reused = read_reused(home, head.id)
     for task_id in task_ids:
         place = layout.step(head.id, layout.step_run_id(head.id, task_id))
-        try:
-            report = json.loads(home.store.read(f"{place}/report.json"))
-        except FileNotFoundError:
-            report = {"values": reused[task_id]} if task_id in reused else None
+        report = _report(home, f"{place}/report.json")
+        if report is None and task_id in reused:
+            report = {"values": reused[task_id]}
         yield _result(home, head, task_id, report)
 
 

@@ -17,7 +17,7 @@ from airflow.sdk.exceptions import (
     TaskDeferred,
 )
 
-from airflow_aml.airflow import mlflow, secrets, skipping
+from airflow_aml.airflow import mlflow, secrets, skipping, xcoms
 from airflow_aml.airflow.lineage import Made, facets
 from airflow_aml.airflow.settings import cache_bytes, open_workspace, scratch
 from airflow_aml.airflow.steps import reusing
@@ -77,6 +77,7 @@ class AmlStepMixin(_Native):
     step_run: StepRun | None = None
     job: StepJob | None = None
     made: Made | None = None
+    writing: xcoms.Writing | None = None
     mlflow_page = ""
     """The page of its run in MLflow, where there is one."""
 
@@ -134,14 +135,22 @@ class AmlStepMixin(_Native):
             from airflow_aml.airflow.steps.lost import sweep_earlier_attempts
 
             sweep_earlier_attempts(run)
-        with reusing.single_flight(run, gone) as found:
-            if isinstance(found, Decision) and found.record is not None:
-                self.adopt(context, run, found)
-            elif isinstance(found, Decision):
-                self.log.info("step %r runs: %s", run.node.name, found.reason)
-                self.run_job(context, run, job, found)
-            else:
-                self._wait_for(found, run)
+        try:
+            with reusing.single_flight(run, gone) as found:
+                if isinstance(found, Decision) and found.record is not None:
+                    self.adopt(context, run, found)
+                elif isinstance(found, Decision):
+                    self.log.info("step %r runs: %s", run.node.name, found.reason)
+                    self.run_job(context, run, job, found)
+                else:
+                    self._wait_for(found, run)
+        finally:
+            self._written()
+
+    def _written(self) -> None:
+        """Returns when the step's XComs are written, if it has come to that."""
+        if self.writing is not None:
+            self.writing.wait()
 
     def _wait_for(self, lease: Lease, run: StepRun) -> NoReturn:
         from airflow_aml.airflow.waiting import ResultTrigger
@@ -302,16 +311,18 @@ class AmlStepMixin(_Native):
         references = {key: output.reference for key, output in report.outputs.items()}
         registered = self._register(context, run, references)
         metrics = logged_numbers(job)
-        unrecorded = reusing.record(run, job, report, decision, registered, metrics)
-        if unrecorded:
-            self.log.warning("this result is not kept for reuse: %s", unrecorded)
         spent = reusing.spent(report)
         result = skipping.finished(decision.fingerprint, decision.reason, spent, metrics)
         if self.mlflow_page:
             result["mlflow"] = self.mlflow_page
         versions = {each.name: each.version for each in registered}
         self.made = Made(run, references, versions, metrics)
-        self._hand_on(context, run, references, result)
+        self._hand_on(context, references, result)
+        unrecorded = reusing.record(run, job, report, decision, registered, metrics)
+        if unrecorded:
+            self.log.warning("this result is not kept for reuse: %s", unrecorded)
+        reusing.report(run, references, result)
+        self._go_below(context, run, references)
 
     def adopt(self, context: Context, run: StepRun, decision: Decision) -> None:
         """Uses an earlier result: publishes it again where that is needed, and hands it on.
@@ -332,28 +343,47 @@ class AmlStepMixin(_Native):
         if decision.publishes:
             publish_again(run, decision.record, register)
         self.made = Made(run, references, versions, decision.record.metrics)
+        result = skipping.reused(decision)
+        self._hand_on(context, references, result)
+        reusing.report(run, references, result)
         try:
-            self._hand_on(context, run, references, skipping.reused(decision))
+            self._go_below(context, run, references)
         finally:  # also where steps below are skipped
             mlflow.tell_reused(run.home, run.pipeline_run_id, run.plan, {run.task_id: decision})
 
     def _hand_on(
         self,
         context: Context,
-        run: StepRun,
         references: Mapping[str, Mapping[str, Any]],
         result: Mapping[str, Any],
     ) -> None:
+        """Begins to write the step's XComs."""
         from airflow_aml.runtime.places import counted
 
-        ti = context["ti"]
         for key, reference in references.items():
-            ti.xcom_push(key=key, value=reference)
             held = counted(reference["files"], reference["bytes"])
             self.log.info("output %s: %s (%s)", key, reference["uri"], held)
-        ti.xcom_push(key=skipping.RETURN_VALUE, value=result)
-        reusing.report(run, references, result)
-        below = reusing.onward(run, context, references)
+        values = {**references, skipping.RETURN_VALUE: result}
+
+        def push() -> None:
+            for key, value in values.items():
+                context["ti"].xcom_push(key=key, value=value)
+
+        self.writing = xcoms.Writing(push)
+
+    def _go_below(
+        self, context: Context, run: StepRun, references: Mapping[str, Mapping[str, Any]]
+    ) -> None:
+        """Skips the steps below whose results are there, as these outputs have not changed them.
+
+        Raises:
+            DownstreamTasksSkipped: there are any.
+        """
+        perhaps = reusing.perhaps_below(run, references)
+        if not perhaps:
+            return
+        self._written()
+        below = reusing.onward(run, context, references, perhaps)
         if below:
             names = reusing.names_in(run)
             for step_id, decision in below.items():

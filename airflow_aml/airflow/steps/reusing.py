@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from airflow_aml.airflow.steps.assemble import StepRun
     from airflow_aml.definition.registered import RegisteredOutput
     from airflow_aml.runtime.job import StepJob, StepReport
+    from airflow_aml.workspace.plans import RunPlan
 
 _SETTLED = ("success", "skipped")
 _OPEN = ("", "none", "scheduled", "queued")
@@ -293,8 +294,25 @@ def _changed_inputs(run: StepRun, fingerprint: Fingerprint) -> str | None:
     return None
 
 
+def perhaps_below(run: StepRun, references: Mapping[str, Mapping[str, Any]]) -> Sequence[WalkStep]:
+    """The steps below one that has finished, if the results of some may be there.
+
+    Asking Airflow for states takes longer than this look; most often there is nothing to skip.
+    """
+    plan = read_plan(run.home, run.pipeline_run_id)
+    if plan is None or plan.regenerate or run.node.id not in plan.steps:
+        return ()
+    lower = below(_walk_steps(plan), run.node.id)
+    if _waits_for_others(lower, run.node.id) or _hits(run, lower, _own(run, references)):
+        return lower
+    return ()
+
+
 def onward(
-    run: StepRun, context: Context, references: Mapping[str, Mapping[str, Any]]
+    run: StepRun,
+    context: Context,
+    references: Mapping[str, Mapping[str, Any]],
+    lower: Sequence[WalkStep],
 ) -> dict[str, Decision]:
     """The results below a step that has finished: those that its outputs have not changed.
 
@@ -302,19 +320,19 @@ def onward(
     started are skipped.
     """
     plan = read_plan(run.home, run.pipeline_run_id)
-    if plan is None or run.node.id not in plan.steps:
+    if plan is None:
         return {}
-    steps = [walk_step(name, planned) for name, planned in plan.steps.items()]
-    lower = below(steps, run.node.id)
-    if not lower or plan.regenerate:
-        return {}
-    own = {run.node.id: {name: str(each["digest"]) for name, each in references.items()}}
-    # Asking Airflow for states takes longer than all of this; most often there is nothing to skip.
-    if not _waits_for_others(lower, run.node.id) and not _hits(run, lower, own):
-        return {}
-    states = _states(context, [each.id for each in steps if each.id != run.node.id])
-    settled = {**_settled(run, plan.steps, states, lower), **own}
+    states = _states(context, [name for name in plan.steps if name != run.node.id])
+    settled = {**_settled(run, plan.steps, states, lower), **_own(run, references)}
     return _hits(run, [each for each in lower if states.get(each.id) in _OPEN], settled)
+
+
+def _walk_steps(plan: RunPlan) -> list[WalkStep]:
+    return [walk_step(name, planned) for name, planned in plan.steps.items()]
+
+
+def _own(run: StepRun, references: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str]]:
+    return {run.node.id: {name: str(each["digest"]) for name, each in references.items()}}
 
 
 def report(

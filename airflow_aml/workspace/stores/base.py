@@ -55,11 +55,17 @@ class Store(Protocol):
             FileNotFoundError: there is no such file.
         """
 
-    def write(self, path: str, data: bytes) -> None:
-        """Writes a small file, replacing it in one step: a reader sees all of one or the other."""
+    def write(self, path: str, data: bytes, *, durable: bool = True) -> None:
+        """Writes a small file, replacing it in one step: a reader sees all of one or the other.
 
-    def create(self, path: str, data: bytes) -> bool:
-        """Writes a small file unless there is one; of many callers at once one alone gets True."""
+        ``durable=False`` does not wait for a local disk: a power cut may damage the file.
+        """
+
+    def create(self, path: str, data: bytes, *, durable: bool = True) -> bool:
+        """Writes a small file unless there is one; of many callers at once one alone gets True.
+
+        ``durable`` is as in :meth:`write`.
+        """
 
     def exists(self, path: str) -> bool:
         """Whether there is a file, or (prefix ending in ``/``) anything below it."""

@@ -26,13 +26,13 @@ class FolderStore:
         """See :class:`~airflow_aml.workspace.stores.base.Store`."""
         return self._store.read(self._prefix + path)
 
-    def write(self, path: str, data: bytes) -> None:
+    def write(self, path: str, data: bytes, *, durable: bool = True) -> None:
         """See :class:`~airflow_aml.workspace.stores.base.Store`."""
-        self._store.write(self._prefix + path, data)
+        self._store.write(self._prefix + path, data, durable=durable)
 
-    def create(self, path: str, data: bytes) -> bool:
+    def create(self, path: str, data: bytes, *, durable: bool = True) -> bool:
         """See :class:`~airflow_aml.workspace.stores.base.Store`."""
-        return self._store.create(self._prefix + path, data)
+        return self._store.create(self._prefix + path, data, durable=durable)
 
     def exists(self, path: str) -> bool:
         """See :class:`~airflow_aml.workspace.stores.base.Store`."""

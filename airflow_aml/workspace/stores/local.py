@@ -49,13 +49,13 @@ class LocalStore:
         except OSError as error:
             raise self._trouble(error, path) from error
 
-    def write(self, path: str, data: bytes) -> None:
+    def write(self, path: str, data: bytes, *, durable: bool = True) -> None:
         """See :class:`~airflow_aml.workspace.stores.base.Store`."""
-        self._with_folder(path, lambda place: write_bytes(place, data))
+        self._with_folder(path, lambda place: write_bytes(place, data, durable=durable))
 
-    def create(self, path: str, data: bytes) -> bool:
+    def create(self, path: str, data: bytes, *, durable: bool = True) -> bool:
         """See :class:`~airflow_aml.workspace.stores.base.Store`."""
-        return self._with_folder(path, lambda place: create_bytes(place, data))
+        return self._with_folder(path, lambda place: create_bytes(place, data, durable=durable))
 
     def exists(self, path: str) -> bool:
         """See :class:`~airflow_aml.workspace.stores.base.Store`."""

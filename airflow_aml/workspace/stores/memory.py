@@ -39,11 +39,11 @@ class MemoryStore:
         data: bytes = file.getvalue()
         return data
 
-    def write(self, path: str, data: bytes) -> None:
+    def write(self, path: str, data: bytes, *, durable: bool = True) -> None:
         """See :class:`~airflow_aml.workspace.stores.base.Store`."""
         self._files[self._key(path)] = self._file(path, data)
 
-    def create(self, path: str, data: bytes) -> bool:
+    def create(self, path: str, data: bytes, *, durable: bool = True) -> bool:
         """See :class:`~airflow_aml.workspace.stores.base.Store`."""
         file = self._file(path, data)
         # One operation of the dictionary: fsspec's own exclusive mode looks, then writes.

@@ -78,12 +78,12 @@ class FsspecStore:
         key = self._key(path)
         return self._run(path, lambda backend: backend.read(key))
 
-    def write(self, path: str, data: bytes) -> None:
+    def write(self, path: str, data: bytes, *, durable: bool = True) -> None:
         """See :class:`~airflow_aml.workspace.stores.base.Store`."""
         key = self._key(path)
         self._run(path, lambda backend: backend.write(key, data))
 
-    def create(self, path: str, data: bytes) -> bool:
+    def create(self, path: str, data: bytes, *, durable: bool = True) -> bool:
         """See :class:`~airflow_aml.workspace.stores.base.Store`."""
         key = self._key(path)
         signature = os.urandom(16).hex()
