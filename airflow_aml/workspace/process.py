@@ -62,7 +62,7 @@ class Process:
 def _host() -> str:
     parts = [os.uname().nodename]
     try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
+        with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as stream:
             parts.append(stream.read().strip())
         parts.append(os.readlink("/proc/self/ns/pid"))
     except OSError:  # not a Linux
