@@ -12,7 +12,16 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from airflow_aml import Experiment, Model, Pipeline, PipelineRun, PythonScriptStep, Run, Workspace
+from airflow_aml import (
+    Experiment,
+    Model,
+    Pipeline,
+    PipelineRun,
+    PythonScriptStep,
+    Run,
+    StepRun,
+    Workspace,
+)
 from airflow_aml.cli import main
 from airflow_aml.errors import AzureMLException, UserErrorException
 from scripts.templates import PROJECT
@@ -217,6 +226,20 @@ def test_a_reused_step_shows_what_it_uses(program) -> None:
     assert train.get_properties()["azureml.reusedrunid"] == before.id
     assert score.type == "azureml.StepRun"
     assert score.get_metrics()["seen"] == 1
+
+
+def test_a_step_by_its_ids(program) -> None:
+    """v1's StepRun(experiment, step_run_id, pipeline_run_id) is the step that get_steps gives."""
+    run = run_of(program[1])
+    train, score = run.get_steps()
+
+    again = StepRun(run.experiment, score.id, run.id)
+
+    assert (again.name, again.get_metrics()) == ("score", score.get_metrics())
+    with pytest.raises(UserErrorException, match=f"run '{run.id}' has no step run 'nobody'"):
+        StepRun(run.experiment, "nobody", run.id)
+    with pytest.raises(UserErrorException, match="no run"):
+        StepRun(run.experiment, train.id, "nobody")
 
 
 def test_what_is_written_to_a_reused_step_is_its_own(program, tmp_path) -> None:

@@ -105,7 +105,7 @@ def step_runs(home: Home, head: RunHead) -> List[StepRun]:
     from airflow_aml.workspace.runs import results
 
     run = _run(head)
-    return [StepRun(run, result) for result in results(home, head)]
+    return [StepRun.of(run, result) for result in results(home, head)]
 
 
 def _run(head: RunHead) -> Any:
@@ -118,7 +118,7 @@ def _run(head: RunHead) -> Any:
 def _step(run: Any, result: StepResult, upstream: Tuple[str, ...]) -> StepOverview:
     from airflow_aml.definition.runs.steprun import StepRun
 
-    step = StepRun(run, result)
+    step = StepRun.of(run, result)
     notes = step._notes()  # noqa: SLF001 - of the same package
     begun, ended = when(result, notes)
     status, reason = result.status, result.reason

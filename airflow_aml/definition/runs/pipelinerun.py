@@ -75,7 +75,7 @@ class PipelineRun(Following):
         """The runs of the pipeline's steps, in the pipeline's order; also of those to come."""
         self._refuse_unknown()
         for result in self._results():
-            yield StepRun(self, result)
+            yield StepRun.of(self, result)
 
     def find_step_run(self, name: str) -> List[StepRun]:
         """The runs of the steps of that name: v1 allows several; none is an empty list."""
@@ -109,7 +109,7 @@ class PipelineRun(Following):
             )
         task_id, output = offered[pipeline_output_name]
         result = next(each for each in self._results() if each.task_id == task_id)
-        return StepRun(self, result).get_output_data(output)
+        return StepRun.of(self, result).get_output_data(output)
 
     def get_details(self) -> Dict[str, Any]:
         """What is known of the run, in the words of v1's run history: ``Completed``."""

@@ -138,7 +138,7 @@ class Watch:
             return known
         if time.monotonic() > deadline or self._pipeline_run is None:
             return None
-        found = _told(StepRun(self._pipeline_run, result))  # type: ignore[arg-type]
+        found = _told(StepRun.of(self._pipeline_run, result))  # type: ignore[arg-type]
         if step.status in _STEP_ENDED:
             self._metrics[step.task_id] = found
         return found

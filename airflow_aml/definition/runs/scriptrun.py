@@ -97,7 +97,9 @@ class ScriptRun(Run):
         from airflow_aml.definition.runs.steprun import StepRun
         from airflow_aml.workspace.runs import StepResult
 
-        to_come = StepRun(self.pipeline_run, StepResult(self._task_id, self._task_id, "NotStarted"))
+        to_come = StepRun.of(
+            self.pipeline_run, StepResult(self._task_id, self._task_id, "NotStarted")
+        )
         return next(iter(self.pipeline_run.get_steps()), to_come)
 
     @property

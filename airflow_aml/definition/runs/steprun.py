@@ -36,10 +36,18 @@ class _ChildRun(Run):
 
 
 class StepRun(Waiting):
-    """The run of one step.
+    """The run of one step: v1's ``StepRun(experiment, step_run_id, pipeline_run_id)``.
 
     A step that was reused shows metrics, tags, files and logs of the run whose result it uses, and
     what is written to it since: that run stays as it is.
+
+    Args:
+        experiment: that its pipeline run belongs to.
+        step_run_id: its id.
+        pipeline_run_id: of the run that it belongs to.
+
+    Raises:
+        UserErrorException: there is no such run.
 
     Attributes:
         id: the step run's.
@@ -49,12 +57,26 @@ class StepRun(Waiting):
 
     _kind = "StepRun"
 
-    def __init__(self, pipeline_run: PipelineRun, result: StepResult):
-        run_id = layout.step_run_id(pipeline_run.id, result.task_id)
-        super().__init__(pipeline_run.experiment, run_id, _parent=pipeline_run, _name=result.name)
-        self.pipeline_run_id = pipeline_run.id
-        self._run = pipeline_run
+    def __init__(
+        self,
+        experiment: Any,
+        step_run_id: str,
+        pipeline_run_id: str,
+        *,
+        _known: Optional[Tuple[PipelineRun, StepResult]] = None,
+    ):
+        run, result = _known or _found(experiment, step_run_id, pipeline_run_id)
+        super().__init__(run.experiment, step_run_id, _parent=run, _name=result.name)
+        self.pipeline_run_id = run.id
+        self._run = run
         self._result = result
+
+    @classmethod
+    def of(cls, pipeline_run: PipelineRun, result: StepResult) -> StepRun:
+        """The run of the step whose result in that pipeline run is known."""
+        run_id = layout.step_run_id(pipeline_run.id, result.task_id)
+        known = pipeline_run, result
+        return cls(pipeline_run.experiment, run_id, pipeline_run.id, _known=known)
 
     @property
     def type(self) -> str:
@@ -184,3 +206,19 @@ def _utc(seconds: Optional[float]) -> Optional[str]:
     if seconds is None:
         return None
     return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="milliseconds")
+
+
+def _found(
+    experiment: Any, step_run_id: str, pipeline_run_id: str
+) -> Tuple[PipelineRun, StepResult]:
+    """A step's pipeline run, and how the step has ended there."""
+    from airflow_aml.definition.runs.pipelinerun import PipelineRun
+
+    run = PipelineRun(experiment, pipeline_run_id)
+    for step in run.get_steps():
+        if step.id == step_run_id:
+            return run, step._result  # noqa: SLF001 - of the same class
+    raise UserErrorException(
+        f"run {pipeline_run_id!r} has no step run {step_run_id!r}.",
+        hint="PipelineRun.get_steps gives them all.",
+    )
