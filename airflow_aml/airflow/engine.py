@@ -24,7 +24,7 @@ from airflow_aml.codec import decode, encode
 from airflow_aml.definition.engine import Engine, api_url
 from airflow_aml.definition.names import slug
 from airflow_aml.definition.runs.pipelinerun import PipelineRun
-from airflow_aml.definition.runs.progress import summary
+from airflow_aml.definition.runs.progress import is_terminal, summary
 from airflow_aml.definition.runs.waiting import ENDED
 from airflow_aml.definition.spec import PipelineSpec
 from airflow_aml.definition.workspace import Experiment, Workspace
@@ -122,6 +122,8 @@ class ChildRun(PipelineRun):
             self._process.wait()
 
     def _watch(self, out: TextIO, deadline: float) -> str:
+        if is_terminal(out):
+            return super()._watch(out, deadline)
         with (self._folder / "log.txt").open(encoding="utf-8", errors="replace") as log:
             for text in self._follow(log, deadline):
                 out.write(text)

@@ -95,8 +95,12 @@ class Table:
 
 def display(out: TextIO, kind: str) -> Union[Lines, Table]:
     """What suits the place that the output goes to."""
-    alive = out.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-    return Table(out, kind) if alive else Lines(out, kind)
+    return Table(out, kind) if is_terminal(out) else Lines(out, kind)
+
+
+def is_terminal(out: TextIO) -> bool:
+    """Whether what was written there can be drawn over."""
+    return out.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def summary(kind: str, status: str, steps: Sequence[StepProgress]) -> str:
