@@ -15,9 +15,10 @@ from statistics import median
 from time import monotonic
 
 from airflow_aml.workspace import layout
+from airflow_aml.workspace.endings import write_report
 from airflow_aml.workspace.home import Home, open_home
 from airflow_aml.workspace.plans import PlannedStep, RunPlan, write_plan, write_reused
-from airflow_aml.workspace.runs import write_head, write_report
+from airflow_aml.workspace.runs import write_head
 from benchmarks.report import Claim, Report
 
 RUNS = 10_000

@@ -23,7 +23,7 @@ _NEEDED_BY_STEPS = (
     "airflow_aml.workspace.configuration",
     "airflow_aml.workspace.credentials",
     "airflow_aml.workspace.names",
-    "airflow_aml.workspace.runs",
+    "airflow_aml.workspace.endings",
     "airflow_aml.workspace.stores.local",
 )
 
@@ -39,6 +39,8 @@ def on_starting(component: object) -> None:
     from airflow_aml.reuse import environment
     from airflow_aml.runtime.report import StepReport
     from airflow_aml.workspace.plans import RunPlan
+    from airflow_aml.workspace.process import Process
 
     prepare(RunPlan, StepReport)
     environment.of_this_process()  # the names of what is installed are parsed once
+    Process.this()  # and the host is known

@@ -17,13 +17,13 @@ from airflow_aml.errors import UserErrorException, WorkspaceException
 from airflow_aml.reuse.lookup import duration
 from airflow_aml.reuse.price import Price, configured
 from airflow_aml.workspace.home import default_url, open_home
+from airflow_aml.workspace.listing import listing
 from airflow_aml.workspace.plans import read_plan
 from airflow_aml.workspace.runs import (
     UNKNOWN,
     RunHead,
     StepResult,
     heads,
-    listing,
     read_head,
     results,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Mapping, Optional, Tuple
 
 
@@ -59,7 +60,9 @@ class Process:
         return state in ("Z", "X") or bool(started and self.started and started != self.started)
 
 
+@lru_cache(maxsize=1)
 def _host() -> str:
+    """The same for this process and all that it forks."""
     parts = [os.uname().nodename]
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as stream:

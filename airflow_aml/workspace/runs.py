@@ -6,22 +6,16 @@ Airflow has all of this too; here it is for those who have no Airflow at hand, a
 from __future__ import annotations
 
 import json
-import os
-import time
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import (
     TYPE_CHECKING,
     Any,
-    Callable,
     Dict,
     Iterator,
     List,
     Mapping,
     Optional,
     Sequence,
-    TypeVar,
-    Union,
 )
 
 from airflow_aml.codec import decode, encode
@@ -30,13 +24,6 @@ from airflow_aml.workspace import layout
 from airflow_aml.workspace.home import Home
 from airflow_aml.workspace.process import Process
 from airflow_aml.workspace.submitted import is_canceled, mark_canceled, read_submitted
-from airflow_aml.workspace.summaries import (
-    RunSummary,
-    changing,
-    forget_summary,
-    read_summary,
-    write_summary,
-)
 
 if TYPE_CHECKING:
     from airflow_aml.workspace.plans import RunPlan
@@ -45,18 +32,9 @@ RUN_VERSION = 1
 _RUNS = "runs/"
 _RESULT = "return_value"
 _DONE = ("Finished", "Reused")
-_AT_ONCE = 16
-_KEEPING_SECONDS = 1.0
-"""So long a listing keeps summaries that are missing; those to come do the rest."""
-
-_DAMAGED = (AirflowAmlError, OSError, ValueError, LookupError, TypeError, AttributeError)
-_T = TypeVar("_T")
-_U = TypeVar("_U")
+DAMAGED = (AirflowAmlError, OSError, ValueError, LookupError, TypeError, AttributeError)
 UNKNOWN = "?"
 """Stands for what the workspace was not told of a run."""
-
-_DAG_VARIABLE, _RUN_VARIABLE = "AIRFLOW_CTX_DAG_ID", "AIRFLOW_CTX_DAG_RUN_ID"
-"""Airflow's names of the run that a task's process is of."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +129,7 @@ def heads(home: Home, by_hand: bool = False, to_come: bool = False) -> List[RunH
     names = [name.rstrip("/") for name in home.store.children(_RUNS)]
     found = [read_head(home, each, by_hand) for each in names]
     if to_come:
-        found = [head or _head_to_come(home, name) for name, head in zip(names, found)]
+        found = [head or head_to_come(home, name) for name, head in zip(names, found)]
     known = [each for each in found if each is not None]
     return sorted(known, key=lambda each: (each.created, each.id), reverse=True)
 
@@ -166,45 +144,8 @@ def read_head(home: Home, pipeline_run_id: str, by_hand: bool = False) -> Option
         return decode(RunHead, json.loads(home.store.read(_head(pipeline_run_id))))
     except FileNotFoundError:
         return _head_by_hand(home, pipeline_run_id) if by_hand else None
-    except _DAMAGED:
+    except DAMAGED:
         return None
-
-
-def write_report(
-    home: Home, pipeline_run_id: str, step_run_id: str, task_id: str, values: Mapping[str, Any]
-) -> None:
-    """Keeps how a step that was started has ended.
-
-    Args:
-        values: its XComs by key: ``return_value`` and the outputs.
-    """
-    from datetime import datetime, timezone
-
-    document = {
-        "version": RUN_VERSION,
-        "task_id": task_id,
-        "dag_id": os.environ.get(_DAG_VARIABLE, UNKNOWN),
-        "run_id": os.environ.get(_RUN_VARIABLE, UNKNOWN),
-        "ended": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
-        "values": dict(values),
-    }
-    path = f"{layout.step(pipeline_run_id, step_run_id)}/report.json"
-    with changing(home, pipeline_run_id):
-        home.store.write(path, json.dumps(document).encode(), durable=False)
-    if home.is_local:  # elsewhere each look is a request: who lists runs asks many at once
-        _keep_if_last(home, pipeline_run_id)
-
-
-def mark_failed(home: Home, pipeline_run_id: str, task_id: str, why: str) -> None:
-    """Keeps that a step has failed, for steps to come and for who lists runs."""
-    with changing(home, pipeline_run_id):
-        home.store.write(layout.failed(pipeline_run_id) + task_id, why.encode())
-
-
-def unmark_failed(home: Home, pipeline_run_id: str, task_id: str) -> None:
-    """Takes that back: the step is tried again."""
-    with changing(home, pipeline_run_id):
-        home.store.delete([layout.failed(pipeline_run_id) + task_id])
 
 
 def results(home: Home, head: RunHead) -> List[StepResult]:
@@ -215,7 +156,7 @@ def results(home: Home, head: RunHead) -> List[StepResult]:
     """
     if head.by_hand:
         return _results_by_hand(home, head)
-    return _or_canceled(home, head, list(_results(home, head, list(head.steps))))
+    return or_canceled(home, head, list(each_result(home, head, list(head.steps))))
 
 
 def status_of(steps: List[StepResult]) -> str:
@@ -227,92 +168,6 @@ def status_of(steps: List[StepResult]) -> str:
     if "Failed" in statuses:
         return "Failed"
     return "Unfinished" if "NotStarted" in statuses or not statuses else "Finished"
-
-
-def listing(home: Home, of: Optional[str] = None, last: Optional[int] = None) -> List[RunSummary]:
-    """The workspace's runs, newest first.
-
-    Args:
-        of: the DAG or experiment whose runs are wanted.
-        last: so many of the newest.
-    """
-    names = [name.rstrip("/") for name in home.store.children(_RUNS)]
-    found = [each for each in _of_each(home, _line, names) if each is not None]
-    wanted = [each for each in found if of in (None, each.dag_id, each.experiment)]
-    wanted.sort(key=lambda each: (each.created, each.id), reverse=True)
-    until = time.monotonic() + _KEEPING_SECONDS
-
-    def summarised(home: Home, line: Union[RunSummary, RunHead]) -> RunSummary:
-        if isinstance(line, RunSummary):
-            return line
-        return summarise(home, line, keep=time.monotonic() < until)
-
-    return _of_each(home, summarised, wanted[:last])
-
-
-def summarise(home: Home, head: RunHead, keep: bool = True) -> RunSummary:
-    """What a listing says of a run; kept for the next one, unless the run has not ended."""
-    found = _summary(head, results(home, head))
-    if keep and found.status != "Unfinished" and not head.by_hand:
-        _keep(home, found)
-    return found
-
-
-def _of_each(home: Home, look: Callable[[Home, _T], _U], things: Sequence[_T]) -> List[_U]:
-    """What such a look at each of them finds; in an object store many are looked at at once."""
-    if home.is_local:
-        return [look(home, each) for each in things]
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return list(pool.map(lambda each: look(home, each), things))
-
-
-def _line(home: Home, pipeline_run_id: str) -> Union[RunSummary, RunHead, None]:
-    return (
-        read_summary(home, pipeline_run_id)
-        or read_head(home, pipeline_run_id, by_hand=True)
-        or _head_to_come(home, pipeline_run_id)
-    )
-
-
-def _summary(head: RunHead, steps: List[StepResult]) -> RunSummary:
-    return RunSummary(
-        head.id,
-        head.dag_id,
-        head.run_id,
-        head.experiment,
-        head.created,
-        status_of(steps),
-        len(steps),
-        sum(each.status == "Finished" for each in steps),
-        sum(each.status == "Reused" for each in steps),
-        round(sum(each.seconds for each in steps), 3),
-        round(sum(each.saved_seconds for each in steps), 3),
-    )
-
-
-def _keep_if_last(home: Home, pipeline_run_id: str) -> None:
-    """Keeps a run's summary when the last of its steps has ended."""
-    head = read_head(home, pipeline_run_id)
-    if head is None:
-        return
-    done: List[StepResult] = []
-    with suppress(*_DAMAGED):
-        for each in _results(home, head, list(head.steps)[::-1]):  # what ends last comes first
-            if each.status == "NotStarted":
-                return
-            done.append(each)
-        _keep(home, _summary(head, _or_canceled(home, head, done[::-1])))
-
-
-def _keep(home: Home, summary: RunSummary) -> None:
-    """Keeps it unless the run changes meanwhile. To keep none is no failure."""
-    with suppress(*_DAMAGED):
-        write_summary(home, summary)
-        head = read_head(home, summary.id)
-        if head is None or _summary(head, results(home, head)) != summary:
-            forget_summary(home, summary.id)
 
 
 def _program(pipeline_run_id: str) -> str:
@@ -334,7 +189,7 @@ def _head(pipeline_run_id: str) -> str:
     return f"{layout.run(pipeline_run_id)}/run.json"
 
 
-def _results(home: Home, head: RunHead, task_ids: Sequence[str]) -> Iterator[StepResult]:
+def each_result(home: Home, head: RunHead, task_ids: Sequence[str]) -> Iterator[StepResult]:
     """How these steps have ended, each looked at when it is asked for."""
     from airflow_aml.workspace.plans import read_reused
 
@@ -347,7 +202,7 @@ def _results(home: Home, head: RunHead, task_ids: Sequence[str]) -> Iterator[Ste
         yield _result(home, head, task_id, report)
 
 
-def _or_canceled(home: Home, head: RunHead, found: List[StepResult]) -> List[StepResult]:
+def or_canceled(home: Home, head: RunHead, found: List[StepResult]) -> List[StepResult]:
     """These steps; of a run that somebody has ended, what has no result was canceled."""
     if status_of(found) == "Finished" or not is_canceled(home, head.id):
         return found
@@ -386,11 +241,11 @@ def _ended(task_id: str, name: str, report: Mapping[str, Any]) -> StepResult:
     )
 
 
-def _head_to_come(home: Home, pipeline_run_id: str) -> Optional[RunHead]:
+def head_to_come(home: Home, pipeline_run_id: str) -> Optional[RunHead]:
     """What is known of a run that was submitted before its plan says which steps it has."""
     try:
         known = read_submitted(home, pipeline_run_id)
-    except _DAMAGED:
+    except DAMAGED:
         return None
     if known is None or not known.created:
         return None

@@ -23,10 +23,11 @@ from airflow_aml.reuse.verify import Verifier
 from airflow_aml.workspace import datasets
 from airflow_aml.workspace import layout as places
 from airflow_aml.workspace.datastores import DatastoreRecord, save_datastore
+from airflow_aml.workspace.endings import write_report
 from airflow_aml.workspace.home import Home, open_home
 from airflow_aml.workspace.plans import PlannedStep, RunPlan
 from airflow_aml.workspace.registry import Registry
-from airflow_aml.workspace.runs import RunHead, read_head, write_head, write_report
+from airflow_aml.workspace.runs import RunHead, read_head, write_head
 from airflow_aml.workspace.snapshots import take
 from airflow_aml.workspace.snapshotstore import TAKEN
 from tests.reuse.conftest import a_key

@@ -27,9 +27,10 @@ from airflow_aml.definition.runs.rundetails_html import html_of, text_of
 from airflow_aml.definition.runs.rundetails_view import Watch
 from airflow_aml.errors import ActivityFailedException, UserErrorException
 from airflow_aml.workspace import layout
+from airflow_aml.workspace.endings import mark_failed, write_report
 from airflow_aml.workspace.plans import PlannedStep, RunPlan, write_plan, write_reused
 from airflow_aml.workspace.process import Process
-from airflow_aml.workspace.runs import mark_failed, write_head, write_report
+from airflow_aml.workspace.runs import write_head
 from airflow_aml.workspace.submitted import Submitted, write_submitted
 
 NASTY = "<script>alert('x')</script> & \"friends\""

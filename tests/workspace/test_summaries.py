@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 
-from airflow_aml.workspace import layout, runs, summaries
+from airflow_aml.workspace import layout, summaries
+from airflow_aml.workspace import listing as listings
+from airflow_aml.workspace.endings import mark_failed, unmark_failed, write_report
 from airflow_aml.workspace.home import Home, open_home
+from airflow_aml.workspace.listing import listing
 from airflow_aml.workspace.plans import PlannedStep, RunPlan, write_plan, write_reused
-from airflow_aml.workspace.runs import listing, mark_failed, unmark_failed, write_head, write_report
+from airflow_aml.workspace.runs import write_head
 
 STEPS = ("prepare", "train", "score")
 
@@ -63,13 +66,13 @@ def kept(home: Home, run: str) -> bool:
 def looked_at(home: Home, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The runs that a listing has to look at step by step, as they come."""
     looks: list[str] = []
-    really = runs.summarise
+    really = listings.summarise
 
     def summarise(home: Home, head: Any, keep: bool) -> Any:
         looks.append(head.id)
         return really(home, head, keep)
 
-    monkeypatch.setattr(runs, "summarise", summarise)
+    monkeypatch.setattr(listings, "summarise", summarise)
     return looks
 
 
@@ -131,14 +134,14 @@ def test_a_step_that_ends_while_its_run_is_being_listed(home, monkeypatch):
     """What the listing has seen is then old, and is not kept."""
     run = finish(home)
     home.store.delete([layout.summary(run)])
-    really = runs.write_summary
+    really = listings.write_summary
 
     def late(home: Home, summary: Any) -> None:
-        monkeypatch.setattr(runs, "write_summary", really)
+        monkeypatch.setattr(listings, "write_summary", really)
         end(home, run, "train", seconds=5.0)
         really(home, summary)
 
-    monkeypatch.setattr(runs, "write_summary", late)
+    monkeypatch.setattr(listings, "write_summary", late)
     assert listing(home)[0].seconds == 2.0
     assert listing(home)[0].seconds == 6.0
 
@@ -147,13 +150,13 @@ def test_a_run_that_is_removed_while_it_is_listed_stays_away(home, monkeypatch):
     """No summary is left of it."""
     run = finish(home)
     home.store.delete([layout.summary(run)])
-    really = runs.write_summary
+    really = listings.write_summary
 
     def removed(home: Home, summary: Any) -> None:
         home.store.delete([each.path for each in home.store.find(f"{layout.run(run)}/")])
         really(home, summary)
 
-    monkeypatch.setattr(runs, "write_summary", removed)
+    monkeypatch.setattr(listings, "write_summary", removed)
     assert [each.id for each in listing(home)] == [run]
     assert not home.store.exists(f"{layout.run(run)}/")
     assert listing(home) == []

@@ -28,7 +28,7 @@ def raise_halt(
         AirflowFailException: ``fatal``: trying again cannot help.
         AirflowException: Airflow may try again.
     """
-    from airflow_aml.workspace.runs import mark_failed
+    from airflow_aml.workspace.endings import mark_failed
 
     with suppress(WorkspaceException):  # it may be just the store that broke; this is but a hint
         mark_failed(run.home, run.pipeline_run_id, run.task_id, text)
@@ -46,7 +46,7 @@ def refuse_after_failure(run: StepRun, context: Context) -> None:
     """
     marked = run.home.store.children(layout.failed(run.pipeline_run_id))
     if run.task_id in marked:
-        from airflow_aml.workspace.runs import unmark_failed
+        from airflow_aml.workspace.endings import unmark_failed
 
         unmark_failed(run.home, run.pipeline_run_id, run.task_id)
         marked.remove(run.task_id)

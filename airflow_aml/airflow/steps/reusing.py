@@ -339,7 +339,7 @@ def report(
     run: StepRun, references: Mapping[str, Mapping[str, Any]], result: Mapping[str, Any]
 ) -> None:
     """Keeps how the step has ended, for who asks without Airflow; losing that is no failure."""
-    from airflow_aml.workspace.runs import write_report
+    from airflow_aml.workspace.endings import write_report
 
     values = {**references, skipping.RETURN_VALUE: result}
     with suppress(AirflowAmlError, OSError):

@@ -14,7 +14,8 @@ from airflow_aml.definition.homes import home_of
 from airflow_aml.definition.runs.context import Run
 from airflow_aml.definition.runs.records import ScriptRecord
 from airflow_aml.workspace import layout
-from airflow_aml.workspace.runs import mark_failed, write_begun, write_report
+from airflow_aml.workspace.endings import mark_failed, write_report
+from airflow_aml.workspace.runs import write_begun
 from airflow_aml.workspace.submitted import mark_canceled
 
 if TYPE_CHECKING:
