@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.sdk.definitions import dag as dags
 from airflow.utils.session import create_session
 from airflow.utils.state import TaskInstanceState
+from asgiref.sync import SyncToAsync
 from sqlalchemy import select
 
 from airflow_aml.airflow import taskapi
@@ -121,6 +123,8 @@ class _Waves:
         # The parent's session stays as it is, unclosed: its connection is the parent's.
         settings.Session.registry.clear()  # type: ignore[union-attr]
         self._parents = taskapi.prepare_fork()
+        # The parent's thread for it, if a step has waited there, is not in this process.
+        SyncToAsync.single_thread_executor = ThreadPoolExecutor(max_workers=1)
         self._telling.errors.clear()
         self._telling.refused.clear()
         ti = settings.Session().get(TaskInstance, ti_id)  # type: ignore[misc]

@@ -14,6 +14,7 @@ from asgiref.sync import sync_to_async
 from airflow_aml.airflow.settings import open_workspace
 from airflow_aml.reuse.lease import LEASE_SECONDS, Lease, holder
 
+_LONGEST_ANSWER = 60.0
 _ENDED = ("success", "failed", "skipped", "removed", "upstream_failed", "up_for_retry")
 
 
@@ -62,7 +63,7 @@ class ResultTrigger(BaseTrigger):
                     seen, since = lease, time.monotonic()
                 silent = time.monotonic() - since
                 over = silent > self.patience_seconds or lease.owner.is_gone()
-                if over or await _has_ended(lease):
+                if over or await asyncio.wait_for(_has_ended(lease), _LONGEST_ANSWER):
                     gone = lease.token
                     break
                 await asyncio.sleep(self.poll_seconds)

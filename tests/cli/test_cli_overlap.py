@@ -47,6 +47,20 @@ ARM = """
 """
 
 
+MEETING = """
+    from airflow_aml import OutputFileDatasetConfig, Pipeline, PythonScriptStep, Workspace
+
+    def step(name, *inputs):
+        out = OutputFileDatasetConfig(name)
+        read = [each.as_input("data") for each in inputs]
+        return out, PythonScriptStep("slow.py", name=name, source_directory="src",
+                                     arguments=[out, *read])
+
+    data, first = step("first")
+    pipeline = Pipeline(Workspace("ws"), [step("left", data)[1], step("right", data)[1]])
+"""
+
+
 @pytest.fixture
 def notes(tmp_path, write, workspace, monkeypatch) -> Path:
     """The pipeline in the dags folder, and the folder in which its scripts meet."""
@@ -99,6 +113,18 @@ def test_two_arms_meet(notes, begin):
     for name in ("left", "right", "join"):
         assert lines.count(f"Finished  {name}\n") == 1
     assert "Traceback" not in lines
+
+
+def test_two_runs_meet(write, workspace, begin):
+    """Each waits for what the other is making, first for one step, then in both arms."""
+    write("p.py", MEETING)
+    write("src/slow.py", "import sys, time\ntime.sleep(3)\nopen(sys.argv[1] + '/x', 'w').close()\n")
+
+    runs = begin(), begin()
+    told = [json.loads(run.communicate(timeout=120)[0]) for run in runs]
+
+    first, second = ([step["status"] for step in each["steps"]] for each in told)
+    assert [{*both} for both in zip(first, second, strict=True)] == [{"Finished", "Reused"}] * 3
 
 
 def test_one_arm_fails(notes, begin):
