@@ -65,6 +65,8 @@ class Needed:
         runs: ids of the pipeline runs to remove.
         headless: ids of runs that nobody planned: steps in a hand-written DAG. Their age is not
             known, and what their documents mention is needed as long as these are there.
+        makers: ids of the pipeline runs that made results that stay: who reuses one is shown its
+            metrics, files and logs.
         records: path -> record of those to remove.
         damaged: paths of records that no release can read.
         unreadable: sentences about what could not be understood, and therefore stays.
@@ -75,6 +77,7 @@ class Needed:
     digests: set[str] = field(default_factory=set)
     runs: list[str] = field(default_factory=list)
     headless: list[str] = field(default_factory=list)
+    makers: set[str] = field(default_factory=set)
     records: dict[str, StepRecord] = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
@@ -118,6 +121,7 @@ def needed(home: Home, keep: Keep) -> Needed:
             result.headless.append(run)
             _keep_run(home, run, result)
     _keep_records(home, keep, result)
+    result.runs = [run for run in result.runs if run not in result.makers]
     return result
 
 
@@ -216,6 +220,7 @@ def _keep_records(home: Home, keep: Keep, result: Needed) -> None:
 def keep_record(record: StepRecord, result: Needed) -> None:
     """A record stays, and with it what it leads to."""
     result.mentions(record.step_run_id)
+    result.makers.add(record.pipeline_run_id)
     inputs = record.key.get("inputs")
     contents = [each.get("content") for each in inputs.values()] if inputs else []
     uris = [output.uri for output in record.outputs.values()]
