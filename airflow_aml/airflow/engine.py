@@ -178,13 +178,19 @@ def cancel_here(home: Home, run_id: str) -> bool:
 
 def is_alive(home: Home, run_id: str) -> bool | None:
     """Whether the process lives that runs it; None where there is none on this host."""
-    process = _process(home, run_id)
+    from airflow_aml.airflow.inprocess import runner_file
+
+    process = _process(home, run_id) or _read_process(runner_file(home, run_id))
     return None if process is None else not process.is_gone()
 
 
 def _process(home: Home, run_id: str) -> Process | None:
+    return _read_process(_folder(home, run_id) / "process.json")
+
+
+def _read_process(path: Path) -> Process | None:
     try:
-        process = Process.of_document(read_json(_folder(home, run_id) / "process.json"))
+        process = Process.of_document(read_json(path))
     except FileNotFoundError:
         return None
     return process if process is not None and process.is_here() else None

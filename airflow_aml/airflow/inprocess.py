@@ -12,10 +12,11 @@ import os
 import shutil
 import sys
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,9 @@ from airflow_aml.errors import AirflowAmlError, UserErrorException, WorkspaceExc
 from airflow_aml.runtime.views import is_alive
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.caches import cache_folder
+from airflow_aml.workspace.documents import write_json
 from airflow_aml.workspace.home import WORKSPACE_VARIABLE
+from airflow_aml.workspace.process import Process
 from airflow_aml.workspace.runs import StepResult, read_head, results
 
 if TYPE_CHECKING:
@@ -125,6 +128,8 @@ def _settings(home: Path, environ: Mapping[str, str]) -> dict[str, str]:
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        # A step that waits keeps its trigger in the database, encrypted; the database ends with us.
+        "AIRFLOW__CORE__FERNET_KEY": urlsafe_b64encode(os.urandom(32)).decode(),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}?timeout=60",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(home / "bundles"),
@@ -191,17 +196,34 @@ def run_pipeline(
         bag.bag_dag(dag)
         sync_bag_to_db(bag, "dags-folder", None)
         taskapi.prepare()
+        home, moment = open_workspace(spec.workspace), run_after or datetime.now(UTC)
         started = time.monotonic()
-        # The run's name holds nothing but its moment when there is a logical date too.
-        same = {"run_after": run_after, "logical_date": run_after}
-        moment: dict[str, Any] = same if run_after else {}
         try:
-            with overlapping(dag, telling):
-                run = dag.test(run_conf=dict(parameters), **moment)
+            with overlapping(dag, telling), _noted(home, dag_id, moment):
+                # The run's name holds nothing but its moment when there is a logical date too.
+                run = dag.test(run_conf=dict(parameters), run_after=moment, logical_date=moment)
         except ParamValidationError as error:
             raise UserErrorException(str(error).partition("\n")[0]) from error
     seconds = time.monotonic() - started
-    return _outcome(spec, run, open_workspace(spec.workspace), telling, seconds)
+    return _outcome(spec, run, home, telling, seconds)
+
+
+def runner_file(home: Home, pipeline_run_id: str) -> Path:
+    """What tells which process runs that run, for as long as it does."""
+    return engine_root(home) / "running" / f"{pipeline_run_id}.json"
+
+
+@contextmanager
+def _noted(home: Home, dag_id: str, moment: datetime) -> Iterator[None]:
+    """Inside, others on this host can see that this process runs the run, or is gone."""
+    run_id = layout.pipeline_run_id(home.uuid, dag_id, f"manual__{moment.isoformat()}")
+    note = runner_file(home, run_id)
+    note.parent.mkdir(parents=True, exist_ok=True)
+    write_json(note, asdict(Process.this()), durable=False)
+    try:
+        yield
+    finally:
+        note.unlink(missing_ok=True)
 
 
 def _outcome(

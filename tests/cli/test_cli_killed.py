@@ -42,6 +42,10 @@ def test_the_run_after_a_killed_one_starts_at_once(write, tmp_path, workspace):
         while not begun.exists() and time.monotonic() < deadline:
             time.sleep(0.1)
         os.killpg(first.pid, signal.SIGKILL)
+    listed = subprocess.run(
+        [COMMAND[0], "runs"], cwd=folder, capture_output=True, text=True, check=True
+    )
+    assert " Failed " in listed.stdout
 
     second = subprocess.run(
         COMMAND, cwd=folder, capture_output=True, text=True, timeout=90, check=False
