@@ -219,4 +219,7 @@ def _places(path: str) -> List[str]:
         return [os.path.normpath(path)]
     if not any(sign in path for sign in _SIGNS):
         return []
-    return sorted({os.path.normpath(found) for found in glob(path, recursive=True)})
+    found = sorted({os.path.normpath(each) for each in glob(path, recursive=True)})
+    if "**" not in path.split(os.sep):
+        return found
+    return [each for each in found if not os.path.isdir(each)]  # it matches what is below them, too

@@ -314,6 +314,18 @@ def test_paths_and_patterns(known: Path, tmp_path: Path, cache: StatCache) -> No
     assert digest_paths(["a.csv", "sub/b.csv"], copy, cache=cache).digest != found.digest
 
 
+def test_two_stars_mean_files(tmp_path: Path) -> None:
+    """Each file counts once, and not again with the folders that the pattern matches, too."""
+    (tmp_path / "raw" / "deep").mkdir(parents=True)
+    for name in ("raw/a.csv", "raw/deep/b.csv"):
+        (tmp_path / name).write_text(name)
+
+    found = digest_paths(["raw/**"], tmp_path)
+
+    assert found.files == 2
+    assert found.digest == digest_paths(["raw/a.csv", "raw/deep/b.csv"], tmp_path).digest
+
+
 def test_what_stands_for_an_object() -> None:
     """Content's MD5 where the store knows it, else what tells that it was not written again."""
     md5 = "0" * 32
