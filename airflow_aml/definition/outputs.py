@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import re
+import warnings
 from typing import Any, Mapping, Optional, Sequence, Tuple, TypeVar, Union
 
 from airflow_aml.definition.consumption import DatasetConsumptionConfig
@@ -336,11 +338,22 @@ def _destination(value: Destination, name: Optional[str]) -> Tuple[Optional[str]
     where = f"OutputFileDatasetConfig {name!r}" if name else "OutputFileDatasetConfig"
     if isinstance(value, tuple) and len(value) == 2:
         store, path = datastore_name(value[0], where), value[1]
+        _warn_of_unknown_tokens(str(path), where)
         return store or None, None if path is None else relative_path(path, where) or None
     if isinstance(value, (Datastore, str)):
         # v1 refuses a bare datastore although its guide shows one (reference 0.2).
         return datastore_name(value, where) or None, None
     raise UserErrorException(f"destination must be (datastore, path), not {value!r}.", where=where)
+
+
+def _warn_of_unknown_tokens(path: str, where: str) -> None:
+    unknown = sorted(set(re.findall(r"\{[^{}]*\}", path)) - {"{run-id}", "{output-name}"})
+    if unknown:
+        warnings.warn(
+            f"{where}: {', '.join(unknown)} in destination= stands for nothing and is taken as it "
+            "is; {run-id} and {output-name} are replaced.",
+            stacklevel=4,
+        )
 
 
 StepOutputObject = Union[OutputDatasetConfig, PipelineData]

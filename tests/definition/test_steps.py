@@ -222,6 +222,12 @@ def test_the_same_named_input_listed_and_used_takes_the_more_specific_mode(step)
     assert [(port.name, port.mode) for port in compiled.inputs] == [("input1", "download")]
 
 
+def test_a_misspelt_token_of_a_destination():
+    """It would be a folder of that name, in which all runs meet."""
+    with pytest.warns(UserWarning, match=r"\{runid\} in destination= stands for nothing"):
+        OutputFileDatasetConfig("o", destination=("workspaceblobstore", "x/{runid}/{output-name}"))
+
+
 def test_a_bare_datastore_is_a_destination(step):
     """The guide's `destination=def_blob_store` means that store, at a place of our own."""
     store = Datastore(Workspace(), "workspacefilestore")
