@@ -8,6 +8,7 @@ while the run goes on changes nothing in it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +21,16 @@ from airflow_aml.definition.applying import apply_setup
 from airflow_aml.definition.registered import PinnedDataset, save_definitions
 from airflow_aml.definition.setup import SetupAction
 from airflow_aml.definition.spec import NodeSpec, PipelineSpec
-from airflow_aml.errors import SnapshotException, UserErrorException, WorkspaceException
+from airflow_aml.errors import (
+    AirflowAmlError,
+    SnapshotException,
+    UserErrorException,
+    WorkspaceException,
+)
 from airflow_aml.reuse.absent import Absent, refuse_absent, refuse_unknown_datastores
 from airflow_aml.reuse.facts import RunFacts, walk_steps
 from airflow_aml.reuse.fingerprint import read_from
+from airflow_aml.reuse.index import Index
 from airflow_aml.reuse.lookup import decide, duration
 from airflow_aml.reuse.walk import (
     DEPENDS,
@@ -122,6 +129,7 @@ class ReuseSensor(BaseOperator):
             self._say(plan, decisions, names_of(steps))
             kept = {name: skipping.xcoms(each) for name, each in found.items()}
             write_reused(home, run_id, self.task_id, kept)
+            self._adopt(home, found)
         mlflow.tell_reused(home, run_id, plan, found)
         self.log.info("the run is kept as %s", run_id)
         skipping.skip(found)
@@ -175,6 +183,14 @@ class ReuseSensor(BaseOperator):
         # A run that was cleared after an edit of Airflow's files is to be one of these.
         if sent and read_plan(home, run_id) is None:
             copies.refuse_another(sent, self.spec, self.folder, home)
+
+    def _adopt(self, home: Home, found: Mapping[str, Decision]) -> None:
+        index = Index(home)
+        for task_id, each in found.items():
+            record = each.record
+            if record and (record.dag_id, record.task_id) != (self.dag_id, task_id):
+                with suppress(AirflowAmlError, OSError):  # only reasons are told by it
+                    index.stands_for(record, self.dag_id, task_id)
 
     def _read_by_others(self, plan: RunPlan) -> set[str] | None:
         """The steps whose results tasks of this run will read; None if that cannot be known."""

@@ -48,6 +48,15 @@ class Index:
         latest = layout.latest(record.dag_id, record.task_id, record.map_index)
         self._store.write(latest, data, durable=False)  # it only serves to give reasons
 
+    def stands_for(self, record: StepRecord, dag_id: str, task_id: str) -> None:
+        """A task that uses another's result, and has none of its own: it was renamed, perhaps.
+
+        The reason of its next miss is told by that result.
+        """
+        path = layout.latest(dag_id, task_id, record.map_index)
+        if not self._store.exists(path):
+            self._store.create(path, record.to_bytes(), durable=False)
+
     def find(self, fingerprint: str, warn: Warn = _silent) -> Iterator[StepRecord]:
         """The records of that fingerprint, newest first, at most 50.
 

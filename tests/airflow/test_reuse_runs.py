@@ -94,6 +94,18 @@ def test_nothing_changed(chain):
     assert "nothing changed since run" in again["reason"]
 
 
+def test_a_renamed_step_changes(chain, write):
+    """It is reused under its new name, and what it ran as before tells what changed since."""
+    chain()
+    write("p.py", CHAIN.replace("name=name, arg", "name={'train': 'fit'}.get(name, name), arg"))
+    renamed = chain()
+    write("train/train.py", SCRIPT + "\n    # a comment\n")
+    changed = chain()
+
+    assert renamed.states["fit"] == "skipped"
+    assert reason(changed, "fit") == "train.py changed"
+
+
 @pytest.fixture
 def statsd(monkeypatch):
     """A StatsD server's socket, which Airflow's metrics go to; what it has heard so far."""
