@@ -42,5 +42,5 @@ def on_starting(component: object) -> None:
     from airflow_aml.workspace.process import Process
 
     prepare(RunPlan, StepReport)
-    environment.of_this_process()  # the names of what is installed are parsed once
+    environment.of_this_process()  # what is installed is listed once, until that changes
     Process.this()  # and the host is known

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -33,6 +34,7 @@ _QUESTION = (
     "print(json.dumps([sys.implementation.name, list(sys.version_info[:3]), sys.path]))"
 )
 _PATIENCE = 60.0
+_TICKS = 2 * 10**9
 _SEPARATORS = re.compile(r"[-_.]+")
 _EGG = re.compile(r"-py\d[\d.]*$")
 
@@ -104,10 +106,29 @@ def of_interpreter(path: str) -> Environment:
 def installed(folders: Iterable[str]) -> dict[str, str]:
     """Normalised name -> version of what is installed in these folders, sorted by name.
 
-    Of a package that is there twice the first counts, as it does for an import.
+    Of a package that is there twice the first counts, as it does for an import. What was found is
+    kept for this process, and those that it forks, until one of the folders changes.
     """
+    places = tuple((folder, _changed(folder)) for folder in dict.fromkeys(folders))
+    # A folder may change again within the tick of the clock that its last change was stamped with.
+    if max((stamp for _, stamp in places), default=0) > time.time_ns() - _TICKS:
+        return _listing(places).packages
+    found = _kept_listing(places)
+    return dict((_listing(places) if found.develops else found).packages)
+
+
+@dataclass(frozen=True)
+class _Listing:
+    """What is installed, and whether that is told inside files, too."""
+
+    packages: dict[str, str]
+    develops: bool
+
+
+def _listing(places: tuple[tuple[str, int], ...]) -> _Listing:
     found: dict[str, str] = {}
-    for folder in dict.fromkeys(folders):
+    develops = False
+    for folder, _ in places:
         here: dict[str, str] = {}
         try:
             names = os.listdir(folder) if folder else []
@@ -115,12 +136,25 @@ def installed(folders: Iterable[str]) -> dict[str, str]:
             continue
         for name in names:
             if name.endswith((".dist-info", ".egg-info")):
-                project, version = _parsed(folder, name)
+                project, version = _named(name)
+                if version is None:
+                    develops, version = True, _version_inside(os.path.join(folder, name))
                 # Leftovers of an upgrade may stand beside the real one: no order of a disk decides.
                 here[project] = max(here.get(project, ""), version)
         for project, version in here.items():
             found.setdefault(project, version)
-    return dict(sorted(found.items()))
+    return _Listing(dict(sorted(found.items())), develops)
+
+
+_kept_listing = lru_cache(maxsize=8)(_listing)
+
+
+def _changed(folder: str) -> int:
+    """When the folder last changed, in nanoseconds; -1 if it is not there."""
+    try:
+        return os.stat(folder).st_mtime_ns if folder else -1
+    except OSError:
+        return -1
 
 
 def keep(environment: Environment, home: Home) -> str:
@@ -150,14 +184,6 @@ def load(digest: str, home: Home) -> Environment | None:
         return None
 
 
-def _parsed(folder: str, name: str) -> tuple[str, str]:
-    project, version = _named(name)
-    if version is None:
-        version = _version_inside(os.path.join(folder, name))
-    return project, version
-
-
-@lru_cache(maxsize=1 << 12)
 def _named(name: str) -> tuple[str, str | None]:
     """Normalised name and version that a package's folder is called by; None: that is inside."""
     stem, _, kind = name.rpartition(".")
