@@ -129,19 +129,20 @@ def test_a_diff_with_nothing_to_compare_with_does_not_say_unchanged(run, say, wr
         "no earlier sources are kept to compare with\n"
     )
     write("write/write.py", WRITE + "\n    # a comment\n")
+    write("read/read.py", READ + "\n    # a comment\n")
     run()
     assert "+# a comment\n" in say("explain", "latest", "--diff")
-    write("count.py", PROGRAM.replace('"read.py", name="read"', '"read.py", name="count"'))
-    run()
-    said = say("explain", "latest", "--diff")
-    assert "\nno earlier sources of count are kept to compare with\n" in said
-    assert said.endswith("no step's sources changed since an earlier run of it\n")
-
     say("gc", "--older-than", "0d", "--keep-last", "1")
     said = say("explain", "latest", "--diff")
     assert said.endswith("no earlier sources are kept to compare with\n")
     assert "no step's sources changed" not in said
     assert "diff" not in json.loads(say("explain", "latest", "--diff", "--json"))["steps"][0]
+
+    write("count.py", PROGRAM.replace('"read.py", name="read"', '"read.py", name="count"'))
+    run()
+    said = say("explain", "latest", "--diff")
+    assert "\nno earlier sources of count are kept to compare with\n" in said
+    assert said.endswith("no step's sources changed since an earlier run of it\n")
 
 
 def test_runs_of_a_name_that_nobody_has(run, say, capsys):

@@ -305,6 +305,10 @@ try:
     child.wait_for_completion()
 except ActivityFailedException as error:
     print("no convergence" in str(error), child.wait_for_completion(raise_on_error=False)["status"])
+import time
+deadline = time.monotonic() + 20
+while not run.get_all_logs("there") and time.monotonic() < deadline:
+    time.sleep(0.05)  # the log is written by the process that reads what this one prints
 print(run.get_all_logs("there"), child.get_portal_url().startswith("file:///"), run.clean())
 """
     run(lab, script)
