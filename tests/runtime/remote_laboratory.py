@@ -91,12 +91,12 @@ class RemoteLab:
         """What is in the store."""
         return [each.path for each in self.store.find(prefix)]
 
-    def when(self, files: int, act: Callable[[], None]) -> threading.Thread:
-        """Does something as soon as so many files are in the workspace's data."""
+    def when(self, files: int, act: Callable[[], None], below: str = "data/") -> threading.Thread:
+        """Does something as soon as so many files are there; by default of all steps together."""
 
         def watch() -> None:
             deadline = time.monotonic() + 60
-            while len(self.paths()) < files and time.monotonic() < deadline:
+            while len(self.paths(below)) < files and time.monotonic() < deadline:
                 time.sleep(0.005)
             act()
 
