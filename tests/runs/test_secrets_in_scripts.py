@@ -128,18 +128,21 @@ def test_a_backend_that_breaks_says_nothing_secret() -> None:
     def broken(name: str) -> str:
         raise RuntimeError("password=hunter2")
 
-    before = threading.active_count()
+    def answerers() -> list[threading.Thread]:
+        return [each for each in threading.enumerate() if each.name.endswith("(_serve)")]
+
     with answering(broken) as path:
+        started = answerers()
+        assert started
         with socket.socket(socket.AF_UNIX) as calling:
             calling.connect(path)
             calling.sendall(b"[nonsense\n")
             assert calling.recv(10) == b""
         with pytest.raises(ValueError, match=r"^RuntimeError$"):
             question(path, "key")
-    for thread in threading.enumerate():
-        if thread.name.endswith("(_serve)"):
-            thread.join(5)
-    assert threading.active_count() == before
+    for thread in started:
+        thread.join(5)
+    assert not [thread for thread in started if thread.is_alive()]
 
 
 def test_outside_airflow(monkeypatch: pytest.MonkeyPatch) -> None:
