@@ -3,6 +3,9 @@
 Chains of several lengths in one Airflow. Each pipeline ran once; after that its runs and those of
 the hand-written DAG take turns. A run's wall time goes from its trigger to its end, as Airflow has
 it; the part from its start on leaves out how long it waits for the scheduler's next loop.
+
+The claim is about Airflow as it is installed. With the demo's settings, whose scheduler hardly
+sleeps, both sides are quicker, and a few hundredths of a second are a larger part of a run.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import random
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
@@ -22,6 +26,16 @@ from scripts.local_airflow import LocalAirflow
 
 LENGTHS = (3, 20, 100)
 ROUNDS = 9  # more than elsewhere: a run is short beside the scheduler's loop
+
+AS_INSTALLED = "as installed"
+SETTINGS = {
+    AS_INSTALLED: {
+        "scheduler.scheduler_idle_sleep_time": "1",
+        "workers.min_heartbeat_interval": "5",
+    },
+    "the demo's": {},
+}
+"""What the scheduler and the workers are told, by what the results call it."""
 
 PIPELINE = """
 # airflow dag
@@ -70,10 +84,15 @@ class Seconds:
 
 
 def run() -> Report:
-    """Starts an Airflow of its own, measures, and stops it."""
+    """Measures in an Airflow of each kind."""
+    return report({kind: measure_with(settings) for kind, settings in SETTINGS.items()})
+
+
+def measure_with(settings: Mapping[str, str]) -> list[list[tuple[Seconds, Seconds]]]:
+    """Starts an Airflow of its own, measures every length, and stops it."""
     if HOME.exists():
         shutil.rmtree(HOME)
-    settings = {**templates.AML_SETTINGS, "core.dagbag_import_timeout": "60"}
+    settings = {**templates.AML_SETTINGS, "core.dagbag_import_timeout": "60", **settings}
     airflow = LocalAirflow(HOME, extra_settings=settings)
     (airflow.dags_folder / "src").mkdir(parents=True)
     (airflow.dags_folder / "src" / "step.py").write_text(SCRIPT)
@@ -87,8 +106,7 @@ def run() -> Report:
             for name in names(length):
                 airflow.rest.wait_for_dag(name)
                 run_once(airflow, name)  # ours runs every step
-        measured = [measure(airflow, length) for length in LENGTHS]
-    return report(measured)
+        return [measure(airflow, length) for length in LENGTHS]
 
 
 def names(length: int) -> tuple[str, str]:
@@ -122,23 +140,27 @@ def run_once(airflow: LocalAirflow, dag_id: str) -> Seconds:
     return Seconds((end - asked).total_seconds(), (end - start).total_seconds())
 
 
-def report(measured: list[list[tuple[Seconds, Seconds]]]) -> Report:
+def report(measured: Mapping[str, list[list[tuple[Seconds, Seconds]]]]) -> Report:
     """Medians; a ratio is the median of the pairs' ratios."""
     rows, claims = [], []
-    for length, pairs in zip(LENGTHS, measured, strict=True):
-        ratio = median(ours.wall / theirs.wall for ours, theirs in pairs)
-        begun = median(ours.begun / theirs.begun for ours, theirs in pairs)
-        rows.append(
-            (
-                f"{length}",
-                *(
-                    f"{median(each.wall for each in side):.2f} "
-                    f"({median(each.begun for each in side):.2f})"
-                    for side in zip(*pairs, strict=True)
-                ),
-                f"**{ratio:.2f}** ({begun:.2f})",
-            )
-        )
-        claims.append(Claim(f"{length} reused steps, to as many skipped by hand", 1.3, ratio))
-    head = ("steps", "all reused, s (from its start)", "all skipped by hand, s", "ratio")
+    for kind, lengths in measured.items():
+        for length, pairs in zip(LENGTHS, lengths, strict=True):
+            ratio = median(ours.wall / theirs.wall for ours, theirs in pairs)
+            begun = median(ours.begun / theirs.begun for ours, theirs in pairs)
+            sides = [
+                f"{median(each.wall for each in side):.2f} "
+                f"({median(each.begun for each in side):.2f})"
+                for side in zip(*pairs, strict=True)
+            ]
+            rows.append((kind, f"{length}", *sides, f"**{ratio:.2f}** ({begun:.2f})"))
+            if kind == AS_INSTALLED:
+                what = f"{length} reused steps, to as many skipped by hand"
+                claims.append(Claim(what, 1.3, ratio))
+    head = (
+        "settings",
+        "steps",
+        "all reused, s (from its start)",
+        "all skipped by hand, s",
+        "ratio",
+    )
     return Report(head, rows, claims)
