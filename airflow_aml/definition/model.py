@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from airflow_aml.definition.homes import home_of
+from airflow_aml.definition.modelsearch import Wanted, find_model, fits, local_model
 from airflow_aml.definition.names import warn_ignored
 from airflow_aml.definition.setup import refuse_while_loading
 from airflow_aml.errors import ModelNotFoundException, NotServedError, UserErrorException
@@ -21,8 +22,6 @@ _CACHE = "azureml-models"
 """Where v1 puts a model that a script asks for, below the folder it runs in."""
 
 _NAME = re.compile(r"[^\W_][\w.-]{0,254}\Z")
-
-Wanted = Union[None, str, Mapping[str, Any], Sequence[Any]]
 
 
 class Model:
@@ -62,7 +61,7 @@ class Model:
             raise UserErrorException("Model needs a name or an id.")
         self.workspace = workspace
         self.name = name
-        found = _found or _find(workspace, name, version, tags, properties, run_id)
+        found = _found or find_model(workspace, name, version, tags, properties, run_id)
         self.version: int = found[0]
         self._known: ModelVersion = found[1]
 
@@ -147,7 +146,7 @@ class Model:
         for each, number, known in models.versions(home_of(workspace), name):
             if latest and found and found[-1].name == each:
                 continue
-            if _fits(known, tags, properties, run_id):
+            if fits(known, tags, properties, run_id):
                 found.append(Model._of(workspace, each, number, known))
         note(models.KIND, name or "*", None, {"version": None, "id": "list"})
         return found
@@ -165,7 +164,7 @@ class Model:
             ModelNotFoundException: it is nowhere.
         """
         for folder in (os.environ.get("AZUREML_MODEL_DIR"), _CACHE):
-            found = _local(folder, model_name, version) if folder else None
+            found = local_model(folder, model_name, version) if folder else None
             if found is not None:
                 return found
         if _workspace is None:
@@ -332,83 +331,6 @@ class Model:
 
 
 _NOT_SERVED = ("deploy", "package", "profile", "print_configuration")
-
-
-def _find(
-    workspace: Any,
-    name: str,
-    version: Optional[int],
-    tags: Wanted,
-    properties: Wanted,
-    run_id: Optional[str],
-) -> Any:
-    from airflow_aml.workspace import models
-
-    home = home_of(workspace)
-    try:
-        if version is None and (tags or properties or run_id):
-            found = next(
-                (number, known)
-                for _, number, known in models.versions(home, name)
-                if _fits(known, tags, properties, run_id)
-            )
-        else:
-            found = models.get(home, name, version)
-    except StopIteration:
-        note(models.KIND, name, None, {"version": None, "id": "search"})
-        raise ModelNotFoundException(
-            f"no version of model {name!r} has these tags and properties."
-        ) from None
-    except UserErrorException as error:
-        note(models.KIND, name, version, None)
-        raise ModelNotFoundException(str(error)) from error
-    searched = version is None and bool(tags or properties or run_id)
-    identity = "search" if searched else found[1].id
-    note(models.KIND, name, version, {"version": found[0], "id": identity})
-    return found
-
-
-def _fits(known: ModelVersion, tags: Wanted, properties: Wanted, run_id: Optional[str]) -> bool:
-    return (
-        _has(known.tags, tags)
-        and _has(known.properties, properties)
-        and run_id in (None, known.origin.get("run"))
-    )
-
-
-def _has(there: Mapping[str, Any], wanted: Wanted) -> bool:
-    """v1's search: a name, names, ``[name, value]`` pairs, or a dict; all of them must be there."""
-    if wanted is None:
-        return True
-    if isinstance(wanted, str):
-        return wanted in there
-    if isinstance(wanted, Mapping):
-        return all(key in there and str(there[key]) == str(wanted[key]) for key in wanted)
-    return all(
-        each in there
-        if isinstance(each, str)
-        else each[0] in there and str(there[each[0]]) == str(each[1])
-        for each in wanted
-    )
-
-
-def _local(folder: str, name: str, version: Optional[int]) -> Optional[str]:
-    """What ``<folder>/<name>/<version>/`` holds; of several versions the latest."""
-    place = os.path.join(folder, name)
-    try:
-        numbers = sorted(int(each) for each in os.listdir(place) if each.isdigit())
-    except OSError:
-        return None
-    if version is not None:
-        numbers = [each for each in numbers if each == int(version)]
-    for number in reversed(numbers):
-        below = os.path.join(place, str(number))
-        names = os.listdir(below)
-        if len(names) == 1:
-            return os.path.join(below, names[0])
-        if names:
-            return below
-    return None
 
 
 def _origin() -> Dict[str, str]:

@@ -20,7 +20,7 @@ from airflow.sdk.exceptions import (
 from airflow_aml.airflow import mlflow, secrets, skipping, xcoms
 from airflow_aml.airflow.lineage import Made, facets
 from airflow_aml.airflow.settings import cache_bytes, open_workspace, scratch
-from airflow_aml.airflow.steps import reusing
+from airflow_aml.airflow.steps import onward, reusing
 from airflow_aml.airflow.steps.assemble import Reference, StepRun
 from airflow_aml.airflow.steps.halt import raise_halt, refuse_after_failure
 from airflow_aml.airflow.steps.logged import logged_numbers
@@ -379,19 +379,19 @@ class AmlStepMixin(_Native):
         Raises:
             DownstreamTasksSkipped: there are any.
         """
-        perhaps = reusing.perhaps_below(run, references)
+        perhaps = onward.perhaps_below(run, references)
         if not perhaps:
             return
         self._written()
-        below = reusing.onward(run, context, references, perhaps)
+        below = onward.reused_below(run, context, references, perhaps)
         if below:
-            names = reusing.names_in(run)
+            names = onward.names_in(run)
             for step_id, decision in below.items():
                 self.log.info("step %s is reused: %s", names[step_id], decision.reason)
             kept = {name: skipping.xcoms(each) for name, each in below.items()}
             write_reused(run.home, run.pipeline_run_id, run.task_id, kept)
             mlflow.tell_reused(run.home, run.pipeline_run_id, run.plan, below)
-            skipping.replay(context, below, reusing.needed_below(run, below))
+            skipping.replay(context, below, onward.needed_below(run, below))
             skipping.skip(below)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -20,32 +20,26 @@ from airflow_aml.definition.spec import StepOutput
 from airflow_aml.errors import AirflowAmlError, WorkspaceException
 from airflow_aml.reuse import environment
 from airflow_aml.reuse.effects import view_stamp
-from airflow_aml.reuse.fingerprint import Fingerprint, NoKey, complete, read_from
+from airflow_aml.reuse.fingerprint import Fingerprint, NoKey, complete
 from airflow_aml.reuse.hidden import answer
 from airflow_aml.reuse.index import Index
 from airflow_aml.reuse.inputs import content_of
 from airflow_aml.reuse.lease import Lease, Owner, take
-from airflow_aml.reuse.lookup import decide, decide_one, walk_step
+from airflow_aml.reuse.lookup import decide_one, walk_step
 from airflow_aml.reuse.moments import next_moment
 from airflow_aml.reuse.places import Places, stamp
 from airflow_aml.reuse.records import OutputRecord, StepRecord, stamp_of
 from airflow_aml.reuse.verify import changed_since
-from airflow_aml.reuse.walk import REUSE, RUN, Decision, WalkStep, below, names_of
+from airflow_aml.reuse.walk import REUSE, RUN, Decision
 from airflow_aml.runtime.hidden import reads_file
-from airflow_aml.workspace.plans import PlannedStep, read_plan
+from airflow_aml.workspace.plans import PlannedStep
 from airflow_aml.workspace.process import Process
 from airflow_aml.workspace.uris import uri_of_path
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
-
     from airflow_aml.airflow.steps.assemble import StepRun
     from airflow_aml.definition.registered import RegisteredOutput
     from airflow_aml.runtime.job import StepJob, StepReport
-    from airflow_aml.workspace.plans import RunPlan
-
-_SETTLED = ("success", "skipped")
-_OPEN = ("", "none", "scheduled", "queued")
 
 
 def decision_of(run: StepRun) -> Decision:
@@ -294,47 +288,6 @@ def _changed_inputs(run: StepRun, fingerprint: Fingerprint) -> str | None:
     return None
 
 
-def perhaps_below(run: StepRun, references: Mapping[str, Mapping[str, Any]]) -> Sequence[WalkStep]:
-    """The steps below one that has finished, if the results of some may be there.
-
-    Asking Airflow for states takes longer than this look; most often there is nothing to skip.
-    """
-    plan = read_plan(run.home, run.pipeline_run_id)
-    if plan is None or plan.regenerate or run.node.id not in plan.steps:
-        return ()
-    lower = below(_walk_steps(plan), run.node.id)
-    if _waits_for_others(lower, run.node.id) or _hits(run, lower, _own(run, references)):
-        return lower
-    return ()
-
-
-def onward(
-    run: StepRun,
-    context: Context,
-    references: Mapping[str, Mapping[str, Any]],
-    lower: Sequence[WalkStep],
-) -> dict[str, Decision]:
-    """The results below a step that has finished: those that its outputs have not changed.
-
-    Only tasks that succeeded or were skipped count as finished, and only those that have not
-    started are skipped.
-    """
-    plan = read_plan(run.home, run.pipeline_run_id)
-    if plan is None:
-        return {}
-    states = _states(context, [name for name in plan.steps if name != run.node.id])
-    settled = {**_settled(run, plan.steps, states, lower), **_own(run, references)}
-    return _hits(run, [each for each in lower if states.get(each.id) in _OPEN], settled)
-
-
-def _walk_steps(plan: RunPlan) -> list[WalkStep]:
-    return [walk_step(name, planned) for name, planned in plan.steps.items()]
-
-
-def _own(run: StepRun, references: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str]]:
-    return {run.node.id: {name: str(each["digest"]) for name, each in references.items()}}
-
-
 def report(
     run: StepRun, references: Mapping[str, Mapping[str, Any]], result: Mapping[str, Any]
 ) -> None:
@@ -344,61 +297,3 @@ def report(
     values = {**references, skipping.RETURN_VALUE: result}
     with suppress(AirflowAmlError, OSError):
         write_report(run.home, run.pipeline_run_id, run.id, run.task_id, values)
-
-
-def needed_below(run: StepRun, found: Mapping[str, Decision]) -> set[str]:
-    """Those of the results found whose outputs other steps may still read."""
-    plan = read_plan(run.home, run.pipeline_run_id)
-    steps = plan.steps if plan is not None else {}
-    return {
-        name
-        for step_id, planned in steps.items()
-        if step_id not in found
-        for name in read_from(planned.key)
-    }
-
-
-def names_in(run: StepRun) -> dict[str, str]:
-    """What the run's steps are called in sentences, by id."""
-    plan = read_plan(run.home, run.pipeline_run_id)
-    steps = plan.steps if plan is not None else {}
-    return names_of([walk_step(step_id, planned) for step_id, planned in steps.items()])
-
-
-def _waits_for_others(lower: Sequence[WalkStep], step_id: str) -> bool:
-    """Whether some of these steps also wait for a step that is not below this one."""
-    known = {each.id for each in lower} | {step_id}
-    return any(name not in known for each in lower for name in each.upstream)
-
-
-def _hits(
-    run: StepRun, lower: Sequence[WalkStep], settled: Mapping[str, Mapping[str, str]]
-) -> dict[str, Decision]:
-    # Only hits are wanted, so no miss needs to be explained.
-    return skipping.hits(decide(run.home, run.plan.dag_id, lower, settled, explain=False))
-
-
-def _states(context: Context, ids: list[str]) -> dict[str, str]:
-    """Task id -> its state in this run; empty for one that has none yet."""
-    ti = context["ti"]
-    states = ti.get_task_states(dag_id=ti.dag_id, task_ids=ids, run_ids=[ti.run_id])
-    found = states.get(ti.run_id, {})
-    return {name: str(found.get(name) or "") for name in ids}
-
-
-def _settled(
-    run: StepRun,
-    planned: Mapping[str, PlannedStep],
-    states: Mapping[str, str],
-    lower: Sequence[WalkStep],
-) -> dict[str, dict[str, str]]:
-    """Outputs of the finished steps that the ones below wait for."""
-    wanted = {name for each in lower for name in each.upstream} - {run.node.id}
-    settled: dict[str, dict[str, str]] = {}
-    for name in wanted:
-        if states.get(name) in _SETTLED:
-            references = {key: run.fetch(name, key) for key in planned[name].outputs}
-            settled[name] = {
-                key: str(each["digest"]) for key, each in references.items() if each is not None
-            }
-    return settled
