@@ -51,7 +51,10 @@ class Declarations:
         relative = os.path.relpath(self.path, root)
         if relative.startswith(os.pardir):
             relative = os.path.basename(self.path)
-        self.stem = slug(os.path.splitext(relative)[0].replace(os.sep, "_"), fallback="pipeline")
+        stem = os.path.splitext(relative)[0].replace(os.sep, "_")
+        # x.pipeline.yaml is x, as x.py is
+        stem = stem[: -len(".pipeline")] if stem.endswith(".pipeline") else stem
+        self.stem = slug(stem, fallback="pipeline")
         self.setup: List[SetupAction] = []
         self._made: List[Declaration] = []
 

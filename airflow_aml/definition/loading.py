@@ -15,8 +15,11 @@ from airflow_aml.definition.declarations import Declarations
 from airflow_aml.definition.engine import using
 from airflow_aml.definition.names import slug
 from airflow_aml.definition.origin import loading
+from airflow_aml.definition.pipeline import Pipeline
 from airflow_aml.errors import UserErrorException
 
+YAML = (".yml", ".yaml")
+_PIPELINE_YAML = (".pipeline.yml", ".pipeline.yaml")
 _PACKAGE, _PIPELINE = b"airflow_aml", b"Pipeline"
 
 
@@ -51,9 +54,13 @@ def load_file(path: str, root: Optional[str] = None) -> Declarations:
         )
     if not os.path.isfile(path):
         raise UserErrorException(f"there is no file {path}.")
-    if not path.endswith(".py"):
-        raise UserErrorException(f"{path} is not a Python file.")
+    if not path.endswith((".py", *YAML)):
+        raise UserErrorException(f"{path} is neither a Python file nor YAML.")
     declarations = Declarations(path, os.path.abspath(root) if root else folder)
+    if path.endswith(YAML):
+        with loading(path), using(declarations):
+            Pipeline.load_yaml(None, path)
+        return declarations
     name = f"airflow_aml_loaded_{slug(declarations.stem)}"
     loader = _Loader(name, path)
     spec = spec_from_loader(name, loader)
@@ -85,7 +92,9 @@ def pipeline_files(path: str) -> Iterator[str]:
         folders[:] = sorted(f for f in folders if not f.startswith(".") and f != "__pycache__")
         for name in sorted(files):
             full = os.path.join(folder, name)
-            if name.endswith(".py") and not name.startswith(".") and may_declare(full):
+            if name.startswith("."):
+                continue
+            if name.endswith(_PIPELINE_YAML) or (name.endswith(".py") and may_declare(full)):
                 yield full
 
 

@@ -154,9 +154,25 @@ class Pipeline:
         raise NotServedError("Pipeline.publish comes with the publishing release.")
 
     @staticmethod
-    def load_yaml(workspace: Any, filename: str) -> Pipeline:
-        """Comes with the compatibility release."""
-        raise NotServedError("Pipeline.load_yaml comes with the compatibility release.")
+    def load_yaml(
+        workspace: Union[Workspace, str, None],
+        filename: str,
+        _workflow_provider: Any = None,
+        _service_endpoint: Any = None,
+    ) -> Pipeline:
+        """The pipeline that a YAML file describes (reference 2.13).
+
+        Args:
+            filename: relative to the folder of the defining file.
+
+        Raises:
+            PipelineDefinitionError: the file has no pipeline, or names what it does not have.
+            UserErrorException: there is no such file, or it is not YAML.
+        """
+        from airflow_aml.definition.pipelineyaml import read_pipeline_file
+
+        file = read_pipeline_file(workspace, filename)
+        return Pipeline(workspace, file.steps(), description=file.description)
 
     def _repr_html_(self) -> str:
         from airflow_aml.definition.runs.notebook import pipeline_html

@@ -392,11 +392,9 @@ def test_a_damaged_config_is_named(project):
 
 
 def test_later_features_name_themselves(step):
-    """publish and load_yaml are not there yet, and say so."""
+    """publish is not there yet, and says so."""
     with pytest.raises(NotServedError, match=r"Pipeline.publish"):
         Pipeline("ws", [step()]).publish("name")
-    with pytest.raises(NotServedError, match=r"Pipeline.load_yaml"):
-        Pipeline.load_yaml(Workspace(), "x.yml")
 
 
 def test_a_sequence_can_be_the_whole_of_steps(step):

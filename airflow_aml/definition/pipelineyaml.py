@@ -1,0 +1,288 @@
+"""Pipelines written as YAML (reference 2.13).
+
+``pipeline.schema.json`` beside this module says what such a file may hold; editors can use it too.
+Relative paths in the file start at its own folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Optional, Set
+
+from airflow_aml.definition.datareference import DataPath, DataReference
+from airflow_aml.definition.dataset import Dataset
+from airflow_aml.definition.datastore import Datastore
+from airflow_aml.definition.origin import defining_folder
+from airflow_aml.definition.parameters import PipelineParameter
+from airflow_aml.definition.pipelinedata import InputPortBinding, PipelineData
+from airflow_aml.definition.runconfig import RunConfiguration
+from airflow_aml.definition.step import PythonScriptStep
+from airflow_aml.errors import NotServedError, PipelineDefinitionError, UserErrorException
+
+SCHEMA = os.path.join(os.path.dirname(__file__), "pipeline.schema.json")
+
+_SERVED = "PythonScriptStep"
+_TYPES = {"string": str, "int": int, "float": float, "bool": bool}
+_SQL = ("sql_table", "sql_query", "sql_stored_procedure", "sql_stored_procedure_params")
+
+
+@dataclass(frozen=True)
+class PipelineFile:
+    """What a YAML file says, checked; the objects that it stands for are made on request.
+
+    Attributes:
+        path: absolute.
+        content: what stands below ``pipeline:``.
+    """
+
+    path: str
+    workspace: Any
+    content: Mapping[str, Any]
+
+    @property
+    def description(self) -> Optional[str]:
+        """Of the pipeline; ``name`` is the older word for it."""
+        text: Optional[str] = self.content.get("description", self.content.get("name"))
+        return text
+
+    def steps(self) -> List[PythonScriptStep]:
+        """The pipeline's steps.
+
+        Raises:
+            PipelineDefinitionError: something is named that the file does not have.
+            NotServedError: a kind of step or data that this release does not have.
+        """
+        parameters = {
+            name: self._parameter(name, said)
+            for name, said in (self.content.get("parameters") or {}).items()
+        }
+        written: Dict[str, Any] = {}
+        for step, said in self.content["steps"].items():
+            for name, output in (said.get("outputs") or {}).items():
+                self._add(written, name, output, f"steps.{step}.outputs.{name}")
+        return [
+            self._step(name, said, parameters, written)
+            for name, said in self.content["steps"].items()
+        ]
+
+    def where(self, place: str) -> str:
+        """How messages name a place in the file."""
+        return f"{os.path.basename(self.path)}, pipeline.{place}"
+
+    def _parameter(self, name: str, said: Mapping[str, Any]) -> PipelineParameter:
+        kind, default = said["type"], said["default"]
+        if kind == "datapath":
+            place = default if isinstance(default, Mapping) else {}
+            store = Datastore(self.workspace, place.get("datastore") or "workspaceblobstore")
+            return PipelineParameter(name, DataPath(store, place.get("path_on_datastore")))
+        if kind == "float" and type(default) is int:
+            default = float(default)
+        if type(default) is not _TYPES[kind]:
+            raise PipelineDefinitionError(
+                f"the default {default!r} is not of type {kind}.",
+                where=self.where(f"parameters.{name}"),
+            )
+        return PipelineParameter(name, default)
+
+    def _add(self, written: Dict[str, Any], name: str, said: Mapping[str, Any], place: str) -> None:
+        """Notes an output under its destination, the name by which other steps read it."""
+        destination = said["destination"]
+        if destination in written:
+            raise PipelineDefinitionError(
+                f"destination {destination!r} is written by another output, too.",
+                where=self.where(place),
+            )
+        store = said.get("datastore")
+        data = PipelineData(
+            destination,
+            datastore=Datastore(self.workspace, store) if store else None,
+            output_name=name,
+            output_mode=said.get("bind_mode", "mount"),
+            output_path_on_compute=said.get("path_on_compute"),
+            output_overwrite=said.get("overwrite"),
+        )
+        written[destination] = data.as_dataset() if said.get("as_dataset") else data
+
+    def _step(
+        self,
+        name: str,
+        said: Mapping[str, Any],
+        parameters: Mapping[str, PipelineParameter],
+        written: Mapping[str, Any],
+    ) -> PythonScriptStep:
+        place = f"steps.{name}"
+        if said["type"] != _SERVED:
+            raise NotServedError(
+                f"a step of type {said['type']} is not served in YAML; {_SERVED} is.",
+                where=self.where(place),
+            )
+        inputs = {
+            key: self._input(key, each, written, f"{place}.inputs.{key}")
+            for key, each in (said.get("inputs") or {}).items()
+        }
+        outputs = {
+            key: written[each["destination"]] for key, each in (said.get("outputs") or {}).items()
+        }
+        values = self._values(said.get("parameters"), parameters, f"{place}.parameters")
+        known = {"input": inputs, "output": outputs, "parameter": {**parameters, **values}}
+        folder = said.get("source_directory")
+        return PythonScriptStep(
+            said["script_name"],
+            name=said.get("name", name),
+            arguments=[
+                self._argument(each, known, f"{place}.arguments[{number}]")
+                for number, each in enumerate(said.get("arguments") or ())
+            ],
+            compute_target=said.get("compute", self.content.get("default_compute")),
+            runconfig=self._runconfig(said.get("runconfig")),
+            runconfig_pipeline_params=self._values(
+                said.get("runconfig_parameters"), parameters, f"{place}.runconfig_parameters"
+            ),
+            inputs=list(inputs.values()),
+            outputs=list(outputs.values()),
+            params=values,
+            source_directory=self._path(folder) if folder else os.path.dirname(self.path),
+            allow_reuse=said.get("allow_reuse", True),
+            version=said.get("version"),
+            hash_paths=[self._path(each) for each in said.get("hash_paths") or ()],
+        )
+
+    def _input(
+        self, name: str, said: Mapping[str, Any], written: Mapping[str, Any], place: str
+    ) -> InputPortBinding:
+        source = said["source"]
+        references = self.content.get("data_references") or {}
+        if source in written:
+            data, mode = written[source], "mount"
+        elif source in references:
+            data = self._reference(source, references[source])
+            mode = references[source].get("bind_mode", "mount")
+        else:
+            raise PipelineDefinitionError(
+                f"there is no data reference and no output's destination {source!r}.",
+                where=self.where(place),
+                hint=f"There are {', '.join(sorted({*written, *references})) or 'none'}.",
+            )
+        return InputPortBinding(
+            name,
+            data,
+            said.get("bind_mode", mode),
+            said.get("path_on_compute"),
+            said.get("overwrite"),
+        )
+
+    def _reference(self, name: str, said: Mapping[str, Any]) -> Any:
+        place = self.where(f"data_references.{name}")
+        for word in _SQL:
+            if word in said:
+                raise NotServedError(
+                    f"{word} is not served in YAML.",
+                    where=place,
+                    hint="Register a dataset that reads the table, and name that.",
+                )
+        if "dataset_name" in said:
+            version = said.get("dataset_version", "latest")
+            found = Dataset.get_by_name(self.workspace, said["dataset_name"], version)
+            return found.as_named_input(name)
+        if "dataset_id" in said:
+            return Dataset.get_by_id(self.workspace, said["dataset_id"]).as_named_input(name)
+        if "datastore" not in said:
+            raise PipelineDefinitionError(
+                "it names no data.", where=place, hint="Give datastore, dataset_name or dataset_id."
+            )
+        store = Datastore(self.workspace, said["datastore"])
+        return DataReference(store, name, said.get("path_on_datastore"))
+
+    def _values(
+        self,
+        said: Optional[Mapping[str, Any]],
+        parameters: Mapping[str, PipelineParameter],
+        place: str,
+    ) -> Dict[str, Any]:
+        values: Dict[str, Any] = {}
+        for name, value in (said or {}).items():
+            values[name] = (
+                self._known(value["source"], parameters, "pipeline parameter", f"{place}.{name}")
+                if isinstance(value, Mapping)
+                else value
+            )
+        return values
+
+    def _argument(self, text: Any, known: Mapping[str, Mapping[str, Any]], place: str) -> Any:
+        """What an argument stands for: ``input:x``, ``output:x``, ``parameter:x``, or itself."""
+        kind, colon, name = text.partition(":") if isinstance(text, str) else ("", "", "")
+        if kind == "side_input" and colon:
+            raise NotServedError("side inputs belong to ParallelRunStep.", where=self.where(place))
+        if not colon or kind not in known:
+            return text
+        return self._known(name, known[kind], kind, place)
+
+    def _known(self, name: str, there: Mapping[str, Any], kind: str, place: str) -> Any:
+        if name not in there:
+            raise PipelineDefinitionError(
+                f"there is no {kind} {name!r}.",
+                where=self.where(place),
+                hint=f"There are {', '.join(sorted(there)) or 'none'}.",
+            )
+        return there[name]
+
+    def _runconfig(self, path: Optional[str]) -> Optional[RunConfiguration]:
+        if path is None:
+            return None
+        raise NotServedError("runconfig is not served in YAML yet.", where=self.where("steps"))
+
+    def _path(self, path: str) -> str:
+        return os.path.join(os.path.dirname(self.path), path.replace("\\", "/"))
+
+
+def read_pipeline_file(workspace: Any, filename: str) -> PipelineFile:
+    """Reads a file and checks it against the schema; nothing in it is executed.
+
+    Raises:
+        UserErrorException: there is no such file, or it is not YAML.
+        PipelineDefinitionError: it has not what a pipeline's file has; the text names the place.
+    """
+    import yaml
+
+    path = os.path.join(defining_folder(), os.fspath(filename))
+    try:
+        with open(path, encoding="utf-8") as stream:
+            document = yaml.load(stream, Loader=_loader())  # noqa: S506 - a safe one
+    except OSError as error:
+        raise UserErrorException(f"{path} cannot be read: {error.strerror}.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserErrorException(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    _check(path, document)
+    return PipelineFile(path, workspace, document["pipeline"])
+
+
+def _loader() -> Any:
+    """A safe loader that takes no key twice, where YAML's own silently keeps the last."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]  # it has no types
+        def construct_mapping(self, node: Any, deep: bool = False) -> Dict[Any, Any]:
+            seen: Set[str] = set()
+            for key, _ in node.value:
+                if str(key.value) in seen:
+                    problem = f"{key.value!r} stands there twice"
+                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+                seen.add(str(key.value))
+            result: Dict[Any, Any] = super().construct_mapping(node, deep)
+            return result
+
+    return Loader
+
+
+def _check(path: str, document: Any) -> None:
+    import jsonschema
+
+    with open(SCHEMA, encoding="utf-8") as stream:
+        validator = jsonschema.Draft202012Validator(json.load(stream))
+    error = jsonschema.exceptions.best_match(validator.iter_errors(document))
+    if error is not None:
+        place = ".".join(map(str, error.absolute_path))
+        where = f"{os.path.basename(path)}, {place}" if place else os.path.basename(path)
+        raise PipelineDefinitionError(error.message, where=where)
