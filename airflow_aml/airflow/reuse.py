@@ -175,6 +175,7 @@ class ReuseSensor(BaseOperator):
             ),
             regenerate=parameters.regenerates(settings, context["params"]),
             tags={str(key): str(value) for key, value in dict(settings.get("tags") or {}).items()},
+            script=self.spec.nodes[0].id if self.spec.script else "",
         )
         return plan, steps, pinned
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Optional, Sequence
 
 from airflow_aml.definition.pipeline import Pipeline
@@ -13,6 +14,7 @@ from airflow_aml.errors import NotServedError, UserErrorException
 
 if TYPE_CHECKING:
     from airflow_aml.definition.runconfig import DockerConfiguration, Environment
+    from airflow_aml.definition.spec import PipelineSpec
 
 __all__ = ["ScriptRunConfig"]
 
@@ -97,7 +99,15 @@ class ScriptRunConfig:
             source_directory=self.source_directory,
             allow_reuse=False,
         )
-        return Pipeline(workspace, [step])
+        return _ScriptPipeline(workspace, [step])
 
     def __repr__(self) -> str:
         return f"ScriptRunConfig({self.script!r} in {self.source_directory!r})"
+
+
+class _ScriptPipeline(Pipeline):
+    """A pipeline whose runs are those of its one script, whoever starts them."""
+
+    @property
+    def spec(self) -> PipelineSpec:
+        return replace(super().spec, script=True)

@@ -260,7 +260,11 @@ class NodeSpec:
 
 @dataclass(frozen=True)
 class PipelineSpec:
-    """A whole pipeline. ``nodes`` are in a deterministic topological order."""
+    """A whole pipeline. ``nodes`` are in a deterministic topological order.
+
+    Attributes:
+        script: it is there to run one script: a run of it is that script's.
+    """
 
     nodes: Tuple[NodeSpec, ...]
     parameters: Tuple[ParameterSpec, ...] = ()
@@ -269,6 +273,7 @@ class PipelineSpec:
     default_datastore: Optional[str] = None
     continue_on_step_failure: bool = False
     version: int = SPEC_VERSION
+    script: bool = False
 
     @property
     def sources(self) -> Dict[str, List[NodeSpec]]:

@@ -294,7 +294,7 @@ class Experiment:
 
         for head in heads(home_of(self.workspace), to_come=True):
             if head.experiment == self.name:
-                run = whole_run(self, head.id)
+                run = whole_run(self, head)
                 if run.matches(type, tags, properties):
                     yield run
                 if include_children:

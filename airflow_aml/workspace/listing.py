@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from typing import Callable, List, Optional, Sequence, TypeVar, Union
+from typing import Callable, List, Optional, Sequence, Tuple, TypeVar, Union
 
 from airflow_aml.workspace.home import Home
 from airflow_aml.workspace.runs import (
@@ -53,6 +53,25 @@ def listing(home: Home, of: Optional[str] = None, last: Optional[int] = None) ->
         return summarise(home, line, keep=time.monotonic() < until)
 
     return _of_each(home, summarised, wanted[:last])
+
+
+def place_of(home: Home, experiment: str, pipeline_run_id: str) -> Optional[int]:
+    """Which of the experiment's runs that is, from 1, in the order in which they were created.
+
+    A run that was submitted was created then, not when it got to its plan: or runs that wait for
+    Airflow side by side would change places.
+    """
+
+    def created(home: Home, line: Union[RunSummary, RunHead]) -> Tuple[str, str]:
+        submitted = head_to_come(home, line.id)
+        return (submitted or line).created, line.id
+
+    names = [name.rstrip("/") for name in home.store.children(_RUNS)]
+    lines = [each for each in _of_each(home, _line, names) if each is not None]
+    among = [each for each in lines if each.experiment == experiment]
+    order = sorted(_of_each(home, created, among))
+    ids = [run_id for _, run_id in order]
+    return ids.index(pipeline_run_id) + 1 if pipeline_run_id in ids else None
 
 
 def summarise(home: Home, head: RunHead, keep: bool = True) -> RunSummary:

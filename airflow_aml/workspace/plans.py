@@ -73,6 +73,7 @@ class RunPlan:
         steps: by task id.
         continue_on_step_failure: whether steps may still start after one has failed.
         regenerate: every step runs, whatever earlier results there are.
+        script: of a run of one script, the task that runs it.
         git: what git said of each source folder when the run began, by v1's names of properties.
     """
 
@@ -87,6 +88,7 @@ class RunPlan:
     tags: Dict[str, str] = field(default_factory=dict)
     git: Dict[str, Dict[str, str]] = field(default_factory=dict)
     version: int = PLAN_VERSION
+    script: str = ""
 
 
 def write_plan(home: Home, pipeline_run_id: str, plan: RunPlan) -> None:

@@ -49,6 +49,7 @@ class RunHead:
         steps: task id -> step name.
         by_hand: its DAG is hand-written and has no task that plans: what is known is what its steps
             have told when they ended.
+        script: of a run of one script, the task that runs it.
     """
 
     id: str
@@ -60,6 +61,7 @@ class RunHead:
     planned: str = ""
     version: int = RUN_VERSION
     by_hand: bool = False
+    script: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ def write_head(home: Home, pipeline_run_id: str, plan: RunPlan) -> None:
         experiment=plan.experiment,
         created=now,
         steps={task_id: step.name for task_id, step in plan.steps.items()},
+        script=plan.script,
     )
     if not home.store.create(_head(pipeline_run_id), json.dumps(encode(head)).encode()):
         first = read_head(home, pipeline_run_id)
@@ -250,7 +253,7 @@ def head_to_come(home: Home, pipeline_run_id: str) -> Optional[RunHead]:
     if known is None or not known.created:
         return None
     names = known.dag_id, known.run_id, known.experiment
-    return RunHead(pipeline_run_id, *names, created=known.created)
+    return RunHead(pipeline_run_id, *names, created=known.created, script=known.script)
 
 
 def _head_by_hand(home: Home, pipeline_run_id: str) -> Optional[RunHead]:

@@ -420,6 +420,27 @@ def test_the_run_is_kept_with_its_plan(write, one_dag, run_dag, workspace):
     assert sorted(plan["steps"]) == ["a", "b"]
 
 
+def test_a_scripts_dag_runs_the_script(write, one_dag, run_dag):
+    """Whoever starts a run of the DAG of a ScriptRunConfig: it is listed as that script's run."""
+    from airflow_aml import Experiment, ScriptRun, Workspace
+
+    submit = "Experiment(Workspace(), 'alone').submit(ScriptRunConfig('src', 'writer.py', args))"
+    write("alone.py", HEADER + f"    args = ['--out', '.']\n    {submit}")
+
+    run_dag(one_dag())
+
+    (run,) = Experiment(Workspace(), "alone").get_runs()
+    assert (type(run), run.type, run.get_status(), run.number) == (
+        ScriptRun,
+        "azureml.scriptrun",
+        "Completed",
+        1,
+    )
+    assert run.get_details_with_logs()["logFiles"]["logs/azureml/stdoutlogs.txt"] == (
+        "wrote hello\n"
+    )
+
+
 def test_what_a_script_leaves_in_outputs_is_kept(write, one_dag, run_dag, workspace):
     """v1 kept ./outputs with the run."""
     write(

@@ -179,6 +179,47 @@ print(list(run.get_children()))
     assert lines[-1] == "[]"
 
 
+SEARCH = """
+import sys
+from airflow_aml import Run, ScriptRunConfig
+run, depth = Run.get_context(), int(sys.argv[1])
+run.log("depth", depth)
+if depth:
+    run.submit_child(ScriptRunConfig(".", "search.py", arguments=[depth - 1])).wait_for_completion()
+    with run.child_run("part") as part, part.child_run("piece") as piece:
+        piece.log("size", depth)
+if depth == 2:
+    print([(each.name, each.get_metrics()) for each in run.get_children(recursive=True)])
+"""
+
+
+def test_scripts_that_start_scripts_that_start_scripts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All runs below are found with what they have, by the script on top and from outside."""
+    (tmp_path / "search.py").write_text(SEARCH)
+    monkeypatch.setenv("AIRFLOW__AML__WORKSPACE", str(tmp_path / "aml"))
+    experiment = Experiment(Workspace(), "deep")
+    run = experiment.submit(ScriptRunConfig(tmp_path, "search.py", [2]))
+    assert run.get_details()["status"] == "Running"  # and no more is known yet
+    run.wait_for_completion()
+
+    below = [(each.name, each.get_metrics()) for each in run.get_children(recursive=True)]
+
+    assert below == [
+        ("part", {}),
+        ("piece", {"size": 2}),
+        ("search_1", {"depth": 1}),
+        ("part", {}),
+        ("piece", {"size": 1}),
+        ("search_1", {"depth": 0}),
+    ]
+    assert {each.get_status() for each in run.get_children(recursive=True)} == {"Completed"}
+    assert str(below) in run.get_details_with_logs()["logFiles"]["logs/azureml/stdoutlogs.txt"]
+    *_, deepest = run.get_children(recursive=True)
+    assert Run.get(Workspace(), deepest.id).get_metrics() == {"depth": 0}
+
+
 INTERACTIVE = """
 from airflow_aml import Experiment, ScriptRunConfig, Workspace
 run = Experiment(Workspace(), "search").start_logging()

@@ -351,6 +351,14 @@ def test_a_run_is_there_from_the_start(tmp_path, monkeypatch, capsys, how: str) 
         "early",
         [],
     )
+    details = submitted.get_details()
+    assert (details["status"], details["startTimeUtc"], details["logFiles"]) == (
+        "Running",
+        None,
+        {},
+    )
+    assert details["properties"]["airflow.dag_id"] == "early"
+    assert found.number == 1
     if how == "canceled":
         found.cancel()
     else:

@@ -110,6 +110,12 @@ def test_one_script_runs_by_itself(folder):
     assert (found.get_metrics(), found.tags) == ({"rate": 0.5}, first["tags"])
     (child,) = found.get_children()
     assert child.get_metrics() == {"half": 0.25}
+    with Experiment(Workspace(), "alone").start_logging() as third:
+        pass
+    with Experiment(Workspace(), "another").start_logging() as other:
+        pass
+    assert [each.number for each in (found, child, third, other)] == [1, 1, 3, 1]
+    assert Run.get(Workspace(), again["id"]).number == 2
 
 
 def test_a_script_that_fails_says_so(folder):

@@ -16,7 +16,7 @@ from airflow_aml.definition.runs.files import Files, Tags
 from airflow_aml.definition.runs.metrics import Metrics
 from airflow_aml.definition.runs.offline import _OfflineRun
 from airflow_aml.definition.runs.ports import InputDatasets, OutputDatasets
-from airflow_aml.definition.runs.records import Record, ScriptRecord
+from airflow_aml.definition.runs.records import WITHIN, Record, ScriptRecord
 from airflow_aml.definition.runs.registering import Registering
 from airflow_aml.definition.runs.snapshot import Snapshots
 from airflow_aml.definition.runs.told import Told
@@ -125,6 +125,13 @@ class Run(Metrics, Files, Tags, Snapshots, Registering, Told):
     def type(self) -> str:
         """v1's word for what kind of run it is."""
         return "azureml.StepRun" if self._is_steps() else "azureml.scriptrun"
+
+    @property
+    def number(self) -> int:
+        """The place, from 1, that the whole run has in its experiment, counted when it is asked."""
+        from airflow_aml.definition.runs.finding import number_of
+
+        return number_of(self)
 
     @property
     def input_datasets(self) -> InputDatasets:
@@ -354,10 +361,11 @@ class Run(Metrics, Files, Tags, Snapshots, Registering, Told):
     def _children(self) -> Iterator[Run]:
         for note in reversed(self._notes()):
             if "child" in note:
-                yield self._child(str(note["child"]), str(note.get("value", "")))
+                folder = str(note.get(WITHIN, ""))
+                yield self._child(str(note["child"]), str(note.get("value", "")), folder)
 
-    def _child(self, run_id: str, name: str) -> Run:
-        folder = self._record_folder or process.record_folder()
+    def _child(self, run_id: str, name: str, folder: str = "") -> Run:
+        folder = folder or self._record_folder or process.record_folder()
         record = ScriptRecord(folder, run_id)
         return Run(
             self._experiment,
@@ -385,6 +393,5 @@ def _matches(wanted: Any, there: Mapping[str, Any]) -> bool:
 
 _NOT_SERVED = {
     "add_type_provider": "the kinds of runs are fixed.",
-    "number": "runs are not numbered; they have an id, a name and the time they began.",
     "take_snapshot": "a step's source folder is kept with its run, see get_snapshot_id().",
 }

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from airflow_aml.definition.runs.pipelinerun import PipelineRun
     from airflow_aml.definition.runs.scriptrun import ScriptRun
     from airflow_aml.definition.workspace import Experiment
+    from airflow_aml.workspace.runs import RunHead
 
 
 def find(workspace: Any, run_id: str) -> Run:
@@ -33,7 +34,7 @@ def find(workspace: Any, run_id: str) -> Run:
             ids = {layout.step_run_id(head.id, task_id): task_id for task_id in head.steps}
             if run_id in ids:
                 run = PipelineRun.get(workspace, head.id)
-                whole = whole_run(run.experiment, head.id)
+                whole = whole_run(run.experiment, head)
                 if whole.id == run_id:
                     return whole
                 return next(step for step in run.get_steps() if step.id == run_id)
@@ -55,13 +56,32 @@ def get_run(experiment: Experiment, run_id: str, **_: Any) -> Run:
     return find(experiment.workspace, run_id)
 
 
-def whole_run(experiment: Experiment, pipeline_run_id: str) -> Union[PipelineRun, ScriptRun]:
-    """The pipeline's run of that id; where a script was submitted, the script's."""
-    from airflow_aml.definition.homes import home_of
+def whole_run(experiment: Experiment, head: RunHead) -> Union[PipelineRun, ScriptRun]:
+    """The pipeline's run of that head; of a pipeline that is there for a script, the script's."""
     from airflow_aml.definition.runs.pipelinerun import PipelineRun
     from airflow_aml.definition.runs.scriptrun import ScriptRun
-    from airflow_aml.workspace.submitted import read_submitted
 
-    run = PipelineRun(experiment, pipeline_run_id)
-    submitted = read_submitted(home_of(experiment.workspace), pipeline_run_id)
-    return ScriptRun(run, submitted.script) if submitted and submitted.script else run
+    run = PipelineRun(experiment, head.id)
+    return ScriptRun(run, head.script) if head.script else run
+
+
+def number_of(run: Run) -> int:
+    """The whole run's place, from 1, among those of its experiment by when they were created.
+
+    Raises:
+        UserErrorException: the workspace has no such run.
+    """
+    from airflow_aml.definition.homes import home_of
+    from airflow_aml.workspace.listing import place_of
+
+    whole = run
+    while whole.parent is not None:
+        whole = whole.parent
+    run_id = getattr(whole, "pipeline_run", whole).id
+    number = place_of(home_of(run.experiment.workspace), run.experiment.name, run_id)
+    if number is None:
+        raise UserErrorException(
+            f"the experiment {run.experiment.name!r} has no run {run_id!r}, so it has no number.",
+            hint="`airflow-aml runs` lists the workspace's runs.",
+        )
+    return number

@@ -112,17 +112,25 @@ class PipelineRun(Following):
         return StepRun.of(self, result).get_output_data(output)
 
     def get_details(self) -> Dict[str, Any]:
-        """What is known of the run, in the words of v1's run history: ``Completed``."""
-        head, status = self._head, self.status
+        """What is known of the run, in the words of v1's run history: ``Completed``.
+
+        One that has not got to its plan has no start yet, and no steps.
+        """
+        from airflow_aml.workspace.runs import read_head
+
+        self._refuse_unknown()
+        head, status = read_head(self._home, self.id), self.status
         steps = {step.task_id: step.get_details() for step in self.get_steps()}
         ends = [step["endTimeUtc"] for step in steps.values() if step["endTimeUtc"]]
         logs = [f"{task_id}/{name}" for task_id, step in steps.items() for name in step["logFiles"]]
+        if head is not None:
+            ends.append(head.planned or head.created)
         over = status in ("Completed", "Failed", "Canceled")
         return {
             "runId": self.id,
             "status": status,
-            "startTimeUtc": head.created,
-            "endTimeUtc": max([head.planned or head.created, *ends]) if over else None,
+            "startTimeUtc": head.created if head else None,
+            "endTimeUtc": max(ends) if over and ends else None,
             "properties": self.properties,
             "inputDatasets": [],
             "outputDatasets": [],
@@ -240,6 +248,7 @@ READING = frozenset(_LATER) | {
     "get_snapshot_id",
     "get_steps",
     "get_tags",
+    "number",
     "properties",
     "restore_snapshot",
     "tags",

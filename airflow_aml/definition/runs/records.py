@@ -19,6 +19,9 @@ except ImportError:  # pragma: no cover - Python 3.7 is refused elsewhere, by na
 if TYPE_CHECKING:
     from airflow_aml.workspace.home import Home
 
+WITHIN = "within"
+"""What is added to a note that another process has made: the folder that this one writes to."""
+
 
 class Record(Protocol):
     """One run's record."""
@@ -84,8 +87,11 @@ class ScriptRecord:
             return self._whole.notes()
         found = about(_notes_in(self._journal.path), self.run_id)
         if self.run_id:  # a child run with a process of its own writes there
-            own = _notes_in(os.path.join(self.folder, "of", self.run_id, JOURNAL))
-            found = sorted(found + about(own, None), key=lambda note: note.get("t", 0.0))
+            folder = os.path.join(self.folder, "of", self.run_id)
+            own = about(_notes_in(os.path.join(folder, JOURNAL)), None)
+            for note in own:
+                note[WITHIN] = folder
+            found = sorted(found + own, key=lambda note: note.get("t", 0.0))
         return found
 
     def add(self, name: str, path: str) -> None:
@@ -142,6 +148,8 @@ class StoredRecord:
         pipeline_run_id: the run's, or that of its pipeline run.
         step_run_id: None for the pipeline run itself, whose record its steps have written.
         child: of a run below that step's.
+        within: the folder below the step's of the process that has begun that run: scripts of
+            child runs have one of their own.
     """
 
     def __init__(
@@ -150,9 +158,11 @@ class StoredRecord:
         pipeline_run_id: str,
         step_run_id: Optional[str] = None,
         child: Optional[str] = None,
+        within: str = "",
     ):
         self._home = home
         self._child = child
+        self._within = within
         self._pipeline_run_id = pipeline_run_id
         self._step_run_id = step_run_id
 
@@ -167,8 +177,7 @@ class StoredRecord:
         if self._step_run_id is not None:
             found = about(self._journal(f"{self._place}/{JOURNAL}"), None)
             if self._child is not None:
-                step = layout.step(self._pipeline_run_id, self._step_run_id)
-                found += about(self._journal(f"{step}/{JOURNAL}"), self._child)
+                found += about(self._journal(f"{self._process_folder}/{JOURNAL}"), self._child)
         else:
             found = [
                 note
@@ -179,15 +188,25 @@ class StoredRecord:
             found += self._journal(f"{self._place}/notes/{name}")
         return sorted(found, key=lambda note: note.get("t", 0.0))
 
-    def children(self) -> List[Tuple[str, str]]:
-        """(id, name) of the runs below a step's, newest first."""
-        notes = list(self._journal(f"{self._place}/{JOURNAL}"))
-        below = [note for note in notes if note.get("run") in (None, self._pipeline_run_id)]
-        return [(n["child"], str(n.get("value"))) for n in reversed(below) if "child" in n]
+    def children(self) -> List[Tuple[str, str, StoredRecord]]:
+        """(id, name, record) of the runs below a step's, or below this child run, newest first."""
+        own = list(self._journal(f"{self._place}/{JOURNAL}"))
+        if self._child is None:
+            known = [(n, "") for n in own if n.get("run") in (None, self._pipeline_run_id)]
+        else:
+            above = self._journal(f"{self._process_folder}/{JOURNAL}")
+            within = f"{self._within}/of/{self._child}"
+            known = [(note, self._within) for note in about(above, self._child)]
+            known += [(note, within) for note in about(own, None)]
+            known.sort(key=lambda each: each[0].get("t", 0.0))
+        return [
+            (note["child"], str(note.get("value")), self._below(note["child"], within))
+            for note, within in reversed(known)
+            if "child" in note
+        ]
 
-    def child(self, run_id: str) -> StoredRecord:
-        """The record of such a run."""
-        return StoredRecord(self._home, self._pipeline_run_id, self._step_run_id, run_id)
+    def _below(self, run_id: str, within: str) -> StoredRecord:
+        return StoredRecord(self._home, self._pipeline_run_id, self._step_run_id, run_id, within)
 
     def add(self, name: str, path: str) -> None:
         """Keeps a copy of a local file under that name."""
@@ -208,8 +227,12 @@ class StoredRecord:
     def _place(self) -> str:
         if self._step_run_id is None:
             return layout.run(self._pipeline_run_id)
-        step = layout.step(self._pipeline_run_id, self._step_run_id)
+        step = self._process_folder
         return step if self._child is None else f"{step}/of/{self._child}"
+
+    @property
+    def _process_folder(self) -> str:
+        return layout.step(self._pipeline_run_id, str(self._step_run_id)) + self._within
 
     def _steps(self) -> List[str]:
         folder = f"{layout.run(self._pipeline_run_id)}/steps/"

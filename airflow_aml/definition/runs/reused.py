@@ -28,13 +28,9 @@ class ReusedRecord:
         """The source's, and after them its own."""
         return [*self._source.notes(), *self._own.notes()]
 
-    def children(self) -> List[Tuple[str, str]]:
-        """(id, name) of the runs below the source."""
+    def children(self) -> List[Tuple[str, str, StoredRecord]]:
+        """(id, name, record) of the runs below the source."""
         return self._source.children()
-
-    def child(self, run_id: str) -> StoredRecord:
-        """The record of such a run."""
-        return self._source.child(run_id)
 
     def add(self, name: str, path: str) -> None:
         """Keeps a copy of a local file with its own."""

@@ -28,11 +28,8 @@ class _ChildRun(Run):
         self._stored = record
 
     def _children(self) -> Iterator[Run]:
-        for note in reversed(self._notes()):
-            if "child" in note:
-                run_id = str(note["child"])
-                record = self._stored.child(run_id)
-                yield _ChildRun(self, record, run_id, str(note.get("value", "")))
+        for run_id, name, record in self._stored.children():
+            yield _ChildRun(self, record, run_id, name)
 
 
 class StepRun(Waiting):
@@ -99,7 +96,8 @@ class StepRun(Waiting):
         ``Bypassed``; reused is ``Finished``."""
         if self._result.status == "NotStarted":
             results = self._run._results()  # noqa: SLF001 - it may have ended meanwhile
-            self._result = next(r for r in results if r.task_id == self._result.task_id)
+            mine = (each for each in results if each.task_id == self._result.task_id)
+            self._result = next(mine, self._result)  # which has none before its run is planned
         if self._result.status in ("Finished", "Reused"):
             return "Finished"
         return self._run.step_status(self._result)
@@ -189,8 +187,8 @@ class StepRun(Waiting):
         return planned_snapshot(self._run._home, self.pipeline_run_id, self._result.task_id)  # noqa: SLF001
 
     def _children(self) -> Iterator[Run]:
-        for run_id, name in self._records.children():
-            yield _ChildRun(self, self._records.child(run_id), run_id, name)
+        for run_id, name, record in self._records.children():
+            yield _ChildRun(self, record, run_id, name)
 
     def _is_over(self) -> bool:
         return self._run.get_status() in ENDED
