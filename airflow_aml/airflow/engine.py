@@ -30,6 +30,7 @@ from airflow_aml.definition.spec import PipelineSpec
 from airflow_aml.definition.workspace import Experiment, Workspace
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.documents import read_json, write_json
+from airflow_aml.workspace.heartbeat import beat
 from airflow_aml.workspace.home import WORKSPACE_VARIABLE, default_url, open_home
 from airflow_aml.workspace.process import Process
 from airflow_aml.workspace.submitted import Submitted, is_canceled, mark_canceled, write_submitted
@@ -83,6 +84,7 @@ class ChildProcessEngine:
         folder = _folder(home, run_id)
         folder.mkdir(parents=True)
         write_submitted(home, run_id, Submitted(submission.dag_id, airflow_run, experiment_name))
+        beat(home, run_id)  # it may be lost before it begins to beat by itself
         write_json(folder / "submission.json", encode(submission))
         with (folder / "log.txt").open("wb") as log:
             child = subprocess.Popen(

@@ -29,6 +29,7 @@ from airflow_aml.runtime.views import is_alive
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.caches import cache_folder
 from airflow_aml.workspace.documents import write_json
+from airflow_aml.workspace.heartbeat import beating
 from airflow_aml.workspace.home import WORKSPACE_VARIABLE
 from airflow_aml.workspace.process import Process
 from airflow_aml.workspace.runs import StepResult, read_head, results
@@ -215,13 +216,14 @@ def runner_file(home: Home, pipeline_run_id: str) -> Path:
 
 @contextmanager
 def _noted(home: Home, dag_id: str, moment: datetime) -> Iterator[None]:
-    """Inside, others on this host can see that this process runs the run, or is gone."""
+    """Inside, others can see that this process runs the run, or is gone."""
     run_id = layout.pipeline_run_id(home.uuid, dag_id, f"manual__{moment.isoformat()}")
     note = runner_file(home, run_id)
     note.parent.mkdir(parents=True, exist_ok=True)
     write_json(note, asdict(Process.this()), durable=False)
     try:
-        yield
+        with beating(home, run_id):
+            yield
     finally:
         note.unlink(missing_ok=True)
 

@@ -163,14 +163,22 @@ def cancel_here(home: Home, run_id: str) -> bool:
     return found
 
 
-def lives_here(home: Home, run_id: str) -> Optional[bool]:
-    """Whether the process lives that runs it without Airflow; None where this one cannot tell."""
+def lives(home: Home, run_id: str) -> Optional[bool]:
+    """Whether the process lives that runs it without Airflow; None where this one cannot tell.
+
+    On its own host that is certain; on others it is by the signs of life that it gives.
+    """
     if _STEP_VARIABLE in os.environ:
         return None
+    from airflow_aml.workspace.heartbeat import is_silent
+
     try:
         found: Optional[bool] = import_module("airflow_aml.airflow.engine").is_alive(home, run_id)
     except ImportError:  # a Python that has no Airflow
-        return None
+        found = None
+    if found is None:
+        silent = is_silent(home, run_id)
+        found = None if silent is None else not silent
     return found
 
 

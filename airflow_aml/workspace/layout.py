@@ -16,6 +16,7 @@
     registry/<kind>/<name>.json                datastores, computes, ...: one document each
     runs/<pipeline-run-id>/run.json            which DAG and Airflow run, since when
     runs/<pipeline-run-id>/submitted.json      the same of a run that a program has submitted
+    runs/<pipeline-run-id>/alive.json          signs of life of the process that runs it
     runs/<pipeline-run-id>/canceled            there if somebody has ended the run
     runs/<pipeline-run-id>/summary.json        its line in a listing, once it has ended
     runs/<pipeline-run-id>/plan.json           what the run's first task decided
@@ -89,6 +90,11 @@ def plan(pipeline_run_id: str) -> str:
 def summary(pipeline_run_id: str) -> str:
     """What a listing says of a run that has ended."""
     return f"runs/{pipeline_run_id}/summary.json"
+
+
+def alive(pipeline_run_id: str) -> str:
+    """The last sign of life of the process that runs a run without Airflow."""
+    return f"runs/{pipeline_run_id}/alive.json"
 
 
 def failed(pipeline_run_id: str) -> str:

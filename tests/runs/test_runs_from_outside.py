@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from airflow_aml import (
     Workspace,
 )
 from airflow_aml.cli import main
-from airflow_aml.errors import AzureMLException, UserErrorException
+from airflow_aml.errors import ActivityFailedException, AzureMLException, UserErrorException
 from scripts.templates import PROJECT
 
 PIPELINE = """
@@ -334,7 +335,7 @@ def test_cancel_ends_everything(tmp_path, monkeypatch, capsys, who: str) -> None
     assert left == []
 
 
-@pytest.mark.parametrize("how", ["canceled", "killed"])
+@pytest.mark.parametrize("how", ["canceled", "killed", "killed on another host"])
 def test_a_run_is_there_from_the_start(tmp_path, monkeypatch, capsys, how: str) -> None:
     """Before it has a plan another program finds and ends it; it stays listed, whatever comes."""
     monkeypatch.setenv("AIRFLOW__AML__WORKSPACE", str(tmp_path / "aml"))
@@ -364,6 +365,15 @@ def test_a_run_is_there_from_the_start(tmp_path, monkeypatch, capsys, how: str) 
     else:
         submitted._process.kill()
         submitted._process.wait()
+    if "another" in how:
+        note = submitted._folder / "process.json"
+        note.write_text(note.read_text().replace(os.uname().nodename, "elsewhere"))
+        assert found.get_status() == "Running"  # as far as can be seen from here
+        sign = tmp_path / f"aml/runs/{found.id}/alive.json"
+        before = sign.stat().st_mtime - 660
+        os.utime(sign, (before, before))
+        with pytest.raises(ActivityFailedException, match="the process that ran it is gone"):
+            found.wait_for_completion(show_output=False)
     ended = "Canceled" if how == "canceled" else "Failed"
     assert found.get_status() == ended
     assert [each.id for each in Run.list(experiment, status=ended)] == [submitted.id]

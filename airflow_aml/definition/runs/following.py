@@ -12,7 +12,7 @@ from airflow_aml.definition.engine import (
     RunInAirflow,
     TaskProgress,
     cancel_here,
-    lives_here,
+    lives,
     run_in_airflow,
     works_with_airflow,
 )
@@ -57,8 +57,8 @@ class Following(Waiting):
     def get_status(self) -> str:
         """``NotStarted``, ``Running``, ``Finished``, ``Failed`` or ``Canceled``.
 
-        By the workspace alone, which is asked where no Airflow is known, a run that was lost on
-        another host with all of its processes stays ``Running``.
+        By the workspace alone, which is asked where no Airflow is known, a run that was lost in an
+        Airflow stays ``Running``; of one without Airflow, other hosts hear within ten minutes.
 
         Raises:
             UserErrorException: there is no such run.
@@ -158,13 +158,15 @@ class Following(Waiting):
         from airflow_aml.workspace.runs import read_head, results, status_of
 
         home = self._home
-        lives = lives_here(home, self.id)  # first: of one that has ended, all is known then
+        alive = lives(home, self.id)  # first: of one that has ended, all is known then
         head = read_head(home, self.id)
         if head is None:
             self._refuse_unknown()
         status = status_of(results(home, head)) if head else "NotStarted"
-        if lives is not None and status not in ("Finished", "Canceled"):
-            return "Running" if lives else "Failed"
+        # A pipeline's run may go on after a failure; a program's own run has ended with it.
+        last = ENDED if head and not head.dag_id else ("Finished", "Canceled")
+        if alive is not None and status not in last:
+            return "Running" if alive else "Failed"
         return "Running" if status == "Unfinished" else status
 
     def _refuse_unknown(self) -> None:
@@ -260,7 +262,7 @@ class Following(Waiting):
         if task is None:
             begun = result.status == "NotStarted" and self._has_begun(result.task_id)
             status = "Running" if begun else result.status
-            if begun and run_status == "Failed" and lives_here(self._home, self.id) is False:
+            if begun and run_status == "Failed" and lives(self._home, self.id) is False:
                 status = "Failed"
         elif task.status in ("Finished", "Bypassed") and result.status in ("Finished", REUSED):
             status = result.status
@@ -289,7 +291,7 @@ class Following(Waiting):
 
     def _failure(self) -> str:
         _, steps = self._progress()
-        return "; ".join(progress.why_failed(steps))
+        return "; ".join(progress.why_failed(steps)) or f"run {self.id}: {LOST}"
 
 
 def _head_task() -> str:

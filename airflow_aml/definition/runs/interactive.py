@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Optional
 from uuid import uuid4
 
@@ -15,6 +16,7 @@ from airflow_aml.definition.runs.context import Run
 from airflow_aml.definition.runs.records import ScriptRecord
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.endings import mark_failed, write_report
+from airflow_aml.workspace.heartbeat import beating
 from airflow_aml.workspace.runs import write_begun
 from airflow_aml.workspace.submitted import mark_canceled
 
@@ -51,6 +53,8 @@ class InteractiveRun(Run):
         self._ended = ""
         self._started = time.monotonic()
         write_begun(home, run_id, experiment.name, TASK)
+        self._until_end = ExitStack()
+        self._until_end.enter_context(beating(home, run_id))
         atexit.register(self._end_with_program)
 
     @property
@@ -79,6 +83,10 @@ class InteractiveRun(Run):
             return
         self._ended = status
         atexit.unregister(self._end_with_program)
+        with self._until_end:
+            self._tell_end(status, error)
+
+    def _tell_end(self, status: str, error: str) -> None:
         self.flush()
         if status == "Canceled":
             mark_canceled(self._kept_in, self.id)

@@ -89,13 +89,13 @@ def overview(home: Home, head: RunHead) -> RunOverview:
 
 
 def ended_or_lost(home: Home, run_id: str, status: str) -> str:
-    """A run's status; of one whose process on this host is gone without an end, ``Failed``."""
-    from airflow_aml.definition.engine import lives_here
+    """A run's status; of one whose process is gone without an end, ``Failed``."""
+    from airflow_aml.definition.engine import lives
     from airflow_aml.workspace.submitted import is_canceled
 
     if status == "Unfinished" and is_canceled(home, run_id):  # before it had steps
         return "Canceled"
-    lost = status == "Unfinished" and lives_here(home, run_id) is False
+    lost = status == "Unfinished" and lives(home, run_id) is False
     return "Failed" if lost else status
 
 
