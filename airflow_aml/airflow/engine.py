@@ -244,5 +244,13 @@ def _tell(line: str) -> None:
     sys.stdout.flush()
 
 
+def _main(folder: Path) -> int:
+    try:
+        return 0 if run_submission(folder).status == "Finished" else 1
+    except KeyboardInterrupt:  # whoever sent that has marked the run; its steps have ended
+        _tell("the run was canceled")
+        return 128 + signal.SIGTERM
+
+
 if __name__ == "__main__":
-    sys.exit(0 if run_submission(Path(sys.argv[1])).status == "Finished" else 1)
+    sys.exit(_main(Path(sys.argv[1])))

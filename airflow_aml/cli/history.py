@@ -7,11 +7,12 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from airflow_aml.cli.tables import counted, labels
+from airflow_aml.definition.runs.kept import why_kept
 from airflow_aml.definition.runs.overview import ended_or_lost
 from airflow_aml.errors import UserErrorException, WorkspaceException
 from airflow_aml.reuse.lookup import duration
@@ -65,7 +66,7 @@ def add_runs(verbs: Any) -> None:
 def _explain(arguments: argparse.Namespace) -> int:
     home = open_home(default_url(os.environ))
     head = find_run(home, arguments.run, arguments.dag)
-    steps = _chosen(results(home, head), arguments.step)
+    steps = _chosen(_with_reasons(home, head), arguments.step)
     diffs = _diffs(home, head, steps) if arguments.diff else {}
     if arguments.json:
         rows = [{**asdict(each), **_with_diff(diffs, each.task_id)} for each in steps]
@@ -85,6 +86,13 @@ def _explain(arguments: argparse.Namespace) -> int:
             dict(zip((each.task_id for each in steps), names, strict=True)), diffs
         )
     return 0
+
+
+def _with_reasons(home: Home, head: RunHead) -> list[StepResult]:
+    """The run's steps; those that were kept from starting with why that was."""
+    found = results(home, head)
+    plan = read_plan(home, head.id) if any(each.status == "Failed" for each in found) else None
+    return [replace(each, reason=each.reason or why_kept(each, found, plan)) for each in found]
 
 
 def _say_what_has_no_diff(names: Mapping[str, str], diffs: Mapping[str, str]) -> None:

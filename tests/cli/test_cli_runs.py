@@ -196,6 +196,9 @@ def test_a_run_that_fails_and_one_that_is_unknown(run, say, write):
     assert (train["status"], score["status"]) == ("Failed", "NotStarted")
     assert "no more memory" in train["reason"]
     assert train["seconds"] > 0
+    why = "it was not started: 'train' failed before, and the run does not continue on step failure"
+    assert score["reason"] == why
+    assert all(why in say(*verb, "latest") for verb in (["runs", "show"], ["explain"]))
     assert say("runs", "plot", "latest", "-o", "/dev/null").endswith("2 steps, 0 curves\n")
     wrong = say("runs", "show", wanted[:-2] + "xx", code=1)
     assert f"Did you mean {wanted} of fit" in wrong

@@ -320,10 +320,12 @@ def test_cancel_ends_everything(tmp_path, monkeypatch, capsys, who: str) -> None
         "while not glob.glob(logs): time.sleep(0.2)\n"
         f"print(run.get_status()); {CANCEL[who]}; print(run.get_status())\n"
         "print(run.wait_for_completion(show_output=False))\n"
+        "print(next(run.get_steps()).reason)\n"
+        "print((run._folder / 'log.txt').read_text().splitlines()[-1])\n"
     )
     printed = run_program(tmp_path)
 
-    assert printed == ["Running", "Canceled", "Canceled"]
+    assert printed == ["Running", "Canceled", "Canceled", *["the run was canceled"] * 2]
     for words in (["runs", "cancel"], ["explain", "latest"], ["runs", "show", "latest"]):
         assert main(words) == 0
     told = capsys.readouterr().out

@@ -17,6 +17,7 @@ from airflow_aml.definition.engine import (
     works_with_airflow,
 )
 from airflow_aml.definition.runs import progress
+from airflow_aml.definition.runs.kept import why_kept
 from airflow_aml.definition.runs.progress import REUSED, StepProgress
 from airflow_aml.definition.runs.waiting import ENDED, LOST, Waiting
 from airflow_aml.errors import NotServedError, UserErrorException
@@ -25,6 +26,7 @@ from airflow_aml.workspace import layout
 if TYPE_CHECKING:
     from airflow_aml.definition.workspace import Experiment
     from airflow_aml.workspace.home import Home
+    from airflow_aml.workspace.plans import RunPlan
     from airflow_aml.workspace.runs import StepResult
 
 _POLL = 0.5
@@ -53,6 +55,7 @@ class Following(Waiting):
         self._in_airflow = _airflow
         self._is_known = False
         self._known: Tuple[Any, List[StepResult]] = ((), [])
+        self._plan: Optional[RunPlan] = None
 
     def get_status(self) -> str:
         """``NotStarted``, ``Running``, ``Finished``, ``Failed`` or ``Canceled``.
@@ -120,20 +123,15 @@ class Following(Waiting):
         return self._step_status(result, task, status)
 
     def why_not_started(self, result: StepResult) -> str:
-        """Why a step was kept from starting, in a run that stops after a failure; else empty."""
+        """Why a step was kept from starting or from its end; empty if nothing has kept it."""
         from airflow_aml.workspace.plans import read_plan
 
-        if result.status != "NotStarted" or self._has_begun(result.task_id):
+        if result.status == "NotStarted" and self._has_begun(result.task_id):
             return ""
         known = self._known[1] or self._results()
-        failed = [repr(each.name) for each in known if each.status == "Failed"]
-        plan = read_plan(self._home, self.id, step=result.task_id) if failed else None
-        if plan is None or plan.continue_on_step_failure:
-            return ""
-        return (
-            f"it was not started: {', '.join(failed)} failed before, and the run does not continue "
-            "on step failure"
-        )
+        if self._plan is None and any(each.status == "Failed" for each in known):
+            self._plan = read_plan(self._home, self.id)  # once: a long pipeline's takes a while
+        return why_kept(result, known, self._plan)
 
     @property
     def _home(self) -> Home:

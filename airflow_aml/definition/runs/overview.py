@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
+from airflow_aml.definition.runs.kept import why_kept
 from airflow_aml.definition.runs.waiting import LOST
 from airflow_aml.workspace.journal import Note
 
@@ -84,7 +85,10 @@ def overview(home: Home, head: RunHead) -> RunOverview:
         metrics=run.get_metrics(),
         tags=run.get_tags(),
         files=run.get_file_names(),
-        steps=[_step(run, each, upstream.get(each.task_id, ())) for each in found],
+        steps=[
+            _step(run, each, upstream.get(each.task_id, ()), why_kept(each, found, plan))
+            for each in found
+        ],
     )
 
 
@@ -115,13 +119,13 @@ def _run(head: RunHead) -> Any:
     return PipelineRun(Experiment.of_run(Workspace(), head.experiment), head.id)
 
 
-def _step(run: Any, result: StepResult, upstream: Tuple[str, ...]) -> StepOverview:
+def _step(run: Any, result: StepResult, upstream: Tuple[str, ...], kept: str) -> StepOverview:
     from airflow_aml.definition.runs.steprun import StepRun
 
     step = StepRun.of(run, result)
     notes = step._notes()  # noqa: SLF001 - of the same package
     begun, ended = when(result, notes)
-    status, reason = result.status, result.reason
+    status, reason = result.status, result.reason or kept
     if status == "NotStarted" and notes:
         lost = ended_or_lost(run._home, run.id, "Unfinished") == "Failed"  # noqa: SLF001
         status, reason = ("Failed", LOST) if lost else ("Running", "")
