@@ -24,7 +24,12 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": ["airflow_aml.airflow.reuse", "airflow_aml.airflow.steps.local"],
             }
         ],
-        "config": {"aml": {"description": _ABOUT, "options": {**_keeping(), **_showing()}}},
+        "config": {
+            "aml": {
+                "description": _ABOUT,
+                "options": {**_keeping(), **_environments(), **_showing()},
+            }
+        },
     }
 
 
@@ -74,6 +79,47 @@ def _keeping() -> dict[str, Any]:
             "type": "integer",
             "example": "100000000000",
             "default": "0",
+        },
+    }
+
+
+def _environments() -> dict[str, Any]:
+    return {
+        "environments": {
+            "description": (
+                "Whether a step that asks for packages gets an environment of its own (own), or"
+                " all steps run with the worker's packages (worker)."
+            ),
+            "version_added": "0.1.0",
+            "type": "string",
+            "example": "worker",
+            "default": "own",
+        },
+        "curated_environments": {
+            "description": (
+                "JSON object: name of an environment -> list of packages, or an object with"
+                " python, pip, conda, image. It counts before the table of Azure ML's own names."
+            ),
+            "version_added": "0.1.0",
+            "type": "string",
+            "example": '{"AzureML-Tutorial": {"python": "3.11", "pip": ["scikit-learn"]}}',
+            "default": "{{}}",
+        },
+        "python_versions": {
+            "description": "JSON object: Python version asked for -> the one used for it.",
+            "version_added": "0.1.0",
+            "type": "string",
+            "example": '{"3.6": "3.8", "3.7": "3.8"}',
+            "default": "{{}}",
+        },
+        "packages": {
+            "description": (
+                "JSON object: package asked for -> requirement used for it; null leaves it out."
+            ),
+            "version_added": "0.1.0",
+            "type": "string",
+            "example": '{"openjdk": null, "our-tools": "our-tools-lite==2.*"}',
+            "default": "{{}}",
         },
     }
 

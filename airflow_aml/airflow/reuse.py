@@ -16,11 +16,11 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_aml.airflow import copies, mlflow, parameters, skipping, xcoms
-from airflow_aml.airflow.settings import open_workspace, price_per_hour
+from airflow_aml.airflow.settings import environment_setting, open_workspace, price_per_hour
 from airflow_aml.definition.applying import apply_setup
 from airflow_aml.definition.registered import PinnedDataset, save_definitions
 from airflow_aml.definition.setup import SetupAction
-from airflow_aml.definition.spec import NodeSpec, PipelineSpec
+from airflow_aml.definition.spec import EnvironmentSpec, NodeSpec, PipelineSpec
 from airflow_aml.errors import (
     AirflowAmlError,
     SnapshotException,
@@ -55,11 +55,16 @@ from airflow_aml.workspace.plans import (
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_aml.reuse.software.locks import Lock
+
 Pinned = Mapping[str, Mapping[str, PinnedDataset]]
+Locks = Mapping[str, "Lock"]
+"""Node id -> the lock of the step's own environment."""
 
 _MOST_ALIKE = 10
 
 _UNDECIDED = Decision(DEPENDS, "")
+_NOTHING = EnvironmentSpec()
 
 
 class ReuseSensor(BaseOperator):
@@ -104,9 +109,9 @@ class ReuseSensor(BaseOperator):
         home = open_workspace(self.spec.workspace)
         run_id = layout.pipeline_run_id(home.uuid, self.dag_id, context["dag_run"].run_id)
         git = GitLook({path: str(Path(self.folder, path)) for path in self.spec.sources})
-        plan, steps, pinned = self._prepare(home, context)  # meanwhile git looks
+        plan, steps, pinned, locks = self._prepare(home, context)  # meanwhile git looks
         decisions = decide(home, self.dag_id, steps, regenerate=plan.regenerate)
-        plan.steps.update(planned_steps(self.spec, steps, pinned, decisions))
+        plan.steps.update(planned_steps(self.spec, steps, pinned, decisions, locks))
         plan.git.update(git.answers())
         found = skipping.hits(decisions)
         saved = sum(each.record.seconds for each in found.values() if each.record)
@@ -134,7 +139,9 @@ class ReuseSensor(BaseOperator):
         self.log.info("the run is kept as %s", run_id)
         skipping.skip(found)
 
-    def _prepare(self, home: Home, context: Context) -> tuple[RunPlan, list[WalkStep], Pinned]:
+    def _prepare(
+        self, home: Home, context: Context
+    ) -> tuple[RunPlan, list[WalkStep], Pinned, Locks]:
         """Everything that the run's decisions are made from; only this may fail the run."""
         conf = context["dag_run"].conf or {}
         settings = {**self.settings, **_settings(conf)}
@@ -148,6 +155,7 @@ class ReuseSensor(BaseOperator):
             pinned = save_definitions(self.spec, home, self.folder)
             refuse_unknown_datastores(self.spec, home)
             absent: list[Absent] = []
+            locks = self._locks(home)
             facts = RunFacts(
                 home=home,
                 folder=self.folder,
@@ -157,6 +165,7 @@ class ReuseSensor(BaseOperator):
                 dag_id=self.dag_id,
                 warn=self.log.warning,
                 absent=lambda *found: absent.append(found),
+                locks=locks,
             )
             steps = walk_steps(self.spec, facts)
             refuse_absent(absent, self.spec, pinned, home, self.folder)
@@ -177,7 +186,14 @@ class ReuseSensor(BaseOperator):
             tags={str(key): str(value) for key, value in dict(settings.get("tags") or {}).items()},
             script=self.spec.nodes[0].id if self.spec.script else "",
         )
-        return plan, steps, pinned
+        return plan, steps, pinned, locks
+
+    def _locks(self, home: Home) -> Locks:
+        if all(node.settings.environment == _NOTHING for node in self.spec.nodes):
+            return {}
+        from airflow_aml.reuse.software.locking import lock_steps
+
+        return lock_steps(self.spec.nodes, home, get=environment_setting, say=self.log.info)
 
     def _check_copy(self, sent: Any, home: Home, context: Context) -> None:
         run_id = layout.pipeline_run_id(home.uuid, self.dag_id, context["dag_run"].run_id)
@@ -252,18 +268,13 @@ class ReuseSensor(BaseOperator):
 
     def _say_what_is_not_served(self) -> None:
         computes = {node.compute for node in self.spec.nodes} - {None, "local"}
+        environments = [node.settings.environment for node in self.spec.nodes]
         for compute in sorted(filter(None, computes)):
             self.log.info("compute %r is this worker in this release", compute)
-        for node in self.spec.nodes:
-            wanted = node.settings.environment
-            packages = ", ".join([*wanted.pip_packages, *wanted.conda_packages])
-            asked = wanted.name or wanted.image or packages
-            if asked:
-                self.log.warning(
-                    "step %r asks for an environment (%s); it runs in this worker's Python as yet",
-                    node.name,
-                    asked,
-                )
+        for image in sorted(
+            {e.image or "of a Dockerfile" for e in environments if e.image or e.dockerfile}
+        ):
+            self.log.warning("image %s: steps run on this worker as yet, without it", image)
 
 
 def told(decisions: Mapping[str, Decision], names: Mapping[str, str]) -> list[str]:
@@ -287,11 +298,13 @@ def planned_steps(
     steps: Sequence[WalkStep],
     pinned: Pinned,
     decisions: Mapping[str, Decision] | None = None,
+    locks: Locks | None = None,
 ) -> dict[str, PlannedStep]:
     """What a run's plan says of each step; without decisions, that it runs if nothing is found."""
     planned = {}
     for step, node in zip(steps, spec.nodes, strict=True):
         decision = (decisions or {}).get(step.id, _UNDECIDED)
+        lock = (locks or {}).get(step.id)
         planned[step.id] = PlannedStep(
             snapshot=str(step.key["snapshot"]),
             decision=decision.decision,
@@ -312,6 +325,7 @@ def planned_steps(
                 for each in node.outputs
                 if each.pipeline_output_name
             },
+            lock=lock.document if lock else {},
         )
     return planned
 

@@ -80,6 +80,11 @@ def price_per_hour() -> Price | None:
     return price(conf.get("aml", "price_per_hour", fallback="") or "")
 
 
+def environment_setting(name: str) -> str:
+    """One of the settings that say how environments are made."""
+    return conf.get("aml", name, fallback="") or ""
+
+
 def cache_bytes() -> int:
     """What this machine's cache of remote files may hold; 0 for the default.
 

@@ -19,6 +19,7 @@ from airflow_aml.cli.tables import counted, labels
 from airflow_aml.definition.homes import home_of
 from airflow_aml.definition.loading import load_file
 from airflow_aml.definition.registered import save_definitions
+from airflow_aml.definition.spec import EnvironmentSpec
 from airflow_aml.definition.values import regenerates, resolve
 from airflow_aml.reuse.absent import Absent, refuse_absent, refuse_unknown_datastores
 from airflow_aml.reuse.aside import Aside
@@ -30,6 +31,7 @@ from airflow_aml.workspace.snapshots import digest_of
 if TYPE_CHECKING:
     from airflow_aml.definition.declarations import Declaration
     from airflow_aml.definition.registered import PinnedDataset
+    from airflow_aml.reuse.software.locks import Lock
     from airflow_aml.reuse.walk import Decision
     from airflow_aml.workspace.home import Home
 
@@ -109,6 +111,7 @@ def planned(
         aside=aside,
         warn=_note,
         absent=lambda *found: absent.append(found),
+        locks=_locks(declaration, home),
     )
     steps = walk_steps(spec, facts)
     lasting = [each for each in absent if each[1] not in pending.get(each[0].id, {})]
@@ -149,6 +152,18 @@ def _pinned(
         ):
             save_definitions(spec, home, folder, keep=False)  # raises, as it does in a run
     return pinned, pending
+
+
+def _locks(declaration: Declaration, home: Home) -> dict[str, Lock]:
+    """The workspace's locks; those that it has not yet are made and not stored."""
+    nodes = declaration.pipeline.spec.nodes
+    if all(node.settings.environment == EnvironmentSpec() for node in nodes):
+        return {}
+    from airflow_aml.reuse.pending import pending_environments
+    from airflow_aml.reuse.software.locking import lock_steps
+
+    pending = pending_environments(declaration.setup)
+    return lock_steps(nodes, home, keep=False, say=_note, pending=pending)
 
 
 def _pending_datastores(declaration: Declaration, home: Home) -> set[str]:

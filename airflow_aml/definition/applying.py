@@ -22,13 +22,15 @@ from airflow_aml.definition.data.writing import matching_pairs
 from airflow_aml.definition.setup import (
     REGISTER_DATASET,
     REGISTER_DATASTORE,
+    REGISTER_ENVIRONMENT,
     SET_DEFAULT_DATASTORE,
     UPLOAD_FILES,
     UPLOAD_FOLDER,
     SetupAction,
 )
 from airflow_aml.errors import UserErrorException
-from airflow_aml.workspace import datasets
+from airflow_aml.workspace import datasets, environments
+from airflow_aml.workspace.curated import site_curated
 from airflow_aml.workspace.datastores import (
     DatastoreRecord,
     load_datastore,
@@ -142,6 +144,13 @@ def _register_dataset(action: SetupAction, folder: str, home: Home, say: Said) -
     return f"dataset {name!r} is registered, version {found.number}"
 
 
+def _register_environment(action: SetupAction, folder: str, home: Home, say: Said) -> str:
+    name = action.arguments["name"]
+    site = site_curated(os.environ)
+    version = environments.register(home, name, action.arguments["document"], site)
+    return f"environment {name!r} is registered, version {version}"
+
+
 def resolve(source: Mapping[str, Any], home: Home) -> Any:
     """The definition that a source's document means, registered names looked up."""
     if source["kind"] != "registered":
@@ -165,4 +174,5 @@ _APPLY: Mapping[str, Callable[[SetupAction, str, Home, Said], str]] = {
     UPLOAD_FOLDER: _upload,
     UPLOAD_FILES: _upload,
     REGISTER_DATASET: _register_dataset,
+    REGISTER_ENVIRONMENT: _register_environment,
 }

@@ -1,170 +1,41 @@
-"""RunConfiguration, Environment and CondaDependencies as plain settings (reference 1.1).
-
-They say what a step wants. This release runs every step in the worker's own Python (or in
-``environment.python.interpreter_path``) and says so when a step wants another.
-"""
+"""RunConfiguration: how a step wants to be run (reference 1.1)."""
 
 from __future__ import annotations
 
+import os
 from typing import Any, Dict, Iterable, List, Optional
 
-from airflow_aml.definition.spec import EnvironmentSpec, RunSettings
-from airflow_aml.errors import NotServedError, PipelineTypeError
+from airflow_aml.definition.condadependencies import CondaDependencies
+from airflow_aml.definition.configelement import ConfigElement, fill, to_document
+from airflow_aml.definition.environment import (
+    ContainerRegistry,
+    DockerSection,
+    Environment,
+    EnvironmentReference,
+    PythonSection,
+    UnnamedEnvironment,
+)
+from airflow_aml.definition.spec import RunSettings
+from airflow_aml.errors import NotServedError, UserErrorException
+
+__all__ = [
+    "DEFAULT_CPU_IMAGE",
+    "DEFAULT_GPU_IMAGE",
+    "CondaDependencies",
+    "ContainerRegistry",
+    "DockerConfiguration",
+    "DockerSection",
+    "Environment",
+    "EnvironmentReference",
+    "MpiConfiguration",
+    "PyTorchConfiguration",
+    "PythonSection",
+    "RunConfiguration",
+    "TensorflowConfiguration",
+]
 
 DEFAULT_CPU_IMAGE = "mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu22.04"
 DEFAULT_GPU_IMAGE = "mcr.microsoft.com/azureml/openmpi4.1.0-cuda11.8-cudnn8-ubuntu22.04"
-
-
-class ConfigElement:
-    """A settings object that refuses unknown names, so that typing errors are caught as in v1."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not name.startswith("_") and getattr(self, "_sealed", False) and not hasattr(self, name):
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-        object.__setattr__(self, name, value)
-
-    def _seal(self) -> None:
-        object.__setattr__(self, "_sealed", True)
-
-
-class CondaDependencies:
-    """The packages that an environment asks for.
-
-    Only what is asked for is kept: v1 also added Python and ``azureml-defaults`` by itself.
-    """
-
-    def __init__(self) -> None:
-        self._pip: List[str] = []
-        self._conda: List[str] = []
-        self._channels: List[str] = []
-        self._python: Optional[str] = None
-
-    @staticmethod
-    def create(
-        pip_indexurl: Optional[str] = None,
-        pip_packages: Optional[Iterable[str]] = None,
-        conda_packages: Optional[Iterable[str]] = None,
-        python_version: Optional[str] = None,
-        pin_sdk_version: bool = True,
-    ) -> CondaDependencies:
-        """Dependencies from lists of pip and conda packages."""
-        result = CondaDependencies()
-        result._pip.extend(pip_packages or ())
-        result._conda.extend(conda_packages or ())
-        result._python = python_version
-        return result
-
-    def add_pip_package(self, pip_package: str) -> None:
-        """Asks for one more package from PyPI."""
-        self._pip.append(pip_package)
-
-    def add_conda_package(self, conda_package: str) -> None:
-        """Asks for one more conda package."""
-        self._conda.append(conda_package)
-
-    def add_channel(self, channel: str) -> None:
-        """Names a conda channel."""
-        self._channels.append(channel)
-
-    def set_python_version(self, version: str) -> None:
-        """Asks for a Python version, such as ``3.8``."""
-        self._python = version
-
-    @property
-    def pip_packages(self) -> List[str]:
-        """The pip packages, as written."""
-        return list(self._pip)
-
-    @property
-    def conda_packages(self) -> List[str]:
-        """The conda packages, as written."""
-        return list(self._conda)
-
-    def get_python_version(self) -> Optional[str]:
-        """The Python version asked for, if any."""
-        return self._python
-
-
-class PythonSection(ConfigElement):
-    """``environment.python``."""
-
-    def __init__(self) -> None:
-        self.user_managed_dependencies = False
-        self.interpreter_path: Optional[str] = None
-        self.conda_dependencies: Optional[CondaDependencies] = None
-        self.conda_dependencies_file: Optional[str] = None
-        self._seal()
-
-
-class DockerSection(ConfigElement):
-    """``environment.docker``."""
-
-    def __init__(self) -> None:
-        self.enabled = False
-        self.base_image: Optional[str] = None
-        self.base_dockerfile: Optional[str] = None
-        self.base_image_registry: Any = None
-        self.build_context: Any = None
-        self.arguments: List[str] = []
-        self.shared_volumes = True
-        self.shm_size: Optional[str] = None
-        self.gpu_support = False
-        self._seal()
-
-
-class Environment(ConfigElement):
-    """A named set of software for a step."""
-
-    def __init__(self, name: str = ""):
-        if not isinstance(name, str):
-            raise PipelineTypeError(f"an environment's name must be a string, not {name!r}.")
-        self.name = name
-        self.version: Optional[str] = None
-        self.python = PythonSection()
-        self.docker = DockerSection()
-        self.environment_variables: Dict[str, str] = {}
-        self._seal()
-
-    @staticmethod
-    def get(
-        workspace: Any, name: str, version: Optional[str] = None, label: Optional[str] = None
-    ) -> Environment:
-        """The environment of that name, as a setting."""
-        result = Environment(name)
-        result.version = version or label
-        return result
-
-    @staticmethod
-    def from_docker_image(name: str, image: str, **_: Any) -> Environment:
-        """An environment that is a container image."""
-        result = Environment(name)
-        result.docker.base_image = image
-        return result
-
-    @staticmethod
-    def from_conda_specification(name: str, file_path: str) -> Environment:
-        """Comes with the compute release."""
-        raise NotServedError("Environment.from_conda_specification comes with the compute release.")
-
-    @staticmethod
-    def from_pip_requirements(name: str, file_path: str, **_: Any) -> Environment:
-        """Comes with the compute release."""
-        raise NotServedError("Environment.from_pip_requirements comes with the compute release.")
-
-    @property
-    def spec(self) -> EnvironmentSpec:
-        """The environment as the spec keeps it."""
-        wanted = self.python.conda_dependencies
-        return EnvironmentSpec(
-            name=self.name or "",
-            version=self.version,
-            python_version=wanted.get_python_version() if wanted else None,
-            pip_packages=tuple(wanted.pip_packages) if wanted else (),
-            conda_packages=tuple(wanted.conda_packages) if wanted else (),
-            image=self.docker.base_image,
-            user_managed=bool(self.python.user_managed_dependencies),
-            interpreter=self.python.interpreter_path,
-        )
 
 
 class DockerConfiguration(ConfigElement):
@@ -184,12 +55,54 @@ class DockerConfiguration(ConfigElement):
         self._seal()
 
 
-class RunConfiguration(ConfigElement):
-    """How a step wants to be run (reference 1.1).
+class MpiConfiguration(ConfigElement):
+    """How many processes MPI starts; more than one is refused where the step is built."""
 
-    ``script`` and ``arguments`` of a step replace the ones here. ``environment_variables``,
-    ``max_run_duration_seconds`` and ``environment.python.interpreter_path`` have their effect in
-    this release; the rest is kept in the spec.
+    def __init__(self, process_count_per_node: int = 1, node_count: int = 1):
+        self.process_count_per_node = process_count_per_node
+        self.node_count = node_count
+        self._seal()
+
+
+class PyTorchConfiguration(ConfigElement):
+    """How many processes PyTorch starts; more than one is refused where the step is built."""
+
+    def __init__(
+        self,
+        communication_backend: str = "Nccl",
+        process_count: Optional[int] = None,
+        node_count: int = 1,
+    ):
+        self.communication_backend = communication_backend
+        self.process_count = process_count
+        self.node_count = node_count
+        self._seal()
+
+
+class TensorflowConfiguration(ConfigElement):
+    """How many processes TensorFlow starts; more than one is refused where the step is built."""
+
+    def __init__(self, worker_count: int = 1, parameter_server_count: int = 1):
+        self.worker_count = worker_count
+        self.parameter_server_count = parameter_server_count
+        self._seal()
+
+
+class Section(ConfigElement):
+    """Further settings of v1's, which are kept and have no effect here."""
+
+    def __init__(self, **settings: Any):
+        for name, value in settings.items():
+            setattr(self, name, value)
+        self._seal()
+
+
+class RunConfiguration(ConfigElement):
+    """How a step wants to be run.
+
+    ``script`` and ``arguments`` of a step replace the ones here. ``environment``,
+    ``environment_variables``, ``target`` and ``max_run_duration_seconds`` have their effect; the
+    rest of v1's settings are there to be set and kept.
     """
 
     def __init__(
@@ -200,6 +113,9 @@ class RunConfiguration(ConfigElement):
         communicator: Optional[str] = None,
         conda_dependencies: Optional[CondaDependencies] = None,
         command: Optional[str] = None,
+        _history_enabled: bool = True,
+        _path: Optional[str] = None,
+        _name: Optional[str] = None,
     ):
         self.script = script
         self.arguments = list(arguments or ())
@@ -210,26 +126,92 @@ class RunConfiguration(ConfigElement):
         self.node_count = 1
         self.max_run_duration_seconds: Optional[float] = None
         self.priority: Optional[int] = None
-        self.environment = Environment()
+        self.environment: Environment = UnnamedEnvironment()
         self.environment.python.conda_dependencies = conda_dependencies
         self.environment_variables: Dict[str, str] = {}
         self.docker = DockerConfiguration()
+        self.mpi = MpiConfiguration()
+        self.pytorch = PyTorchConfiguration()
+        self.tensorflow = TensorflowConfiguration()
+        self.history = Section(
+            output_collection=True, snapshot_project=True, directories_to_watch=["logs"]
+        )
+        self.spark = Section(configuration={"spark.app.name": "Azure ML Experiment"})
+        self.hdi = Section(yarn_deploy_mode="cluster")
+        self.paralleltask = Section(max_retries_per_worker=0, worker_count_per_node=1)
+        self.amlcompute = Section(vm_size=None, vm_priority=None)
+        self.kubernetescompute = Section(instance_type=None)
+        self.data_references: Dict[str, Any] = {}
+        self.data: Dict[str, Any] = {}
+        self.datacaches: List[Any] = []
+        self.output_data: Dict[str, Any] = {}
+        self.application_endpoints: Dict[str, Any] = {}
         self.credential_passthrough = False
         self.source_directory_data_store: Optional[str] = None
         self._seal()
+
+    @property
+    def auto_prepare_environment(self) -> bool:
+        """v1's old switch; environments are always made when they are needed."""
+        return True
+
+    def save(
+        self,
+        path: Optional[str] = None,
+        name: Optional[str] = None,
+        separate_environment_yaml: bool = False,
+    ) -> None:
+        """Writes the configuration as YAML: ``<path>/.azureml/<name>.runconfig``.
+
+        Raises:
+            NotServedError: ``separate_environment_yaml`` is set.
+        """
+        if separate_environment_yaml:
+            raise NotServedError("RunConfiguration.save with separate_environment_yaml")
+        from airflow_aml.definition.condafiles import dump_yaml
+
+        place = _place(path, name)
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        with open(place, "w", encoding="utf-8") as stream:
+            stream.write(dump_yaml(to_document(self)))
+
+    @staticmethod
+    def load(path: str, name: Optional[str] = None) -> RunConfiguration:
+        """The configuration of such a file; ``path`` is its folder's parent, or the file.
+
+        Raises:
+            UserErrorException: it is not there, or is no run configuration.
+        """
+        from airflow_aml.definition.condafiles import load_yaml
+
+        place = path if os.path.isfile(path) else _place(path, name)
+        document = load_yaml(place)
+        if not isinstance(document, dict):
+            raise UserErrorException("this is no run configuration.", where=place)
+        result = RunConfiguration()
+        fill(result, document)
+        return result
+
+    @staticmethod
+    def delete(path: str, name: str) -> None:
+        """Removes such a file.
+
+        Raises:
+            UserErrorException: it is not there.
+        """
+        try:
+            os.remove(_place(path, name))
+        except FileNotFoundError:
+            raise UserErrorException("there is no such file.", where=_place(path, name)) from None
 
     @property
     def settings(self) -> RunSettings:
         """The configuration as the spec keeps it.
 
         Raises:
-            NotServedError: more than one node, or a framework that is not plain Python.
+            NotServedError: more than one process, or a framework that is not plain Python.
         """
-        if self.node_count != 1 or str(self.communicator) not in ("None", "none"):
-            raise NotServedError(
-                f"node_count={self.node_count}, communicator={self.communicator}: distributed "
-                "steps come with the compute release; this one runs a step as one process."
-            )
+        self._refuse_distributed()
         if self.framework != "Python":
             raise NotServedError(f"framework {self.framework!r} is not served; only 'Python' is.")
         variables = {**self.environment.environment_variables, **self.environment_variables}
@@ -238,3 +220,25 @@ class RunConfiguration(ConfigElement):
             environment_variables={str(k): str(v) for k, v in variables.items()},
             max_run_seconds=self.max_run_duration_seconds and float(self.max_run_duration_seconds),
         )
+
+    def _refuse_distributed(self) -> None:
+        counts = {
+            "node_count": self.node_count,
+            "mpi.process_count_per_node": self.mpi.process_count_per_node,
+            "pytorch.process_count": self.pytorch.process_count or 1,
+            "tensorflow.worker_count": self.tensorflow.worker_count,
+        }
+        several = [f"{name}={count}" for name, count in counts.items() if count != 1]
+        if str(self.communicator) not in ("None", "none"):
+            several.append(f"communicator={self.communicator}")
+        if several:
+            raise NotServedError(
+                f"{', '.join(several)}: distributed steps are not served; a step is one process."
+            )
+
+
+def _place(path: Optional[str], name: Optional[str]) -> str:
+    folder = os.path.abspath(path or ".")
+    if name is None and folder.endswith((".runconfig", ".yml", ".yaml")):
+        return folder
+    return os.path.join(folder, ".azureml", f"{name or 'local'}.runconfig")

@@ -19,6 +19,7 @@ SET_DEFAULT_DATASTORE = "set_default_datastore"
 UPLOAD_FOLDER = "upload_folder"
 UPLOAD_FILES = "upload_files"
 REGISTER_DATASET = "register_dataset"
+REGISTER_ENVIRONMENT = "register_environment"
 
 
 @dataclass(frozen=True)

@@ -172,7 +172,13 @@ class OutputSpec:
 
 @dataclass(frozen=True)
 class EnvironmentSpec:
-    """The software that a step asks for, as plain settings."""
+    """The software that a step asks for, as plain settings.
+
+    Attributes:
+        registered: the name is one of a registered or curated environment, which is looked up when
+            a run starts; what else is said here comes on top of it.
+        pip_options: lines of a requirements file that say where packages are from.
+    """
 
     name: str = ""
     version: Optional[str] = None
@@ -182,6 +188,9 @@ class EnvironmentSpec:
     image: Optional[str] = None
     user_managed: bool = False
     interpreter: Optional[str] = None
+    registered: bool = False
+    pip_options: Tuple[str, ...] = ()
+    dockerfile: Optional[str] = None
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Union
 
 from airflow_aml.definition.ports import Ports, check_runconfig_parameters, step_parameters
 from airflow_aml.definition.reusepolicy import ReusePolicy
-from airflow_aml.definition.runconfig import RunConfiguration
 from airflow_aml.definition.spec import ReuseSpec, RunSettings
 from airflow_aml.errors import PipelineDefinitionError, PipelineTypeError, call_site
+
+if TYPE_CHECKING:
+    from airflow_aml.definition.runconfig import RunConfiguration
 
 _DEFAULT_SETTINGS = RunSettings()
 _DEFAULT_REUSE = ReuseSpec()
@@ -165,6 +167,8 @@ class StepSequence:
 def _settings(runconfig: Any, where: str) -> RunSettings:
     if runconfig is None:
         return _DEFAULT_SETTINGS
+    from airflow_aml.definition.runconfig import RunConfiguration
+
     if not isinstance(runconfig, RunConfiguration):
         raise PipelineTypeError(
             f"runconfig must be a RunConfiguration, not {type(runconfig).__name__}.", where=where

@@ -15,6 +15,7 @@ from airflow_aml.errors import NotServedError, UserErrorException, WorkspaceExce
 
 if TYPE_CHECKING:
     from airflow_aml.definition.dataset import Datasets
+    from airflow_aml.definition.environment import Environment
     from airflow_aml.definition.keyvault import Keyvault
     from airflow_aml.definition.model import Model
     from airflow_aml.definition.runs.context import Run
@@ -152,6 +153,13 @@ class Workspace:
         return {model.name: model for model in Model.list(self, latest=True)}
 
     @property
+    def environments(self) -> Dict[str, Environment]:
+        """The registered and the curated environments by name."""
+        from airflow_aml.definition.environment import Environment
+
+        return Environment.list(self)
+
+    @property
     def experiments(self) -> Dict[str, Experiment]:
         """The experiments that have runs, by name."""
         from airflow_aml.definition.homes import home_of
@@ -182,7 +190,6 @@ class Workspace:
 _LATER = {
     "compute_targets": "the compute release",
     "get_default_compute_target": "the compute release",
-    "environments": "the compute release",
     "write_config": "the compatibility release",
 }
 

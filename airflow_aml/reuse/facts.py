@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from airflow_aml.definition.registered import PinnedDataset
     from airflow_aml.definition.spec import NodeSpec, PipelineSpec
     from airflow_aml.reuse.aside import Aside
+    from airflow_aml.reuse.software.locks import Lock
     from airflow_aml.workspace.home import Home
 
 Pinned = Mapping[str, Mapping[str, "PinnedDataset"]]
@@ -43,6 +44,7 @@ class RunFacts:
         aside: takes in what only helps to explain; without it that is stored in the workspace.
         warn: hears what the author should know.
         absent: hears of each input whose files are not there: the step, the input's name, why.
+        locks: of the steps that have an environment of their own, by node id.
     """
 
     home: Home
@@ -54,6 +56,7 @@ class RunFacts:
     aside: Aside | None = None
     warn: Callable[[str], None] = field(default=lambda sentence: None, repr=False)
     absent: Callable[[NodeSpec, str, str], None] = field(default=lambda *_: None, repr=False)
+    locks: Mapping[str, Lock] = field(default_factory=dict)
 
 
 def walk_steps(spec: PipelineSpec, facts: RunFacts) -> list[WalkStep]:
@@ -96,8 +99,8 @@ def _key_facts(
             why[name] = f"input {name!r} {digest}"
         else:
             inputs[name] = ExternalInput(digest, pinned.definition)
-    where = node.settings.environment.interpreter or sys.executable
-    software = _remembered(environments, where, partial(_environment, where, facts))
+    lock = facts.locks.get(node.id)
+    software = _software(node, lock, facts, environments)
     if isinstance(software, NoKey):
         why["environment"], software = str(software), ""
     policy = node.reuse
@@ -111,7 +114,18 @@ def _key_facts(
         ignored=policy.ignore,
         extra=dict(policy.extra) or None,
         unknown=why,
+        locked=lock is not None,
     )
+
+
+def _software(
+    node: NodeSpec, lock: Lock | None, facts: RunFacts, known: dict[str, str | NoKey]
+) -> str | NoKey:
+    """The digest of what the step runs with: its lock, or an interpreter's packages."""
+    if lock is not None:
+        return _remembered(known, lock.digest, lambda: _kept(lock.environment, facts))
+    where = node.settings.environment.interpreter or sys.executable
+    return _remembered(known, where, lambda: _kept(environment.of_interpreter(where), facts))
 
 
 def _remembered(known: dict[str, str | NoKey], name: str, find: Callable[[], str]) -> str | NoKey:
@@ -130,8 +144,7 @@ def _content(pinned: PinnedDataset, facts: RunFacts) -> str:
     return content_of(pinned.definition, facts.home, facts.folder, keep=keep, aside=facts.aside)
 
 
-def _environment(interpreter: str, facts: RunFacts) -> str:
-    found = environment.of_interpreter(interpreter)
+def _kept(found: environment.Environment, facts: RunFacts) -> str:
     if facts.aside is None:
         return environment.keep(found, facts.home)
     digest = found.digest

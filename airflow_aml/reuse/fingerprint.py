@@ -85,6 +85,7 @@ class KeyFacts:
             it) or the name of a pipeline parameter.
         extra: further key material, plain JSON.
         unknown: input name -> a sentence that says why its content cannot be told.
+        locked: the environment is a lock, so what was asked for does not count beside it.
     """
 
     snapshot: str
@@ -96,6 +97,7 @@ class KeyFacts:
     ignored: Collection[str] = ()
     extra: Any = None
     unknown: Mapping[str, str] = field(default_factory=dict)
+    locked: bool = False
 
 
 def key_template(node: NodeSpec, facts: KeyFacts) -> Key:
@@ -117,7 +119,7 @@ def key_template(node: NodeSpec, facts: KeyFacts) -> Key:
         "inputs": {port.name: _input(port, facts, unknown) for port in node.inputs},
         "outputs": {port.name: _output(port) for port in node.outputs},
         "environment": facts.environment,
-        "asked": _asked(node),
+        "asked": _asked(node, facts.locked),
         # Values may be secrets, and keys are kept for a long time where many can read them.
         "variables": {
             name: digest_of(value) for name, value in settings.environment_variables.items()
@@ -310,9 +312,11 @@ def _output(port: OutputSpec) -> Key:
     }
 
 
-def _asked(node: NodeSpec) -> Key:
+def _asked(node: NodeSpec, locked: bool) -> Key:
     """The software that the author asks for, less its name and the interpreter's path."""
     wanted = node.settings.environment
+    if locked:
+        return {"python": None, "pip": [], "conda": [], "image": wanted.image}
     return {
         "python": wanted.python_version,
         "pip": sorted(wanted.pip_packages),

@@ -27,6 +27,7 @@ from airflow_aml.definition.data.places import anchored_in
 from airflow_aml.definition.setup import (
     REGISTER_DATASET,
     REGISTER_DATASTORE,
+    REGISTER_ENVIRONMENT,
     SET_DEFAULT_DATASTORE,
     SetupAction,
 )
@@ -49,6 +50,15 @@ if TYPE_CHECKING:
 Pinned = Mapping[str, Mapping[str, "PinnedDataset"]]
 
 _FEW = 3
+
+
+def pending_environments(actions: Sequence[SetupAction]) -> dict[str, Any]:
+    """The environments that a file registers, name -> document."""
+    return {
+        action.arguments["name"]: action.arguments["document"]
+        for action in actions
+        if action.action == REGISTER_ENVIRONMENT
+    }
 
 
 @dataclass

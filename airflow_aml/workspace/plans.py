@@ -47,6 +47,7 @@ class PlannedStep:
         max_age: of a result that may be reused, in seconds.
         source: step-run id of the result that is reused.
         offers: what the whole pipeline calls some of its outputs -> their names.
+        lock: of its own environment; empty where it has none.
     """
 
     snapshot: str
@@ -61,6 +62,7 @@ class PlannedStep:
     max_age: Optional[float] = None
     source: str = ""
     offers: Dict[str, str] = field(default_factory=dict)
+    lock: Dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, NoReturn
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
@@ -33,6 +34,23 @@ def raise_halt(
     with suppress(WorkspaceException):  # it may be just the store that broke; this is but a hint
         mark_failed(run.home, run.pipeline_run_id, run.task_id, text)
     raise (AirflowFailException if fatal else AirflowException)(text) from cause
+
+
+def raise_time_limit(run: StepRun, timeout: timedelta | None) -> NoReturn:
+    """Fails a task whose time is over.
+
+    Raises:
+        AirflowFailException: by v1's limit the step is over, not to be repeated.
+        AirflowException: it was the task's ``execution_timeout``.
+    """
+    seconds = timeout.total_seconds() if timeout else 0
+    limit = run.node.settings.max_run_seconds
+    setting = "max_run_duration_seconds" if limit == seconds else "execution_timeout"
+    raise_halt(
+        run,
+        f"step {run.node.name!r} was ended after {seconds:g} s, its {setting}.",
+        fatal=limit == seconds,
+    )
 
 
 def refuse_after_failure(run: StepRun, context: Context) -> None:

@@ -22,11 +22,12 @@ from airflow_aml.airflow.lineage import Made, facets
 from airflow_aml.airflow.settings import cache_bytes, open_workspace, scratch
 from airflow_aml.airflow.steps import onward, reusing
 from airflow_aml.airflow.steps.assemble import Reference, StepRun
-from airflow_aml.airflow.steps.halt import raise_halt, refuse_after_failure
+from airflow_aml.airflow.steps.halt import raise_halt, raise_time_limit, refuse_after_failure
 from airflow_aml.airflow.steps.logged import logged_numbers
 from airflow_aml.airflow.steps.properties import properties_of
 from airflow_aml.airflow.steps.publishing import publish_again
 from airflow_aml.airflow.steps.shown import failure_text, shown_command
+from airflow_aml.airflow.steps.software import equipped
 from airflow_aml.airflow.steps.storage import StepStores
 from airflow_aml.definition.spec import NodeSpec
 from airflow_aml.errors import AirflowAmlError
@@ -84,6 +85,10 @@ class AmlStepMixin(_Native):
     @abstractmethod
     def configure(self, job: StepJob) -> None:
         """Tells the native operator to run the runtime on that job."""
+
+    def equip(self, run: StepRun, job: StepJob) -> StepJob:
+        """The job with the interpreter that its script runs in, which is made if need be."""
+        return equipped(run, job, self.log.info)
 
     def read_report(self, job: StepJob) -> StepReport | None:
         """The report of the runtime that ran the job; None if it was lost without one."""
@@ -180,7 +185,7 @@ class AmlStepMixin(_Native):
         try:
             with mlflow.shown(run, job) as (shown, page), secrets.answered(shown) as served:
                 self.mlflow_page = page
-                self._run_job(context, run, served, decision)
+                self._run_job(context, run, self.equip(run, served), decision)
         finally:
             shutil.rmtree(work, ignore_errors=True)
             self.job = self.step_run = None
@@ -194,7 +199,7 @@ class AmlStepMixin(_Native):
             lost = error
         except AirflowTaskTimeout:
             self.on_kill()
-            self._raise_time_limit(run)
+            raise_time_limit(run, self.execution_timeout)
         report = self.conclude(run, self.read_report(job), lost)
         self.keep(context, run, job, decision, report)
 
@@ -218,16 +223,6 @@ class AmlStepMixin(_Native):
             self.log.info("dataset %r is registered, version %d", each.name, each.version)
         tell(context, run.plan.workspace, done, references)
         return done
-
-    def _raise_time_limit(self, run: StepRun) -> NoReturn:
-        seconds = self.execution_timeout.total_seconds() if self.execution_timeout else 0
-        limit = self.node.settings.max_run_seconds  # v1's: the step is over, not to be repeated
-        setting = "max_run_duration_seconds" if limit == seconds else "execution_timeout"
-        raise_halt(
-            run,
-            f"step {run.node.name!r} was ended after {seconds:g} s, its {setting}.",
-            fatal=limit == seconds,
-        )
 
     def assemble(self, context: Context) -> StepRun:
         """The step in this run, as its plan and its upstream outputs say."""

@@ -122,7 +122,7 @@ def _forced(run: StepRun, planned: PlannedStep) -> str | None:
 
 def _here(run: StepRun, planned: PlannedStep) -> PlannedStep:
     """The step with the software of this worker, which may not be that of the sensor's."""
-    if not planned.key.get("environment"):
+    if not planned.key.get("environment") or planned.lock:
         return planned
     interpreter = run.node.settings.environment.interpreter or sys.executable
     found = environment.of_interpreter(interpreter)

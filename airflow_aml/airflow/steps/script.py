@@ -13,8 +13,8 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_aml.airflow import parameters
 from airflow_aml.airflow.discovery import parsing_engine
-from airflow_aml.airflow.reuse import planned_steps
-from airflow_aml.airflow.settings import open_workspace
+from airflow_aml.airflow.reuse import Locks, planned_steps
+from airflow_aml.airflow.settings import environment_setting, open_workspace
 from airflow_aml.airflow.steps.local import LocalStepOperator
 from airflow_aml.airflow.steps.shown import shown_command
 from airflow_aml.definition.compile import compile_pipeline
@@ -23,8 +23,7 @@ from airflow_aml.definition.graph import Graph
 from airflow_aml.definition.origin import defining_folder
 from airflow_aml.definition.outputs import OutputFileDatasetConfig, PipelineData
 from airflow_aml.definition.registered import place_of_uri, save_definitions
-from airflow_aml.definition.runconfig import RunConfiguration
-from airflow_aml.definition.spec import Files, LocalPath, PipelineSpec
+from airflow_aml.definition.spec import EnvironmentSpec, Files, LocalPath, PipelineSpec
 from airflow_aml.definition.step import PythonScriptStep
 from airflow_aml.definition.workspace import DEFAULT_WORKSPACE
 from airflow_aml.errors import AirflowAmlError
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_aml.airflow.steps.assemble import StepRun
+    from airflow_aml.definition.runconfig import RunConfiguration
 
 
 class PythonScriptStepOperator(LocalStepOperator):
@@ -138,6 +138,7 @@ class PythonScriptStepOperator(LocalStepOperator):
             self.log.warning("%s", warning)
         values = parameters.resolve(self.spec.parameters, context["params"])
         pinned = save_definitions(self.spec, home, self.folder)
+        locks = self._locks(home)
         facts = RunFacts(
             home=home,
             folder=self.folder,
@@ -146,6 +147,7 @@ class PythonScriptStepOperator(LocalStepOperator):
             pinned=pinned,
             dag_id=self.dag_id,
             warn=self.log.warning,
+            locks=locks,
         )
         return RunPlan(
             dag_id=self.dag_id,
@@ -153,9 +155,16 @@ class PythonScriptStepOperator(LocalStepOperator):
             experiment=self.dag_id,
             workspace=self.workspace,
             parameters=values,
-            steps=planned_steps(self.spec, walk_steps(self.spec, facts), pinned),
+            steps=planned_steps(self.spec, walk_steps(self.spec, facts), pinned, locks=locks),
             continue_on_step_failure=True,
         )
+
+    def _locks(self, home: Home) -> Locks:
+        if self.node.settings.environment == EnvironmentSpec():
+            return {}
+        from airflow_aml.reuse.software.locking import lock_steps
+
+        return lock_steps(self.spec.nodes, home, get=environment_setting, say=self.log.info)
 
 
 def _compile(
