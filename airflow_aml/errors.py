@@ -7,6 +7,7 @@
         └── AzureMLException                v1's root, so `except AzureMLException` still works
             ├── UserErrorException          the definition or an argument is wrong
             │   ├── PipelineDefinitionError (also ValueError) a step or pipeline cannot be built
+            │   ├── AuthenticationException nobody is logged in, or the login is refused
             │   ├── PipelineTypeError       (also TypeError) an argument has the wrong type
             │   └── NotServedError          (also NotImplementedError, AttributeError) a v1 feature
             │                               that is not here
@@ -17,8 +18,12 @@
             ├── WebserviceException         v1's name for what its model service answered
             │   └── ModelNotFoundException  there is no such model, or no such version of it
             ├── RunEnvironmentException     a run context was asked for outside a run
-            └── ActivityFailedException     a run ended in failure
-                └── StepFailedError         one step's script failed: exit code and last lines
+            ├── ErrorResponseException      v1's service answered: there is no such thing
+            ├── ActivityFailedException     a run ended in failure
+            │   └── StepFailedError         one step's script failed: exit code and last lines
+            └── TrainingException, ProjectSystemException, RunConfigurationException,
+                ServiceException, ActivityCanceledException, ParallelRunException
+                                            v1's names, for programs that catch them
 
 v1 raised `ValueError` and `TypeError` from its constructors and `UserErrorException` elsewhere
 (reference 2.2); programs catch either, so the classes here are both.
@@ -80,6 +85,10 @@ class PipelineTypeError(UserErrorException, TypeError):
     """An argument of a step or pipeline has a type that cannot be used there."""
 
 
+class AuthenticationException(UserErrorException):
+    """Nobody is logged in, or the login is refused."""
+
+
 class NotServedError(UserErrorException, NotImplementedError, AttributeError):
     """A feature of SDK v1 that this release does not have; the text names it.
 
@@ -121,6 +130,34 @@ class ActivityFailedException(AzureMLException):
 
 class StepFailedError(ActivityFailedException):
     """A step's script failed. Running it again would fail again, so it is not retried."""
+
+
+class ErrorResponseException(AzureMLException):
+    """v1's service answered with an error; programs catch it to learn that a thing is missing."""
+
+
+class TrainingException(AzureMLException):
+    """v1's name for a script that failed under an estimator."""
+
+
+class ProjectSystemException(AzureMLException):
+    """v1's name for a workspace that was not found."""
+
+
+class RunConfigurationException(AzureMLException):
+    """v1's name for a run configuration that cannot be used."""
+
+
+class ServiceException(AzureMLException):
+    """v1's name for trouble of its service."""
+
+
+class ActivityCanceledException(AzureMLException):
+    """v1's name for a run that was canceled while it was waited for."""
+
+
+class ParallelRunException(AzureMLException):
+    """v1's name for trouble of a parallel run."""
 
 
 def call_site() -> str:

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
 RESOURCE_GROUP = "airflow"
 
+V1_NAMES = os.path.join(
+    os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "azureml_compat", "door"
+)
+"""On the path of every script: ``import azureml`` works there, as v1's scripts have it."""
+
 _DROPPED = ("AIRFLOW__", "AIRFLOW_CONN_", "AIRFLOW_VAR_", "_AIRFLOW", "__AIRFLOW")
 """Settings and connections with their passwords, and what a task process says to itself."""
 
@@ -81,7 +86,7 @@ def build(
         variables["AML_PARAMETER_" + re.sub(r"\W", "_", name)] = value
     variables.update(job.environment_variables)
     script_folder = os.path.dirname(os.path.join(source, job.script))
-    path = [source, script_folder, variables.get("PYTHONPATH", "")]
+    path = [source, script_folder, variables.get("PYTHONPATH", ""), V1_NAMES]
     variables["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(filter(None, path)))
     variables[COOKIE] = job.attempt
     variables[RECORD_VARIABLE] = recording.folder_of(job)

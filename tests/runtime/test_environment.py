@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from laboratory import Lab
 
-from airflow_aml.runtime.environment import build, inherited, is_guarded
+from airflow_aml.runtime.environment import V1_NAMES, build, inherited, is_guarded
 from airflow_aml.runtime.job import COOKIE, JobInput, JobOutput, StepJob
 
 SHOW = "import json, os; print(json.dumps(dict(os.environ)))"
@@ -125,15 +125,15 @@ def test_airflows_own_stays_with_airflow() -> None:
 
 
 def test_python_path_keeps_what_it_had(lab: Lab) -> None:
-    """Sources come first, then the script's folder, then what was there, each once."""
+    """Sources come first, then the script's folder, then what was there, then v1's names."""
     job = lab.job("", script="deep/step.py", files={"deep/step.py": ""})
 
     def path(**environ: str) -> list:
         variables = build(job, {}, {}, "/w/src", environ=environ, warn=print)
         return variables["PYTHONPATH"].split(os.pathsep)
 
-    assert path() == ["/w/src", "/w/src/deep"]
-    assert path(PYTHONPATH="/lib:/x") == ["/w/src", "/w/src/deep", "/lib", "/x"]
+    assert path() == ["/w/src", "/w/src/deep", V1_NAMES]
+    assert path(PYTHONPATH="/lib:/x") == ["/w/src", "/w/src/deep", "/lib", "/x", V1_NAMES]
     flat = lab.job("")
     variables = build(flat, {}, {}, "/w/src", environ={}, warn=print)
-    assert variables["PYTHONPATH"] == "/w/src"
+    assert variables["PYTHONPATH"] == os.pathsep.join(["/w/src", V1_NAMES])
