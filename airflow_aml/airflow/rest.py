@@ -97,6 +97,17 @@ class Rest:
             raise AirflowAnswer(answer.status_code, _detail(answer), f"{self.url}{address}")
         return self._document(answer)
 
+    def authorization(self) -> str:
+        """What stands in the header ``Authorization`` of its calls; logs in if need be.
+
+        Raises:
+            UserErrorException: user or password are refused, or not there.
+            AzureMLException: it cannot be reached.
+        """
+        if "Authorization" not in self._client.headers:
+            self._log_in()
+        return self._client.headers["Authorization"]
+
     def pages(
         self, *path: str, key: str, query: Mapping[str, Any] | None = None
     ) -> Iterator[Document]:

@@ -17,6 +17,7 @@ _VERBS = {
     "graph": "files",
     "plan": "plan",
     "run": "run",
+    "exec": "execute",
     "explain": "history",
     "runs": "history",
     "runs show": "runs",

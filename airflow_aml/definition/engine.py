@@ -97,6 +97,28 @@ class RunInAirflow(Protocol):
         """Ends it and waits until Airflow says that nothing of it goes on."""
 
 
+_RUNS: ContextVar[Optional[List[PipelineRun]]] = ContextVar("airflow_aml_runs", default=None)
+
+
+@contextmanager
+def noting_runs() -> Iterator[List[PipelineRun]]:
+    """While this is open, every run that is begun is noted in the list that it gives."""
+    runs: List[PipelineRun] = []
+    token = _RUNS.set(runs)
+    try:
+        yield runs
+    finally:
+        _RUNS.reset(token)
+
+
+def note_run(run: PipelineRun) -> PipelineRun:
+    """Notes a run where somebody wants to know."""
+    runs = _RUNS.get()
+    if runs is not None:
+        runs.append(run)
+    return run
+
+
 _ACTIVE: ContextVar[Optional[Engine]] = ContextVar("airflow_aml_engine", default=None)
 
 

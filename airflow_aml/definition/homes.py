@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Dict, List
 
 from airflow_aml.errors import WorkspaceException
 
@@ -49,11 +49,26 @@ def _inside_airflow() -> bool:
     return "airflow.sdk.configuration" in sys.modules and _STEP_VARIABLE not in os.environ
 
 
+def known_workspaces() -> List[str]:
+    """The names that the setting ``[aml] workspaces`` maps.
+
+    Raises:
+        WorkspaceException: the setting is not a JSON object.
+    """
+    if _inside_airflow():
+        return list(import_module(_SETTINGS).workspaces())
+    return list(_mapping())
+
+
 def _mapped(name: str) -> str:
+    return str(_mapping().get(name) or "")
+
+
+def _mapping() -> Dict[str, str]:
     text = os.environ.get(_WORKSPACES_VARIABLE) or "{}"
     try:
-        return str(json.loads(text).get(name) or "")
-    except (ValueError, AttributeError):
+        return dict(json.loads(text))
+    except (ValueError, TypeError):
         raise WorkspaceException(
             f"{_WORKSPACES_VARIABLE} is not a JSON object of names and URLs."
         ) from None

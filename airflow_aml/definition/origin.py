@@ -3,7 +3,8 @@
 v1 resolved ``source_directory`` against the working directory, which is the program's folder when
 a program is run by hand and anything at all inside Airflow. Here it is the folder of the file that
 is being loaded (a DAG file, a program given to ``airflow-aml``), else of the file whose code makes
-the call, else (a notebook, an interactive session) the working directory.
+the call, else (a notebook, an interactive session) the working directory. A v1 program that runs
+as it stands has v1's rule.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Iterator, Optional, Tuple
 from airflow_aml.errors import user_frame
 
 _LOADING: ContextVar[Optional[str]] = ContextVar("airflow_aml_loading", default=None)
+_AS_PROGRAM: ContextVar[bool] = ContextVar("airflow_aml_as_program", default=False)
 
 
 @contextmanager
@@ -28,6 +30,17 @@ def loading(path: str) -> Iterator[None]:
         yield
     finally:
         _LOADING.reset(token)
+
+
+@contextmanager
+def as_program(path: str) -> Iterator[None]:
+    """While this is open, ``path`` is a program of v1: its relative paths start where it works."""
+    token = _AS_PROGRAM.set(True)
+    try:
+        with loading(path):
+            yield
+    finally:
+        _AS_PROGRAM.reset(token)
 
 
 def loading_file() -> Optional[str]:
@@ -41,6 +54,8 @@ def defining_folder(parsed_file: Optional[str] = None) -> str:
     Args:
         parsed_file: the file that Airflow is parsing, where the caller knows one.
     """
+    if _AS_PROGRAM.get():
+        return os.getcwd()
     path = defining_file(parsed_file)
     return os.path.dirname(path) if path else os.getcwd()
 

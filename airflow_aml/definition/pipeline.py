@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, 
 
 from airflow_aml.definition.compile import compile_pipeline
 from airflow_aml.definition.datastore import Datastore, datastore_name
-from airflow_aml.definition.engine import declaring_engine, engine, option_values
+from airflow_aml.definition.engine import declaring_engine, engine, note_run, option_values
 from airflow_aml.definition.graph import Graph
 from airflow_aml.definition.names import check_mapping
 from airflow_aml.definition.origin import defining_file, defining_folder
@@ -123,7 +123,7 @@ class Pipeline:
                 "tags": dict(check_mapping("submit: tags=", tags)),
             }
         )
-        return engine().submit(self, experiment_name, values, **options)
+        return note_run(engine().submit(self, experiment_name, values, **options))
 
     def _check_parameters(self, given: Mapping[str, Any]) -> Dict[str, Any]:
         known = {parameter.name: parameter for parameter in self.spec.parameters}
@@ -173,6 +173,9 @@ class Pipeline:
 
         file = read_pipeline_file(workspace, filename)
         return Pipeline(workspace, file.steps(), description=file.description)
+
+    def _set_experiment_name(self, name: str = "") -> None:
+        """Has no effect; programs touch it, though it was private in v1."""
 
     def _repr_html_(self) -> str:
         from airflow_aml.definition.runs.notebook import pipeline_html

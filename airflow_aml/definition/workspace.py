@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from typing import TYPE_CHECKING, Any, Dict, Iterator, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional
 
 from airflow_aml.definition.datastore import Datastore, Datastores
-from airflow_aml.definition.homes import DEFAULT_WORKSPACE
+from airflow_aml.definition.homes import DEFAULT_WORKSPACE, known_workspaces
 from airflow_aml.definition.names import warn_ignored
 from airflow_aml.definition.origin import defining_folder
-from airflow_aml.errors import NotServedError, UserErrorException, WorkspaceException
+from airflow_aml.definition.setup import is_loading
+from airflow_aml.definition.workspaceconfig import find_config, read_config, write_config
+from airflow_aml.errors import NotServedError, UserErrorException
 
 if TYPE_CHECKING:
     from airflow_aml.definition.dataset import Datasets
@@ -24,15 +25,6 @@ __all__ = ["DEFAULT_WORKSPACE", "Experiment", "Workspace"]
 
 _NAME = re.compile(r"^[A-Za-z0-9][\w-]{1,32}$", re.ASCII)
 _EXPERIMENT = re.compile(r"^[a-zA-Z0-9][\w-]{0,254}$")
-# Kind-major, as v1 looks (reference 1.1): a `.azureml/config.json` of a parent beats a plain one.
-_CONFIG_FILES = (
-    ".azureml/config.json",
-    ".azureml/project.json",
-    "aml_config/config.json",
-    "aml_config/project.json",
-    "config.json",
-    "project.json",
-)
 
 
 class Workspace:
@@ -83,14 +75,11 @@ class Workspace:
                 a JSON object.
         """
         if path is not None and os.path.isfile(path):
-            return _read_config(path)
+            return _of_config(path)
         start = os.path.abspath(path or defining_folder())
-        names = (_file_name,) if _file_name else _CONFIG_FILES
-        for name in names:
-            for folder in _upwards(start):
-                candidate = os.path.join(folder, name)
-                if os.path.isfile(candidate):
-                    return _read_config(candidate)
+        found = find_config(start, _file_name)
+        if found is not None:
+            return _of_config(found)
         if path is None:
             return Workspace()
         raise UserErrorException(
@@ -107,6 +96,58 @@ class Workspace:
     ) -> Workspace:
         """The workspace of that name."""
         return Workspace(subscription_id, resource_group, name)
+
+    @staticmethod
+    def create(
+        name: str,
+        auth: Any = None,
+        subscription_id: Optional[str] = None,
+        resource_group: Optional[str] = None,
+        location: Optional[str] = None,
+        create_resource_group: bool = True,
+        sku: str = "basic",
+        tags: Optional[Mapping[str, str]] = None,
+        **_: Any,
+    ) -> Workspace:
+        """The workspace of that name: its folder is made when something is first kept there."""
+        return Workspace(subscription_id, resource_group, name, sku=sku, tags=tags)
+
+    @staticmethod
+    def list(
+        subscription_id: Optional[str] = None,
+        auth: Any = None,
+        resource_group: Optional[str] = None,
+    ) -> Dict[str, List[Workspace]]:
+        """The workspaces that the setting ``[aml] workspaces`` names, and the default one."""
+        names = {DEFAULT_WORKSPACE, *known_workspaces()}
+        return {name: [Workspace(subscription_id, resource_group, name)] for name in sorted(names)}
+
+    def write_config(self, path: Optional[str] = None, file_name: Optional[str] = None) -> None:
+        """Writes ``.azureml/config.json`` below a folder, for ``from_config``.
+
+        While a file is only being loaded nothing is written.
+
+        Raises:
+            UserErrorException: it cannot be written.
+        """
+        if is_loading():
+            return
+        document = {
+            "subscription_id": self.subscription_id,
+            "resource_group": self.resource_group,
+            "workspace_name": self.name,
+        }
+        write_config(path or defining_folder(), file_name or "config.json", document)
+
+    def get_details(self) -> Dict[str, Any]:
+        """What there is to say of a workspace, under v1's keys."""
+        return {
+            "name": self.name,
+            "friendlyName": self.name,
+            "location": self.location,
+            "sku": self.sku,
+            "tags": dict(self.tags),
+        }
 
     @classmethod
     def of_run(cls, name: str) -> Workspace:
@@ -181,6 +222,8 @@ class Workspace:
     def __getattr__(self, name: str) -> Any:
         if name in _LATER:
             raise NotServedError(f"Workspace.{name} comes with {_LATER[name]}.")
+        if name in _NEVER:
+            raise NotServedError(f"Workspace.{name} is not served: {_NEVER[name]}")
         raise AttributeError(f"'Workspace' object has no attribute {name!r}")
 
     def __repr__(self) -> str:
@@ -190,7 +233,14 @@ class Workspace:
 _LATER = {
     "compute_targets": "the compute release",
     "get_default_compute_target": "the compute release",
-    "write_config": "the compatibility release",
+}
+_NEVER = {
+    "delete": "nothing here removes a workspace; remove its folder.",
+    "images": "images of models are not made here.",
+    "linked_services": "Airflow's connections are what opens other services.",
+    "sync_keys": "a site sets the keys of its stores in Airflow's connections.",
+    "update": "a workspace has nothing to be updated.",
+    "webservices": "models are kept and versioned here, not deployed.",
 }
 
 
@@ -316,28 +366,13 @@ class Experiment:
         return f"Experiment(name={self.name!r})"
 
 
-def _upwards(folder: str) -> Iterator[str]:
-    while True:
-        yield folder
-        parent = os.path.dirname(folder)
-        if parent == folder:
-            return
-        folder = parent
-
-
-def _read_config(path: str) -> Workspace:
+def _of_config(path: str) -> Workspace:
+    document = read_config(path)
     try:
-        with open(path, encoding="utf-8-sig") as file:
-            document = json.load(file)
         return Workspace(
             document.get("subscription_id"),
             document.get("resource_group"),
             document["workspace_name"],
         )
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        if isinstance(error, WorkspaceException):
-            raise
-        raise UserErrorException(
-            f"{path} is not a workspace config: it must be a JSON object with workspace_name "
-            f"({type(error).__name__}: {error})."
-        ) from error
+    except TypeError as error:
+        raise UserErrorException(f"{path} is not a workspace config: {error}.") from error

@@ -1,0 +1,102 @@
+"""``airflow-aml exec``: runs a v1 program as it stands."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from airflow_aml.definition.engine import noting_runs, works_with_airflow
+from airflow_aml.definition.origin import as_program
+from airflow_aml.definition.runs.waiting import ENDED
+from airflow_aml.errors import UserErrorException
+from airflow_aml.runtime.environment import V1_NAMES
+
+if TYPE_CHECKING:
+    from airflow_aml.definition.runs.pipelinerun import PipelineRun
+
+
+def add_exec(verbs: Any) -> None:
+    """Adds ``exec PROGRAM [ARGS]``."""
+    parser = verbs.add_parser("exec", help="run a program of SDK v1 as it stands")
+    parser.add_argument("program", metavar="PROGRAM")
+    parser.add_argument(
+        "arguments", metavar="ARGS", nargs=argparse.REMAINDER, help="the program's own"
+    )
+    parser.set_defaults(verb=_exec)
+
+
+def _exec(arguments: argparse.Namespace) -> int:
+    program = os.path.abspath(arguments.program)
+    source = _read(program)
+    import airflow_aml.azureml_compat  # noqa: F401 - from here on `import azureml` works
+
+    # What the program starts has v1's names, too.
+    inherited = os.environ.get("PYTHONPATH", "")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [inherited, V1_NAMES]))
+    with noting_runs() as runs:
+        code = _run(program, source, [arguments.program, *arguments.arguments])
+        sys.stdout.flush()
+        for run in runs:
+            _see_to_its_end(run)
+    return code
+
+
+def _read(program: str) -> bytes:
+    try:
+        with open(program, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise UserErrorException(f"{program} cannot be read: {error.strerror}.") from error
+
+
+def _run(program: str, source: bytes, argv: list[str]) -> int:
+    """Executes the program in this process, as ``python program.py`` would."""
+    main = ModuleType("__main__")
+    main.__dict__.update(__file__=argv[0], __builtins__=__builtins__)
+    # For good: threads, pickles and what ends with the process still look for them.
+    sys.modules["__main__"] = main
+    sys.argv[:] = argv
+    sys.path[0:0] = [os.path.dirname(program)]
+    try:
+        with as_program(program):
+            exec(compile(source, argv[0], "exec"), main.__dict__)  # noqa: S102 - what exec is for
+    except SystemExit as end:
+        return _exit_code(end)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - shown as Python shows it
+        sys.last_value = error
+        _show(error)
+        return 1
+    return 0
+
+
+def _exit_code(end: SystemExit) -> int:
+    if end.code is None or isinstance(end.code, int):
+        return int(end.code or 0) & 0xFF
+    print(end.code, file=sys.stderr)
+    return 1
+
+
+def _show(error: BaseException) -> None:
+    """The traceback from the program's first frame on."""
+    ours = error.__traceback__
+    while ours is not None and ours.tb_frame.f_code.co_filename == __file__:
+        ours = ours.tb_next
+    traceback.print_exception(type(error), error, ours)
+
+
+def _see_to_its_end(run: PipelineRun) -> None:
+    """Waits for a run that the program has only begun, where it would end with this process' host.
+
+    In a running Airflow it goes on by itself, as it did on Azure.
+    """
+    if works_with_airflow() or run.get_status() in ENDED:
+        return
+    print(f"airflow-aml: the program has ended; its run {run.id} goes on", file=sys.stderr)
+    status = run.wait_for_completion(show_output=True, raise_on_error=False)
+    print(f"airflow-aml: the run {run.id} is {status}", file=sys.stderr)
