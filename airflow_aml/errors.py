@@ -160,6 +160,10 @@ class ParallelRunException(AzureMLException):
     """v1's name for trouble of a parallel run."""
 
 
+STANDS_FOR = "__airflow_aml_stands_for__"
+"""A module that has this name only executes another file, and is nobody's own code."""
+
+
 def call_site() -> str:
     """``file.py:12`` of the nearest line of the user's own code; empty where there is none.
 
@@ -174,7 +178,9 @@ def call_site() -> str:
 def user_frame() -> Optional[FrameType]:
     """The nearest frame of the user's own code on the stack."""
     frame: Optional[FrameType] = sys._getframe(1)  # noqa: SLF001 - the only way to ask
-    while frame is not None and _is_ours(frame.f_code.co_filename):
+    while frame is not None and (
+        _is_ours(frame.f_code.co_filename) or STANDS_FOR in frame.f_globals
+    ):
         frame = frame.f_back
     return frame
 

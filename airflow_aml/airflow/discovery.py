@@ -21,6 +21,7 @@ from airflow_aml.definition.declarations import Declaration, Declarations
 from airflow_aml.definition.engine import declaring_engine
 from airflow_aml.definition.names import slug
 from airflow_aml.definition.pipeline import Pipeline
+from airflow_aml.definition.runs.declared import DeclaredPublishedPipeline
 from airflow_aml.definition.runs.pipelinerun import PipelineRun
 
 _MARKS = (b"Pipeline", b"airflow_aml")
@@ -64,6 +65,14 @@ class ParsedFile(Declarations):
         run = super().submit(pipeline, experiment_name, parameters, **options)
         self._update()
         return run
+
+    def publish(
+        self, pipeline: Pipeline, *arguments: Any, **options: Any
+    ) -> DeclaredPublishedPipeline:
+        """Notes a pipeline that was published."""
+        published = super().publish(pipeline, *arguments, **options)
+        self._update()
+        return published
 
     def explicit(self, pipeline: Pipeline) -> str:
         """Notes a pipeline whose DAG the author makes."""

@@ -31,9 +31,12 @@ def cannot_work(source: bytes) -> bool:
 def what_is_wrong(path: str, error: BaseException) -> UserErrorException:
     """The error that a person is shown for one that came up while the file was executed."""
     name = os.path.basename(path)
+    frames = traceback.extract_tb(error.__traceback__)
+    at = next((each.lineno for each in reversed(frames) if each.filename == path), None)
+    where = name if at is None else f"{name}:{at}"
     if isinstance(error, AirflowAmlError):
         text = str(error)
-        return UserErrorException(text, where=None if text.startswith(f"{name}:") else name)
+        return UserErrorException(text, where=None if text.startswith(f"{name}:") else where)
     if isinstance(error, OSError) and error.filename == path:
         return UserErrorException(f"the file cannot be read: {error.strerror}.", where=name)
     message = f"{type(error).__name__}: {error}"
@@ -43,11 +46,8 @@ def what_is_wrong(path: str, error: BaseException) -> UserErrorException:
         return UserErrorException(f"SyntaxError: {error.msg}.", where=f"{broken}{line}")
     if isinstance(error, SystemExit):
         message = f"the file ends the program (SystemExit: {error})"
-    frames = traceback.extract_tb(error.__traceback__)
-    at = next((each.lineno for each in reversed(frames) if each.filename == path), None)
     if frames and frames[-1].filename != path and not frames[-1].filename.startswith("<frozen "):
         message += f" ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})"
-    where = name if at is None else f"{name}:{at}"
     return UserErrorException(f"{message}.", where=where, hint=_hint(path, at, error))
 
 

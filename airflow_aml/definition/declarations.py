@@ -6,12 +6,14 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
+from airflow_aml.definition.engine import option_values
 from airflow_aml.definition.names import slug
 from airflow_aml.definition.origin import assignment_target
 from airflow_aml.definition.pipeline import Pipeline
 from airflow_aml.definition.setup import SetupAction
 
 if TYPE_CHECKING:
+    from airflow_aml.definition.runs.declared import DeclaredPublishedPipeline
     from airflow_aml.definition.runs.pipelinerun import PipelineRun
 
 
@@ -83,6 +85,23 @@ class Declarations:
             )
         )
         return DeclaredRun(experiment_name)
+
+    def publish(
+        self,
+        pipeline: Pipeline,
+        name: Optional[str] = None,
+        description: Optional[str] = None,
+        version: Optional[str] = None,
+        continue_on_step_failure: Optional[bool] = None,
+    ) -> DeclaredPublishedPipeline:
+        """Declares a pipeline that is published: it becomes a DAG that waits to be started."""
+        from airflow_aml.definition.runs.declared import DeclaredPublishedPipeline
+
+        options = option_values({"continue_on_step_failure": continue_on_step_failure})
+        self._made.append(
+            Declaration(pipeline, name or "", True, False, {}, options, tuple(self.setup))
+        )
+        return DeclaredPublishedPipeline(name, description, version)
 
     def explicit(self, pipeline: Pipeline) -> str:
         """The author makes a DAG of this pipeline; nothing else is made of it.

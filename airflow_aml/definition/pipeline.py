@@ -149,8 +149,21 @@ class Pipeline:
             raise UserErrorException(f"to_dag needs Apache Airflow: {error}") from error
         return discovery.to_dag(self, dag_id, dag_options)
 
-    def publish(self, *_: Any, **__: Any) -> Any:
-        """Comes with the publishing release."""
+    def publish(
+        self,
+        name: Optional[str] = None,
+        description: Optional[str] = None,
+        version: Optional[str] = None,
+        continue_on_step_failure: Optional[bool] = None,
+    ) -> Any:
+        """While a file is being loaded, declares the pipeline; publishing it is not served yet.
+
+        Raises:
+            NotServedError: no file is being loaded.
+        """
+        publish = getattr(declaring_engine(), "publish", None)
+        if publish is not None:
+            return publish(self, name, description, version, continue_on_step_failure)
         raise NotServedError("Pipeline.publish comes with the publishing release.")
 
     @staticmethod

@@ -1,13 +1,17 @@
-"""The run of a pipeline that a file only declares."""
+"""The run, and the published pipeline, of a file that only declares them."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Optional
+from uuid import NAMESPACE_URL, uuid5
 
 from airflow_aml.definition.runs.pipelinerun import READING, PipelineRun
 from airflow_aml.definition.workspace import Experiment, Workspace
 from airflow_aml.errors import RunEnvironmentException
 from airflow_aml.workspace.journal import Note
+
+PLACEHOLDER = "declared://"
+"""How the addresses begin that a file gets of what it has only declared: no client calls them."""
 
 
 class DeclaredRun(PipelineRun):
@@ -29,7 +33,19 @@ class DeclaredRun(PipelineRun):
         """Returns at once."""
         return "NotStarted"
 
+    def publish_pipeline(
+        self,
+        name: str,
+        description: Optional[str] = None,
+        version: Optional[str] = None,
+        continue_on_step_failure: Optional[bool] = None,
+    ) -> DeclaredPublishedPipeline:
+        """The pipeline is a DAG already, by its submit."""
+        return DeclaredPublishedPipeline(name, description, version)
+
     def __getattribute__(self, name: str) -> Any:
+        if name == "publish_pipeline":
+            return object.__getattribute__(self, name)
         if name in READING:
             raise RunEnvironmentException(
                 f"this file reads {name!r} of a run that it has only declared: while Airflow loads "
@@ -40,3 +56,28 @@ class DeclaredRun(PipelineRun):
 
     def _note(self, note: Note) -> None:
         """Drops what the file says of a run that is not there, such as tags."""
+
+
+class DeclaredPublishedPipeline:
+    """What ``publish`` returns while a file is only being loaded.
+
+    Attributes:
+        id: a placeholder, the same in every parse.
+        endpoint: an address that cannot be called.
+    """
+
+    def __init__(self, name: Optional[str], description: Optional[str], version: Optional[str]):
+        self.name = name or ""
+        self.description = description or ""
+        self.version = version
+        self.id = str(uuid5(NAMESPACE_URL, f"{PLACEHOLDER}{self.name}"))
+        self.endpoint = f"{PLACEHOLDER}pipelines/{self.id}"
+        self.status = "Active"
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise RunEnvironmentException(
+            f"this file asks {name!r} of a published pipeline that it has only declared.",
+            hint="Move what follows the publish into a program of its own.",
+        )

@@ -1,0 +1,114 @@
+"""``AmlDagBundle``: unchanged v1 programs in a folder become DAGs (architecture 7).
+
+The bundle's own folder has one small file for each program, a shim, which Airflow parses in the
+program's place. So each program has its own DAGs and its own import error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from airflow import settings
+from airflow.dag_processing.bundles.base import BaseDagBundle
+from airflow.dag_processing.importers.python_importer import PythonDagImporter
+
+from airflow_aml.azureml_compat.programs import is_program
+
+_INDEX = ".programs.json"
+_SHIM = """\
+# Written by AmlDagBundle: Airflow makes each dag of the program below from here.
+from airflow_aml.airflow.shim import declare
+
+declare({program!r}, {root!r}, __name__)
+
+# {program}
+#
+{source}
+"""
+
+Seen = dict[str, list[Any]]
+"""Relative path -> modification time and size of a file, and whether it is a program."""
+
+
+class AmlDagBundle(BaseDagBundle):
+    """The v1 programs of a folder, which may be the DAGs folder itself.
+
+    Args:
+        path: the folder; Airflow's DAGs folder by default.
+    """
+
+    supports_versioning = False
+
+    def __init__(self, *, path: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._source = Path(path or settings.DAGS_FOLDER).absolute()
+
+    @property
+    def path(self) -> Path:
+        """The folder of the shims."""
+        return self.base_dir / "shims"
+
+    def initialize(self) -> None:
+        """Writes the shims, so that a worker has them as well."""
+        self.refresh()
+        super().initialize()
+
+    def get_current_version(self) -> None:
+        """None: programs are taken as they are."""
+        return
+
+    def refresh(self) -> None:
+        """Brings the shims up to date; a file that has not changed is not read."""
+        with self.lock():
+            self.path.mkdir(parents=True, exist_ok=True)
+            before, after = self._read_index(), self._look()
+            wanted = {name for name, seen in after.items() if seen[2]}
+            for name in wanted:
+                if before.get(name) != after[name] or not (self.path / name).exists():
+                    self._write_shim(name)
+            for name, seen in before.items():
+                if seen[2] and name not in wanted:
+                    (self.path / name).unlink(missing_ok=True)
+            if before != after:
+                _write(self.path / _INDEX, json.dumps(after))
+
+    def _look(self) -> Seen:
+        before, found = self._read_index(), {}
+        for file in PythonDagImporter().list_dag_files(self._source, safe_mode=False):
+            path = Path(file)
+            try:
+                status = path.stat()
+                name = str(path.relative_to(self._source))
+                stamp = [status.st_mtime_ns, status.st_size]
+                if before.get(name, [])[:2] == stamp:
+                    found[name] = before[name]
+                elif path.suffix == ".py":
+                    found[name] = [*stamp, is_program(path.read_bytes())]
+            except OSError:  # it goes just now, or is nobody's to read: the next look tells
+                continue
+        return found
+
+    def _write_shim(self, name: str) -> None:
+        program = self._source / name
+        text = program.read_text(encoding="utf-8", errors="replace")
+        shim = self.path / name
+        shim.parent.mkdir(parents=True, exist_ok=True)
+        source = "\n".join(f"# {line}".rstrip() for line in text.splitlines())
+        _write(shim, _SHIM.format(program=str(program), root=str(self._source), source=source))
+
+    def _read_index(self) -> Seen:
+        try:
+            index: Seen = json.loads((self.path / _INDEX).read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # none yet; what is damaged is made anew
+            return {}
+        return index
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all: Airflow may be reading."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(path)

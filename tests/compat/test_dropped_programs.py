@@ -1,0 +1,196 @@
+"""v1 programs in the DAGs folder, as they are: what becomes of them, and of broken ones."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAMS = Path(__file__).parent.parent / "programs"
+
+DAGS = {
+    "seed_000_program": ["prepare_data", "train_model"],
+    "shapes_command_line": ["prep"],
+    "shapes_exits": ["hello"],
+    "shapes_helper_modules": ["prep", "train"],
+    "shapes_one_script": ["hello"],
+    "shapes_publishes": ["hello"],
+    "shapes_publishes_from_run": ["hello"],
+    "shapes_reads_back": ["prep", "train"],
+    "shapes_registers_data": ["hello"],
+    "shapes_registers_model": ["prep", "train", "register"],
+    "shapes_sequence": ["first", "second", "third"],
+    "shapes_unused_imports": ["hello"],
+    "shapes_widgets": ["hello"],
+}
+ERRORS = {
+    "seed_001/program.py": "Workspace.compute_targets",
+    "seed_002/program.py": "Workspace.compute_targets",
+    "seed_003/program.py": "Workspace.compute_targets",
+    "seed_004/program.py": "ScheduleRecurrence is not served yet",
+    "shapes/automl.py": "AutoMLConfig is not served: automated ML",
+    "shapes/creates_compute.py": "ComputeTarget is not served yet",
+    "shapes/deploys.py": "InferenceConfig is not served: models are kept",
+    "shapes/endpoint_add_or_create.py": "PipelineEndpoint.get is not served yet",
+}
+"""What is refused, by the part of the message that names it."""
+
+BROKEN = {
+    "syntax.py": (
+        "from azureml.pipeline.core import Pipeline\nx = = 1\n",
+        "syntax.py:2: SyntaxErr",
+    ),
+    "exits.py": ("{head}import sys\nsys.exit('not today')\nPipeline(None, [])\n", "not today"),
+    "asks.py": ("{head}name = input('name? ')\nPipeline(None, [])\n", "asks.py:2: EOFError"),
+    "arguments.py": (
+        "{head}from argparse import ArgumentParser\np = ArgumentParser()\n"
+        "p.add_argument('--x', required=True)\np.parse_args()\nPipeline(None, [])\n",
+        "arguments.py:5",
+    ),
+    "magics.py": ("{head}%matplotlib inline\nPipeline(None, [])\n", "magics.py:2: SyntaxError"),
+    "shell.py": ("{head}get_ipython().system('ls')\nPipeline(None, [])\n", "shell.py:2: NameError"),
+    "key.py": (
+        "{head}import os\nos.environ['NOT_SET']\nPipeline(None, [])\n",
+        "key.py:3: KeyError",
+    ),
+    "circle.py": ("{head}import circle_a\nPipeline(None, [])\n", "circular import"),
+    "reads.py": (
+        "{head}from azureml.core import Dataset, Workspace\n"
+        "Dataset.get_by_name(Workspace.from_config(), 'd').to_pandas_dataframe()\n"
+        "Pipeline(None, [])\n",
+        "reads.py:3",
+    ),
+    "misspelt.py": ("{head}from azureml.core import Workspac\nPipeline(None, [])\n", "Workspac"),
+    "null.py": ("{head}x = '\0'\nPipeline(None, [])\n", "null bytes"),
+}
+HEAD = "from azureml.pipeline.core import Pipeline\n"
+
+
+@pytest.fixture
+def drop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workspace):
+    """Parses the test's DAGs folder by an AmlDagBundle that points at it."""
+    from airflow.dag_processing.dagbag import BundleDagBag
+
+    from airflow_aml.airflow.bundle import AmlDagBundle
+
+    def parse():
+        bundle = AmlDagBundle(name=f"v1-{tmp_path.name}", path=str(tmp_path / "dags"))
+        bundle.initialize()
+        return BundleDagBag(bundle.path, bundle_path=bundle.path, bundle_name=bundle.name)
+
+    return parse
+
+
+def steps(bag) -> dict[str, list[str]]:
+    """DAG id -> its steps."""
+    return {
+        dag_id: [task for task in dag.task_dict if task != "reuse"]
+        for dag_id, dag in bag.dags.items()
+    }
+
+
+def state() -> tuple:
+    """What a program could leave changed in the process that parses it."""
+    ours = [name for name in sys.modules if name.startswith(("ml_service", "helper"))]
+    paths = [path for path in sys.path if "/dags" in path]
+    return (os.getcwd(), list(sys.argv), paths, dict(os.environ), sys.stdin, ours)
+
+
+def test_programs_become_dags_and_what_is_not_served_is_named(drop, tmp_path: Path, workspace):
+    """Every program is a DAG or one import error; nothing runs, and the process is as it was."""
+    shutil.copytree(PROGRAMS, tmp_path / "dags")
+    before = state()
+
+    bag = drop()
+
+    assert steps(bag) == DAGS
+    assert {Path(file).as_posix(): True for file in bag.import_errors} == dict.fromkeys(
+        ERRORS, True
+    )
+    for file, text in bag.import_errors.items():
+        last = text.strip().splitlines()[-1]
+        assert ERRORS[file] in last, last
+        assert f"{Path(file).name}:" in last
+    assert state() == before
+    assert [path.name for path in workspace.root.glob("*") if path.name in ("runs", "data")] == []
+
+
+def test_parsing_twice_is_the_same(drop, tmp_path: Path):
+    """The second parse gives the same DAGs, to the byte."""
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    shutil.copytree(PROGRAMS / "shapes", tmp_path / "dags")
+
+    def serialized() -> dict[str, str]:
+        return {
+            dag_id: str(DagSerialization.to_dict(dag))
+            for dag_id, dag in sorted(drop().dags.items())
+        }
+
+    assert serialized() == serialized()
+
+
+def test_broken_programs_are_one_error_each_and_hide_nobody(drop, tmp_path: Path):
+    """Whatever a program does at import, its neighbours load."""
+    folder = tmp_path / "dags"
+    shutil.copytree(PROGRAMS / "shapes" / "src", folder / "src")
+    shutil.copy(PROGRAMS / "shapes" / "sequence.py", folder)
+    for name, (text, _) in BROKEN.items():
+        (folder / name).write_text(text.replace("{head}", HEAD))
+    (folder / "circle_a.py").write_text("from circle_b import b\na = 1\n")
+    (folder / "circle_b.py").write_text("from circle_a import a\nb = 1\n")
+
+    bag = drop()
+
+    assert list(bag.dags) == ["sequence"]
+    assert set(bag.import_errors) == set(BROKEN)
+    for name, (_, expected) in BROKEN.items():
+        assert expected in bag.import_errors[name].strip().splitlines()[-1], name
+
+
+def test_two_helpers_of_one_name_in_two_folders(drop, tmp_path: Path):
+    """Each program has the helper that lies beside it."""
+    for team in ("red", "blue"):
+        folder = tmp_path / "dags" / team
+        folder.mkdir(parents=True)
+        (folder / "train.py").write_text("print('x')\n")
+        (folder / "settings.py").write_text(f"TEAM = '{team}'\n")
+        (folder / "program.py").write_text(
+            "from azureml.pipeline.core import Pipeline\n"
+            "from azureml.pipeline.steps import PythonScriptStep\n"
+            "from settings import TEAM\n"
+            "Pipeline(None, [PythonScriptStep('train.py', name=TEAM)])\n"
+        )
+    assert steps(drop()) == {"red_program": ["red"], "blue_program": ["blue"]}
+
+
+def test_a_program_that_is_taken_away_is_gone(drop, tmp_path: Path):
+    """The shims follow the folder; step scripts and other files never get one."""
+    folder = tmp_path / "dags"
+    shutil.copytree(PROGRAMS / "shapes", folder)
+    assert "shapes_exits" not in steps(drop())
+    (folder / "exits.py").unlink()
+    (folder / "sequence.py").write_text("# nothing any more\n")
+
+    bag = drop()
+
+    assert {"exits", "sequence"} & set(bag.dags) == set()
+    assert not [name for name in bag.import_errors if name.startswith(("src", "ml_service"))]
+    assert "reads_back" in bag.dags
+
+
+def test_a_dropped_program_runs(drop, tmp_path: Path, run_dag, workspace):
+    """Its uploads and registrations are done before its steps, whose scripts are v1's, too."""
+    shutil.copytree(PROGRAMS / "shapes", tmp_path / "dags")
+    bag = drop()
+
+    data = run_dag(bag.dags["registers_data"])
+    model = run_dag(bag.dags["registers_model"])
+
+    assert data.state == model.state == "success"
+    assert (workspace.root / "datastores/workspaceblobstore/tables/table.csv").is_file()
+    assert (model.output("train", "model") / "model.txt").read_text() == "2 words, rate 0.1"
+    assert model.xcom("train")["metrics"] == {"rate": 0.1}
