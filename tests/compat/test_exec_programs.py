@@ -1,0 +1,127 @@
+"""`airflow-aml exec`: v1 programs run from the terminal as they stand."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAMS = Path(__file__).parent.parent / "programs"
+COMMAND = [str(Path(sys.executable).with_name("airflow-aml")), "exec"]
+
+
+def start(folder: Path, *words: str, cwd: Path | None = None) -> subprocess.Popen:
+    """A program that begins to run, in its own folder unless told otherwise."""
+    return subprocess.Popen(
+        [*COMMAND, *words],
+        cwd=cwd or folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def ended(program: subprocess.Popen) -> tuple[int, str, str]:
+    """Its exit code, and what it printed."""
+    out, err = program.communicate(timeout=280)
+    return program.returncode, out, err
+
+
+@pytest.fixture
+def shapes(tmp_path: Path, workspace) -> Path:
+    """A copy of the project."""
+    folder = tmp_path / "shapes"
+    shutil.copytree(PROGRAMS / "shapes", folder)
+    return folder
+
+
+def test_programs_run_wait_and_read_back(shapes: Path, workspace):
+    """Submits run, waits wait, downloads find files; a run that nobody waits for is seen to."""
+    reads = start(shapes, "reads_back.py")
+    lines = start(shapes, "command_line.py", "--word", "given", "--regenerate")
+
+    code, out, err = ended(reads)
+    assert code == 0, err
+    assert out.splitlines()[:3] == ["default", "", "airflow"]
+    assert "model: 2 words, rate 0.25" in out
+    assert "train Finished {'rate': 0.25}" in out
+
+    code, out, err = ended(lines)
+    assert code == 0, err
+    run_id = out.split("submitted ")[1].split()[0]
+    assert f"the run {run_id} is Finished" in err
+    texts = [path.read_text() for path in workspace.root.glob("data/*/words/words.txt")]
+    assert "given two" in texts
+
+
+def test_a_program_ends_with_its_own_exit_code(shapes: Path, tmp_path: Path):
+    """`sys.exit(4)` is exit code 4, an error is 1 with Python's traceback of the program alone."""
+    (shapes / "fails.py").write_text("import azureml.core\n\ndef go():\n    1 / 0\n\ngo()\n")
+    (shapes / "code.py").write_text("import sys\nprint(sys.argv, __name__)\nsys.exit(4)\n")
+    (shapes / "words.py").write_text("import sys\nsys.exit('no luck')\n")
+
+    code, out, _ = ended(start(shapes, "code.py", "--a", "b c"))
+    assert (code, out) == (4, "['code.py', '--a', 'b c'] __main__\n")
+    code, _, err = ended(start(shapes, "words.py"))
+    assert (code, err) == (1, "no luck\n")
+    code, _, err = ended(start(shapes, "fails.py"))
+    assert code == 1
+    assert err.splitlines()[1].endswith('fails.py", line 6, in <module>')
+    assert err.endswith("ZeroDivisionError: division by zero\n")
+
+
+def test_a_program_works_where_it_is_started(shapes: Path, tmp_path: Path):
+    """Relative paths start at the working directory, imports at the program's folder, as in v1."""
+    (shapes / "where.py").write_text(
+        "from ml_service.settings import Env\n"
+        "from azureml.pipeline.core import Pipeline\n"
+        "from azureml.pipeline.steps import PythonScriptStep\n"
+        "pipeline = Pipeline(None, [PythonScriptStep('hello.py', source_directory='shapes/src')])\n"
+        "print(pipeline.folder, Env().experiment_name)\n"
+    )
+    code, out, err = ended(start(shapes, "shapes/where.py", cwd=tmp_path))
+    assert (code, out) == (0, f"{tmp_path} mlops\n"), err
+
+
+def test_what_is_not_served_stops_the_program_by_name(shapes: Path):
+    """Services of Azure's end a program where they are used, with what to do instead."""
+    code, _, err = ended(start(shapes, "automl.py"))
+    assert code == 1
+    assert "automl.py:7: azureml.train.automl.AutoMLConfig is not served" in err
+    code, _, err = ended(start(shapes, "nowhere.py"))
+    assert (code, err.count("\n")) == (1, 1)
+    assert "nowhere.py cannot be read: No such file" in err
+
+
+REFUSED = {
+    "seed_001": "compute_targets",
+    "seed_002": "compute_targets",
+    "seed_003": "compute_targets",
+    "seed_004": "Pipeline.publish comes",
+    "automl": "AutoMLConfig is not served",
+    "creates_compute": "ComputeTarget is not served yet",
+    "deploys": "InferenceConfig is not served",
+    "endpoint_add_or_create": "Pipeline.publish comes",
+    "publishes": "Pipeline.publish comes",
+    "publishes_from_run": "PipelineRun.publish_pipeline is not there yet",
+}
+"""Program -> what it is stopped by; all others run to their end."""
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_every_program_runs_or_says_what_stops_it(tmp_path: Path, workspace):
+    """All programs, one after the other, as they stand."""
+    os.environ.pop("AIRFLOW_AML_API_URL", None)
+    shutil.copytree(PROGRAMS, tmp_path / "programs")
+    for path in sorted((tmp_path / "programs").glob("*/*.py")):
+        name = path.parent.name if path.name == "program.py" else path.stem
+        code, out, err = ended(start(path.parent, path.name))
+        if name in REFUSED:
+            assert (code, REFUSED[name] in err) == (1, True), f"{name}\n{out}\n{err}"
+        else:
+            assert code == (4 if name == "exits" else 0), f"{name}\n{out}\n{err}"
