@@ -18,6 +18,8 @@ _VERBS = {
     "plan": "plan",
     "run": "run",
     "exec": "execute",
+    "check": "check",
+    "migrate": "migrate",
     "explain": "history",
     "runs": "history",
     "runs show": "runs",

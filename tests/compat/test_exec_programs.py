@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from airflow_aml.azureml_compat.checking import refused, uses
+
 PROGRAMS = Path(__file__).parent.parent / "programs"
 COMMAND = [str(Path(sys.executable).with_name("airflow-aml")), "exec"]
 
@@ -97,21 +99,6 @@ def test_what_is_not_served_stops_the_program_by_name(shapes: Path):
     assert "nowhere.py cannot be read: No such file" in err
 
 
-REFUSED = {
-    "seed_001": "compute_targets",
-    "seed_002": "compute_targets",
-    "seed_003": "compute_targets",
-    "seed_004": "Pipeline.publish comes",
-    "automl": "AutoMLConfig is not served",
-    "creates_compute": "ComputeTarget is not served yet",
-    "deploys": "InferenceConfig is not served",
-    "endpoint_add_or_create": "Pipeline.publish comes",
-    "publishes": "Pipeline.publish comes",
-    "publishes_from_run": "PipelineRun.publish_pipeline is not there yet",
-}
-"""Program -> what it is stopped by; all others run to their end."""
-
-
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
 def test_every_program_runs_or_says_what_stops_it(tmp_path: Path, workspace):
@@ -121,7 +108,9 @@ def test_every_program_runs_or_says_what_stops_it(tmp_path: Path, workspace):
     for path in sorted((tmp_path / "programs").glob("*/*.py")):
         name = path.parent.name if path.name == "program.py" else path.stem
         code, out, err = ended(start(path.parent, path.name))
-        if name in REFUSED:
-            assert (code, REFUSED[name] in err) == (1, True), f"{name}\n{out}\n{err}"
+        stops = {name.rpartition(".")[2] for name in refused(uses(path.read_bytes()))}
+        if stops:
+            assert code == 1, f"{name}\n{out}\n{err}"
+            assert any(each in err for each in stops), f"{name}\n{err}"
         else:
             assert code == (4 if name == "exits" else 0), f"{name}\n{out}\n{err}"

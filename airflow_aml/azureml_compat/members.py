@@ -1,0 +1,82 @@
+"""Which members of v1's classes are served: found by looking at ours."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Mapping, Optional
+
+from airflow_aml.azureml_compat.names import modules_of
+from airflow_aml.azureml_compat.serving import NOT_YET, SERVED, Entry, entry, value_of
+
+RESULTS: Mapping[str, str] = {
+    "Dataset.File.from_files": "FileDataset",
+    "Dataset.File.upload_directory": "FileDataset",
+    "Dataset.Tabular.from_delimited_files": "TabularDataset",
+    "Dataset.Tabular.from_json_lines_files": "TabularDataset",
+    "Dataset.Tabular.from_parquet_files": "TabularDataset",
+    "Dataset.Tabular.from_sql_query": "TabularDataset",
+    "Datastore.get": "Datastore",
+    "Environment.from_conda_specification": "Environment",
+    "Environment.from_pip_requirements": "Environment",
+    "Environment.get": "Environment",
+    "Experiment.submit": "PipelineRun",
+    "OutputFileDatasetConfig.read_delimited_files": "OutputTabularDatasetConfig",
+    "OutputFileDatasetConfig.read_parquet_files": "OutputTabularDatasetConfig",
+    "Pipeline.publish": "PublishedPipeline",
+    "Pipeline.submit": "PipelineRun",
+    "PipelineEndpoint.get": "PipelineEndpoint",
+    "PipelineEndpoint.publish": "PipelineEndpoint",
+    "PipelineRun.publish_pipeline": "PublishedPipeline",
+    "PublishedPipeline.get": "PublishedPipeline",
+    "Run.get_context": "Run",
+    "Workspace.create": "Workspace",
+    "Workspace.from_config": "Workspace",
+    "Workspace.get": "Workspace",
+    "Workspace.get_default_datastore": "Datastore",
+    "Workspace.get_default_keyvault": "Keyvault",
+}
+"""Call -> the class of what it gives."""
+
+_DECLARED = "in an AmlDagBundle it declares a DAG"
+_CALLS: Mapping[str, str] = {
+    "Pipeline.publish": _DECLARED,
+    "PipelineRun.publish_pipeline": _DECLARED,
+}
+_ANNOUNCED = "Comes with"
+"""How the description of a method begins that only says that it is not served."""
+
+
+def member(class_name: str, name: str, *, called: bool, by_class: bool) -> Optional[Entry]:
+    """What is to be said of ``class.name``; None where nothing is known of it.
+
+    Args:
+        called: it is called; other attributes an instance may have of its own.
+        by_class: it is asked of the class itself.
+    """
+    found = class_entry(class_name)
+    if found is None or found.status != SERVED:
+        return found
+    whole = f"{class_name}.{name}"
+    if whole in _CALLS:
+        return Entry(found.module, whole, NOT_YET, "", _CALLS[whole])
+    value: Any = value_of(found)
+    there = hasattr(value, name)
+    if there and not (inspect.getdoc(getattr(value, name)) or "").startswith(_ANNOUNCED):
+        return Entry(found.module, whole, SERVED, found.home)
+    unknown = not by_class and (not called or hasattr(value, "__getattr__"))
+    if not there and unknown and not _is_announced(value, name):
+        return None
+    return Entry(found.module, whole, NOT_YET)
+
+
+def class_entry(name: str) -> Optional[Entry]:
+    """What the table says of a class, wherever it is imported from."""
+    modules = modules_of(name)
+    return entry(modules[0], name) if modules else None
+
+
+def _is_announced(value: Any, name: str) -> bool:
+    """Whether the class's module lists a name among those that only raise."""
+    module = inspect.getmodule(value)
+    lists = (vars(module).get(each, {}) for each in ("_LATER", "_NEVER")) if module else ()
+    return any(name in each for each in lists)
