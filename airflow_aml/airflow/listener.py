@@ -7,6 +7,7 @@ in each of their children; what they have not, each child loads again.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib import import_module
 
 from airflow.listeners import hookimpl
@@ -27,6 +28,9 @@ _NEEDED_BY_STEPS = (
     "airflow_aml.workspace.stores.local",
 )
 
+_FORKS_STEPS = "SchedulerJob"
+"""Airflow's word for the scheduler among the parts that start."""
+
 
 @hookimpl
 def on_starting(component: object) -> None:
@@ -44,3 +48,16 @@ def on_starting(component: object) -> None:
     prepare(RunPlan, StepReport)
     environment.of_this_process()  # what is installed is listed once, until that changes
     Process.this()  # and the host is known
+    if getattr(component, "job_type", "") == _FORKS_STEPS:
+        _load_mlflow()
+
+
+def _load_mlflow() -> None:
+    """Loads MLflow's client, which takes seconds, where steps are shown there."""
+    from airflow_aml.airflow.settings import mlflow_tracking_uri
+
+    if mlflow_tracking_uri():
+        from airflow_aml.airflow.mlflow.server import load_client
+
+        with suppress(ImportError):  # each step says so in its own log
+            load_client()

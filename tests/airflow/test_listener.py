@@ -30,3 +30,33 @@ def test_loads_where_others_are_forked_from(component, loaded, tmp_path):
         check=True,
     )
     assert done.stdout.strip() == loaded
+
+
+FORKS = """
+import sys
+from airflow_aml.airflow.plugin import AmlPlugin
+(listener,) = AmlPlugin.listeners
+class Job: job_type = sys.argv[1]
+listener.on_starting(Job())
+print("mlflow.tracking" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(
+    ("job", "uri", "loaded"),
+    [
+        ("SchedulerJob", "http://127.0.0.1:1", "True"),
+        ("SchedulerJob", "", "False"),
+        ("DagProcessorJob", "http://127.0.0.1:1", "False"),
+    ],
+)
+def test_the_scheduler_loads_mlflow_for_steps_that_need_it(job, uri, loaded, tmp_path):
+    """Where a tracking server is named, tasks forked from there find its client loaded."""
+    done = subprocess.run(
+        [sys.executable, "-c", FORKS, job],
+        env={"AIRFLOW_HOME": str(tmp_path), "AIRFLOW__AML__MLFLOW_TRACKING_URI": uri},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == loaded

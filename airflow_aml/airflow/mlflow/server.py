@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
@@ -55,9 +56,21 @@ def client(uri: str) -> MlflowClient:
         # Before anything is imported: most servers that are away are found out by this.
         port = parts.port or _PORTS[parts.scheme]
         socket.create_connection((parts.hostname, port), _CONNECT_SECONDS).close()
-    from mlflow.tracking import MlflowClient
+    from mlflow.tracking import MlflowClient  # of all that a step does here, the longest
 
     return MlflowClient(tracking_uri=uri, registry_uri=os.environ.get("MLFLOW_REGISTRY_URI") or uri)
+
+
+def load_client() -> None:
+    """Loads the client without using it, for processes that are forked from this one.
+
+    Raises:
+        ImportError: MLflow is not installed here.
+    """
+    with patience(SHORT):
+        import_module("mlflow.tracking")
+        import_module("mlflow.store.tracking.rest_store")
+        import_module("airflow_aml.airflow.mlflow.runs")
 
 
 def without_password(uri: str) -> str:
