@@ -24,7 +24,12 @@ from airflow_aml import (
     Workspace,
 )
 from airflow_aml.cli import main
-from airflow_aml.errors import ActivityFailedException, AzureMLException, UserErrorException
+from airflow_aml.errors import (
+    ActivityFailedException,
+    AzureMLException,
+    NotServedError,
+    UserErrorException,
+)
 from scripts.templates import PROJECT
 
 PIPELINE = """
@@ -282,6 +287,8 @@ def test_a_run_that_is_not_there(program) -> None:
     """An unknown id is said so."""
     with pytest.raises(UserErrorException, match="has no run 'nothing'"):
         PipelineRun.get(Workspace(), "nothing")
+    with pytest.raises(NotServedError, match=r"does not read a run. Use Run.get\("):
+        Run(Experiment(Workspace(), "outside"), "any").get_metrics()
 
 
 CANCEL = {

@@ -16,15 +16,12 @@ from airflow_aml.definition.runs.files import Files, Tags
 from airflow_aml.definition.runs.metrics import Metrics
 from airflow_aml.definition.runs.offline import _OfflineRun
 from airflow_aml.definition.runs.ports import InputDatasets, OutputDatasets
+from airflow_aml.definition.runs.recorded import HOW_TO_READ, NO_RECORD
 from airflow_aml.definition.runs.records import WITHIN, Record, ScriptRecord
 from airflow_aml.definition.runs.registering import Registering
 from airflow_aml.definition.runs.snapshot import Snapshots
 from airflow_aml.definition.runs.told import Told
-from airflow_aml.errors import (
-    NotServedError,
-    RunEnvironmentException,
-    UserErrorException,
-)
+from airflow_aml.errors import NotServedError, RunEnvironmentException, UserErrorException
 
 if TYPE_CHECKING:
     from airflow_aml.definition.runs.submitting import SubmittedRun
@@ -325,6 +322,8 @@ class Run(Metrics, Files, Tags, Snapshots, Registering, Told):
     def __getattr__(self, name: str) -> Any:
         if name in _NOT_SERVED:
             raise NotServedError(f"Run.{name} is not served: {_NOT_SERVED[name]}")
+        if name == "_records":  # as the property has said, which Python takes for a missing one
+            raise NotServedError(NO_RECORD, hint=HOW_TO_READ)
         raise AttributeError(f"'Run' object has no attribute {name!r}")
 
     def _repr_html_(self) -> str:

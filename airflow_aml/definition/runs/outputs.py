@@ -24,6 +24,9 @@ class StepRunOutput:
         """Where its data is."""
         return PortDataReference(self._step_run.experiment.workspace, self.name, self.uri)
 
+    def __repr__(self) -> str:
+        return f"StepRunOutput({self.name!r}, {self.uri})"
+
 
 class PortDataReference:
     """The data of an output.

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from airflow_aml.definition.runs.records import Record
     from airflow_aml.workspace.journal import Note
 
+NO_RECORD = "Run(experiment, run_id) does not read a run."
+HOW_TO_READ = "Use Run.get(workspace, run_id), and Run.get_context() in a script."
+
 
 class Recorded:
     """Something with a record."""
@@ -19,10 +22,7 @@ class Recorded:
 
     @property
     def _records(self) -> Record:
-        raise NotServedError(
-            "Run(experiment, run_id) does not read a run.",
-            hint="Use Run.get(workspace, run_id), and Run.get_context() in a script.",
-        )
+        raise NotServedError(NO_RECORD, hint=HOW_TO_READ)
 
     def _note(self, note: Note) -> None:
         try:
