@@ -357,6 +357,48 @@ class Experiment:
                 if include_children:
                     yield from run.get_children(True, tags, properties, type)
 
+    @property
+    def id(self) -> str:
+        """Made from the workspace's id and the name, so it is always the same."""
+        from uuid import UUID, uuid5
+
+        from airflow_aml.definition.homes import home_of
+
+        return str(uuid5(UUID(home_of(self.workspace).uuid), f"experiment {self.name}"))
+
+    @staticmethod
+    def list(
+        workspace: Any, experiment_name: Optional[str] = None, **others: Any
+    ) -> List[Experiment]:
+        """The experiments that the workspace has runs of; the one whose run is newest comes first.
+
+        Args:
+            experiment_name: only the one of that name.
+        """
+        warn_ignored("Experiment.list", others)
+        from airflow_aml.definition.homes import home_of
+        from airflow_aml.workspace.runs import heads
+
+        names = dict.fromkeys(head.experiment for head in heads(home_of(workspace), to_come=True))
+        wanted = [name for name in names if experiment_name in (None, name)]
+        return [Experiment.of_run(workspace, name) for name in wanted]
+
+    @staticmethod
+    def delete(workspace: Any, experiment_id: str) -> None:
+        """Is not served.
+
+        Raises:
+            NotServedError: always.
+        """
+        raise NotServedError(
+            "Experiment.delete is not served.", hint="airflow-aml gc removes what is old."
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _NOT_OF_EXPERIMENTS:
+            raise NotServedError(f"Experiment.{name} is not served: an experiment is only a name.")
+        raise AttributeError(f"'Experiment' object has no attribute {name!r}")
+
     def _repr_html_(self) -> str:
         from airflow_aml.definition.runs.notebook import experiment_html
 
@@ -364,6 +406,18 @@ class Experiment:
 
     def __repr__(self) -> str:
         return f"Experiment(name={self.name!r})"
+
+
+_NOT_OF_EXPERIMENTS = (
+    "archive",
+    "archived_time",
+    "reactivate",
+    "refresh",
+    "remove_tags",
+    "set_tags",
+    "tag",
+    "tags",
+)
 
 
 def _of_config(path: str) -> Workspace:

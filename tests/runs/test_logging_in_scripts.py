@@ -148,7 +148,6 @@ run.log_table("table", {"x": np.arange(2)}); run.log("flag", True)
         ("run.create_children()", "takes either count= or both of tag_key= and tag_values="),
         ("run.cancel()", "ends with its script. A script ends itself by sys.exit()"),
         ("run.wait_for_completion()", "does not end before this script, which cannot wait"),
-        ("run.number", "Run.number is not served: runs are not numbered"),
     ],
 )
 def test_wrong_calls_say_what_to_do(lab: Lab, call: str, sentence: str) -> None:

@@ -40,8 +40,10 @@ if __name__ == "__main__":
     ws = Workspace()
     model = OutputFileDatasetConfig("model")
     train = PythonScriptStep("train.py", name="train", source_directory="src", arguments=[model])
+    spare = OutputFileDatasetConfig("spare")
     score = PythonScriptStep(
-        "score.py", name="score", source_directory="src", arguments=[model.as_input("model")])
+        "score.py", name="score", source_directory="src",
+        arguments=[model.as_input("model"), spare])
     pipeline = Pipeline(ws, [train, score])
     run = Experiment(ws, "outside").submit(pipeline, tags={"team": "a"})
     run.tag("from", "the program")
@@ -163,6 +165,8 @@ def test_files_logs_and_outputs_of_a_step(program, tmp_path) -> None:
     port = train.get_output_data("model")
     assert port.download(str(tmp_path / "down")) == 1
     assert (tmp_path / "down" / port.path_on_datastore / "model.txt").read_text() == "weights"
+    (score,) = run.find_step_run("score")
+    assert score.get_output_data("spare").download(str(tmp_path / "none")) == 0
     train.download_file("outputs/notes.txt", f"{tmp_path}/new/")
     assert (tmp_path / "new/notes.txt").read_text() == "noted"
     in_the_way = tmp_path / "n.txt/x"
@@ -287,8 +291,33 @@ def test_a_run_that_is_not_there(program) -> None:
     """An unknown id is said so."""
     with pytest.raises(UserErrorException, match="has no run 'nothing'"):
         PipelineRun.get(Workspace(), "nothing")
-    with pytest.raises(NotServedError, match=r"does not read a run. Use Run.get\("):
-        Run(Experiment(Workspace(), "outside"), "any").get_metrics()
+    with pytest.raises(UserErrorException, match="has no run 'nothing'"):
+        Run(Experiment(Workspace(), "outside"), "nothing")
+
+
+def test_a_run_by_v1s_constructor(program) -> None:
+    """Run(experiment, run_id) is the run of that id, whichever kind of run it is."""
+    run = run_of(program[0])
+    (train,) = run.find_step_run("train")
+
+    for found in (run, train):
+        same = Run(run.experiment, run_id=found.id)
+        assert (type(same), same.id) == (type(found), found.id)
+        assert same.get_metrics() == found.get_metrics()
+
+
+def test_experiments_of_a_workspace(program) -> None:
+    """Experiments are known by their runs; what Azure alone can do with them is refused by name."""
+    experiment = run_of(program[0]).experiment
+
+    assert experiment.name in [each.name for each in Experiment.list(Workspace())]
+    assert [each.name for each in Experiment.list(Workspace(), "none such")] == []
+    assert experiment.id == Experiment(Workspace(), experiment.name).id
+    assert experiment.id != Experiment(Workspace(), "another").id
+    with pytest.raises(NotServedError, match=r"Experiment\.archive"):
+        experiment.archive()
+    with pytest.raises(NotServedError, match=r"Experiment\.delete"):
+        Experiment.delete(Workspace(), experiment.id)
 
 
 CANCEL = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from abc import ABCMeta
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
 from airflow_aml.definition.runs import process
@@ -16,7 +17,6 @@ from airflow_aml.definition.runs.files import Files, Tags
 from airflow_aml.definition.runs.metrics import Metrics
 from airflow_aml.definition.runs.offline import _OfflineRun
 from airflow_aml.definition.runs.ports import InputDatasets, OutputDatasets
-from airflow_aml.definition.runs.recorded import HOW_TO_READ, NO_RECORD
 from airflow_aml.definition.runs.records import WITHIN, Record, ScriptRecord
 from airflow_aml.definition.runs.registering import Registering
 from airflow_aml.definition.runs.snapshot import Snapshots
@@ -30,8 +30,21 @@ if TYPE_CHECKING:
 __all__ = ["Run"]
 
 
-class Run(Metrics, Files, Tags, Snapshots, Registering, Told):
+class _Found(ABCMeta):
+    """``Run(experiment, run_id)`` is the run of that id, of whichever kind it is, as in v1."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        if cls is not Run or "_record" in kwargs:
+            return super().__call__(*args, **kwargs)
+        from airflow_aml.definition.runs.finding import get_run
+
+        return get_run(*args, **kwargs)
+
+
+class Run(Metrics, Files, Tags, Snapshots, Registering, Told, metaclass=_Found):
     """A run; ``Run.get_context()`` gives the one that a script is part of.
+
+    ``Run(experiment, run_id)`` reads any run of the workspace, as ``Run.get`` does.
 
     Attributes:
         id: the step run's, as in destinations' ``{run-id}``.
@@ -322,8 +335,6 @@ class Run(Metrics, Files, Tags, Snapshots, Registering, Told):
     def __getattr__(self, name: str) -> Any:
         if name in _NOT_SERVED:
             raise NotServedError(f"Run.{name} is not served: {_NOT_SERVED[name]}")
-        if name == "_records":  # as the property has said, which Python takes for a missing one
-            raise NotServedError(NO_RECORD, hint=HOW_TO_READ)
         raise AttributeError(f"'Run' object has no attribute {name!r}")
 
     def _repr_html_(self) -> str:
@@ -377,7 +388,8 @@ class Run(Metrics, Files, Tags, Snapshots, Registering, Told):
 
     @property
     def _records(self) -> Record:
-        return self._record or super()._records
+        assert self._record is not None  # kinds of runs that have none say themselves where it is
+        return self._record
 
 
 _RUN_ID = re.compile(r"[a-zA-Z0-9][\w-]{0,255}\Z", re.ASCII)

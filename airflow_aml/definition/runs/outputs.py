@@ -60,8 +60,25 @@ class PortDataReference:
         Raises:
             UserErrorException: there is no data, or a file is there and ``overwrite`` is not set.
         """
+        from airflow_aml.definition.data.files import NoSuchFiles
+
         target = os.path.join(local_path, *self.path_on_datastore.split("/"))
-        return len(self._dataset.download(target, overwrite=bool(overwrite)))
+        try:
+            return len(self._dataset.download(target, overwrite=bool(overwrite)))
+        except NoSuchFiles:
+            if not self._is_empty():
+                raise
+        os.makedirs(target, exist_ok=True)
+        return 0
+
+    def _is_empty(self) -> bool:
+        """Whether the step has committed it without a file; none may be there for other reasons."""
+        from airflow_aml.definition.homes import home_of
+        from airflow_aml.workspace.committed import find_document, parsed
+
+        home = home_of(self._workspace)
+        document = find_document(home, self.uri)
+        return document is not None and not parsed(home.store.read(document), document).files
 
     @property
     def datastore(self) -> Optional[Datastore]:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import sys
+from abc import abstractmethod
 from typing import TYPE_CHECKING, List
-
-from airflow_aml.errors import NotServedError
 
 if TYPE_CHECKING:
     from airflow_aml.definition.runs.records import Record
     from airflow_aml.workspace.journal import Note
-
-NO_RECORD = "Run(experiment, run_id) does not read a run."
-HOW_TO_READ = "Use Run.get(workspace, run_id), and Run.get_context() in a script."
 
 
 class Recorded:
@@ -21,8 +17,8 @@ class Recorded:
     _silent = False
 
     @property
-    def _records(self) -> Record:
-        raise NotServedError(NO_RECORD, hint=HOW_TO_READ)
+    @abstractmethod
+    def _records(self) -> Record: ...
 
     def _note(self, note: Note) -> None:
         try:
