@@ -57,6 +57,9 @@ if TYPE_CHECKING:
     from airflow_aml.definition.runs.rundetails import RunDetails
     from airflow_aml.definition.runs.scriptrun import ScriptRun
     from airflow_aml.definition.runs.steprun import StepRun
+    from airflow_aml.definition.schedule import Schedule
+    from airflow_aml.definition.schedule_recurrence import ScheduleRecurrence
+    from airflow_aml.definition.schedule_zones import TimeZone
     from airflow_aml.definition.scriptrunconfig import ScriptRunConfig
     from airflow_aml.definition.spec import PipelineSpec
     from airflow_aml.definition.step import PipelineStep, PythonScriptStep, StepSequence
@@ -104,12 +107,15 @@ _HOMES = {
     "Run": "definition.runs.context",
     "RunConfiguration": "definition.runconfig",
     "RunDetails": "definition.runs.rundetails",
+    "Schedule": "definition.schedule",
+    "ScheduleRecurrence": "definition.schedule_recurrence",
     "ScriptRun": "definition.runs.scriptrun",
     "ScriptRunConfig": "definition.scriptrunconfig",
     "StepRun": "definition.runs.steprun",
     "StepSequence": "definition.step",
     "TabularDataset": "definition.tabular",
     "TensorflowConfiguration": "definition.runconfig",
+    "TimeZone": "definition.schedule_zones",
     "Workspace": "definition.workspace",
     "get_run": "definition.runs.finding",
     "_OfflineRun": "definition.runs.offline",
@@ -155,12 +161,15 @@ __all__ = [
     "Run",
     "RunConfiguration",
     "RunDetails",
+    "Schedule",
+    "ScheduleRecurrence",
     "ScriptRun",
     "ScriptRunConfig",
     "StepRun",
     "StepSequence",
     "TabularDataset",
     "TensorflowConfiguration",
+    "TimeZone",
     "Workspace",
     "_OfflineRun",
     "__version__",
@@ -184,9 +193,6 @@ _LATER = {
     "PipelineDraft": "publishing",
     "PipelineEndpoint": "publishing",
     "PublishedPipeline": "publishing",
-    "Schedule": "publishing",
-    "ScheduleRecurrence": "publishing",
-    "TimeZone": "publishing",
 }
 
 

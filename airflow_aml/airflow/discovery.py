@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, conf, get_parsing_context
 from airflow.sdk.definitions._internal.contextmanager import DagContext
@@ -23,6 +23,9 @@ from airflow_aml.definition.names import slug
 from airflow_aml.definition.pipeline import Pipeline
 from airflow_aml.definition.runs.declared import DeclaredPublishedPipeline
 from airflow_aml.definition.runs.pipelinerun import PipelineRun
+
+if TYPE_CHECKING:
+    from airflow_aml.definition.schedule_spec import ScheduleSpec
 
 _MARKS = (b"Pipeline", b"airflow_aml")
 
@@ -80,6 +83,16 @@ class ParsedFile(Declarations):
         self._update()
         return dag_id
 
+    def schedule(self, pipeline: Pipeline, schedule: ScheduleSpec) -> None:
+        """Notes a pipeline's schedule."""
+        super().schedule(pipeline, schedule)
+        self._update()
+
+    def reschedule(self, schedule: ScheduleSpec) -> None:
+        """Notes that a schedule is another now."""
+        super().reschedule(schedule)
+        self._update()
+
     def _update(self) -> None:
         wanted = dict(self.declared())
         for dag_id, (declaration, dag) in list(self._dags.items()):
@@ -114,6 +127,7 @@ def declared_dag(dag_id: str, declaration: Declaration, only: str | None = None)
         defaults=declaration.parameters,
         settings=declaration.options,
         setup=declaration.setup,
+        scheduled=declaration.schedule,
         only=only,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG
 from airflow.sdk.definitions.param import ParamsDict
@@ -18,6 +18,9 @@ from airflow_aml.definition.compile import HEAD_TASK
 from airflow_aml.definition.render import mermaid, table
 from airflow_aml.definition.setup import SetupAction
 from airflow_aml.definition.spec import NodeSpec, PipelineSpec
+
+if TYPE_CHECKING:
+    from airflow_aml.definition.schedule_spec import ScheduleSpec
 
 TAG = "azureml-v1"
 
@@ -38,6 +41,7 @@ def build_dag(
     defaults: Mapping[str, Any] | None = None,
     settings: Mapping[str, Any] | None = None,
     setup: Sequence[SetupAction] = (),
+    scheduled: ScheduleSpec | None = None,
     only: str | None = None,
     **dag_options: Any,
 ) -> DAG:
@@ -48,6 +52,7 @@ def build_dag(
         defaults: parameter values that replace the parameters' own defaults.
         settings: what ``submit`` was given beside the parameters.
         setup: what the file does before its runs.
+        scheduled: the schedule that the file declares for it.
         only: the one task that is wanted: a process that runs a task reads the whole file for it.
         dag_options: more of ``airflow.sdk.DAG``; they win over what is set here.
 
@@ -56,13 +61,14 @@ def build_dag(
     settings = settings or {}
     lone = next((node for node in spec.nodes if node.id == only), None)
     options: dict[str, Any] = {
-        "schedule": None,
+        "schedule": scheduled,
         "catchup": False,
         "description": spec.description.partition("\n")[0] or None,
         "doc_md": _documentation(spec) if only is None else None,
         "tags": sorted({TAG, *_experiment_tag(settings)}),
     }
     options.update(dag_options)
+    options["schedule"] = _schedule(options["schedule"], only)
     params = options.pop("params", None) or parameters.params(spec.parameters, defaults or {})
     dag = DAG(dag_id, **options)
     if lone is not None:
@@ -74,6 +80,7 @@ def build_dag(
             folder=folder,
             settings=settings,
             setup=setup,
+            scheduled=scheduled,
             dag=dag,
             retries=RETRIES,
             retry_delay=RETRY_DELAY,
@@ -85,6 +92,14 @@ def build_dag(
         # copies when it serialises the DAG. What a step gets of them the head task has settled.
         dag.params = ParamsDict(params)
     return dag
+
+
+def _schedule(schedule: Any, only: str | None) -> Any:
+    if schedule is None:
+        return None
+    from airflow_aml.airflow.scheduling import dag_schedule
+
+    return dag_schedule(schedule, idle=only is not None)
 
 
 def _tasks(spec: PipelineSpec, folder: str, dag: DAG, head: ReuseSensor) -> None:

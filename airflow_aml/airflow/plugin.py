@@ -6,6 +6,7 @@ from airflow.sdk.plugins_manager import AirflowPlugin
 
 from airflow_aml.airflow import listener
 from airflow_aml.airflow.links import MlflowLink, ReusedResultLink, RunFilesLink, RunFolderLink
+from airflow_aml.airflow.timetable import RecurrenceTimetable
 
 
 class AmlPlugin(AirflowPlugin):
@@ -14,3 +15,4 @@ class AmlPlugin(AirflowPlugin):
     name = "aml"
     listeners = [listener]
     operator_extra_links = [ReusedResultLink(), RunFolderLink(), RunFilesLink(), MlflowLink()]
+    timetables = [RecurrenceTimetable]

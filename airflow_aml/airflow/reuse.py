@@ -55,6 +55,7 @@ from airflow_aml.workspace.plans import (
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_aml.definition.schedule_spec import ScheduleSpec
     from airflow_aml.reuse.software.locks import Lock
 
 Pinned = Mapping[str, Mapping[str, PinnedDataset]]
@@ -75,6 +76,7 @@ class ReuseSensor(BaseOperator):
         folder: absolute path that the spec's relative paths start at.
         settings: what ``submit`` was given: ``experiment_name``, ``tags``...
         setup: what the file does before its runs: uploads, registrations.
+        scheduled: the schedule that starts its runs.
     """
 
     ui_color = "#e8f0fe"
@@ -86,10 +88,12 @@ class ReuseSensor(BaseOperator):
         folder: str,
         settings: Mapping[str, Any] | None = None,
         setup: Sequence[SetupAction] = (),
+        scheduled: ScheduleSpec | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.setup = setup
+        self.scheduled = scheduled
         self.spec = spec
         self.folder = folder
         self.settings = dict(settings or {})
@@ -148,7 +152,13 @@ class ReuseSensor(BaseOperator):
         for name in parameters.unknown(self.spec.parameters, conf):
             self.log.warning("the run was given %r, which is no parameter of this pipeline", name)
         try:
-            values = parameters.resolve(self.spec.parameters, context["params"])
+            given = context["params"]
+            if self.scheduled is not None:
+                from airflow_aml.airflow import scheduling
+
+                scheduling.remember(self.scheduled, home, self.dag_id)
+                given = scheduling.values(self.scheduled, self.spec.parameters, context)
+            values = parameters.resolve(self.spec.parameters, given)
             self._check_copy(settings.get(copies.COPY), home, context)
             apply_setup(self.setup, self.folder, home, self.log.info)
             self._say_what_is_not_served()

@@ -25,6 +25,7 @@ _VERBS = {
     "runs show": "runs",
     "runs compare": "runs",
     "runs plot": "plot",
+    "schedule": "schedules",
     "gc": "garbage",
 }
 """Verb -> the module that has it, as ``add_<verb>``, with ``_`` for a space."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from airflow_aml.definition.engine import option_values
@@ -11,10 +11,12 @@ from airflow_aml.definition.names import slug
 from airflow_aml.definition.origin import assignment_target
 from airflow_aml.definition.pipeline import Pipeline
 from airflow_aml.definition.setup import SetupAction
+from airflow_aml.errors import UserErrorException
 
 if TYPE_CHECKING:
     from airflow_aml.definition.runs.declared import DeclaredPublishedPipeline
     from airflow_aml.definition.runs.pipelinerun import PipelineRun
+    from airflow_aml.definition.schedule_spec import ScheduleSpec
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Declaration:
         options: of ``submit``: ``experiment_name``, ``tags``, ``continue_on_step_failure``...
         setup: what the file does before: of a submitted pipeline up to there, else all of it, which
             is complete when the file has been read.
+        schedule: when Airflow runs it by itself.
     """
 
     pipeline: Pipeline
@@ -38,6 +41,7 @@ class Declaration:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     setup: Sequence[SetupAction] = ()
+    schedule: Optional[ScheduleSpec] = None
 
 
 class Declarations:
@@ -108,6 +112,8 @@ class Declarations:
 
         Returns the DAG's id, should the author name none: the file's for the first such call.
         """
+        if any(item.schedule for item in self._made if item.pipeline is pipeline):
+            raise _two_schedules()
         name = assignment_target()
         earlier = sum(item.has_dag for item in self._made)
         self._made.append(
@@ -117,17 +123,78 @@ class Declarations:
             return self.stem
         return f"{self.stem}.{slug(name or f'pipeline{earlier + 1}', fallback='pipeline')}"
 
+    def schedule_id(self, name: str) -> str:
+        """The id of a schedule that the file is about to declare; of one name the second's is
+        another.
+        """
+        from uuid import NAMESPACE_URL, uuid5
+
+        same = sum(item.schedule.name == name for item in self._made if item.schedule)
+        number = f"\n{same + 1}" if same else ""
+        return str(uuid5(NAMESPACE_URL, f"airflow_aml:{self.stem}\n{name}{number}"))
+
+    def schedule(self, pipeline: Pipeline, schedule: ScheduleSpec) -> None:
+        """Hears that a pipeline is to be run on a schedule.
+
+        Raises:
+            UserErrorException: the author makes its DAG, whose schedule that DAG has.
+        """
+        options: Dict[str, Any] = {"experiment_name": schedule.experiment}
+        if schedule.continue_on_step_failure is not None:
+            options["continue_on_step_failure"] = schedule.continue_on_step_failure
+        for number, item in enumerate(self._made):
+            if item.pipeline is pipeline and item.has_dag:
+                raise _two_schedules()
+            if item.pipeline is pipeline and item.explicit and item.schedule is None:
+                # What was submitted is what is scheduled: one DAG.
+                merged = {**item.options, **options}
+                self._made[number] = replace(item, options=merged, schedule=schedule)
+                return
+        self._made.append(
+            Declaration(
+                pipeline, schedule.name, True, False, {}, options, tuple(self.setup), schedule
+            )
+        )
+
+    def reschedule(self, schedule: ScheduleSpec) -> None:
+        """Hears that a schedule is another now."""
+        for number, item in enumerate(self._made):
+            if item.schedule and item.schedule.id == schedule.id:
+                self._made[number] = replace(item, schedule=schedule)
+
+    @property
+    def schedules(self) -> List[ScheduleSpec]:
+        """Those that the file has declared so far."""
+        return [item.schedule for item in self._made if item.schedule]
+
+    def scheduled_dag(self, schedule_id: str) -> str:
+        """The id of the DAG that a schedule of the file starts, by what is declared so far."""
+        return next(
+            dag_id
+            for dag_id, item in self.declared()
+            if item.schedule and item.schedule.id == schedule_id
+        )
+
+    def scheduled_pipeline(self, schedule_id: str) -> Pipeline:
+        """The pipeline that a schedule of the file runs."""
+        found = (item for item in self._made if item.schedule and item.schedule.id == schedule_id)
+        return next(found).pipeline
+
     def declared(self) -> List[Tuple[str, Declaration]]:
         """(dag id, declaration) of every pipeline that becomes a DAG of ours, in the file's order.
 
-        The explicit ones if there are any, each once; else all that were built.
+        The explicit ones if there are any, each once; else all that were built. A pipeline with
+        several schedules has a DAG for each.
         """
         explicit = [item for item in self._made if item.explicit]
         theirs = {id(item.pipeline) for item in self._made if item.has_dag}
-        chosen: Dict[int, Declaration] = {}
+        chosen: Dict[Any, Declaration] = {}
         for item in explicit or self._made:
-            chosen.setdefault(id(item.pipeline), item)
-        ours = [item for key, item in chosen.items() if key not in theirs]
+            key = id(item.pipeline)
+            if key in chosen and item.schedule:
+                chosen[key, item.schedule.id] = item
+            chosen.setdefault(key, item)
+        ours = [item for item in chosen.values() if id(item.pipeline) not in theirs]
         if len(chosen) <= 1:
             return [(self.stem, item) for item in ours]
         taken: Set[str] = set()
@@ -158,3 +225,10 @@ class Declarations:
             if name in (dag_id, dag_id[len(self.stem) + 1 :], item.name):
                 return dag_id, item
         return None
+
+
+def _two_schedules() -> UserErrorException:
+    return UserErrorException(
+        "this pipeline has a DAG by to_dag and a schedule by Schedule.create.",
+        hint="Give to_dag the recurrence, to_dag(schedule=recurrence), or leave to_dag out.",
+    )
