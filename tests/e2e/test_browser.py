@@ -31,6 +31,7 @@ CHROMIUM_ARGUMENTS = [
 ]
 PATIENCE_MS = 120_000
 LINEAGE = Path(__file__).parent / "lineage"
+SCHEDULES = Path(__file__).parent / "schedules"
 ASSETS = "/api/v2/assets"
 
 pytestmark = [
@@ -251,3 +252,16 @@ def test_the_asset_graph_shows_both_pipelines(
         expect(boxes.filter(has_text=text)).to_be_visible()
 
     take_picture(page, pictures / "asset-graph.png")
+
+
+def test_the_dags_page_says_how_often_it_runs(
+    airflow: LocalAirflow, page: Page, pictures: Path
+) -> None:
+    """A schedule stands on its DAG's page in words, beside the time of the next run."""
+    shutil.copytree(SCHEDULES, airflow.dags_folder / "sales", dirs_exist_ok=True)
+    airflow.rest.wait_for_dag("sales_stock")
+
+    page.goto(f"{airflow.url}/dags/sales_stock")
+
+    expect(page.get_by_text("Every 90 minutes").first).to_be_visible()
+    take_picture(page, pictures / "schedule.png")

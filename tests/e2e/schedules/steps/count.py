@@ -1,0 +1,3 @@
+import sys
+
+print(f"counted for {sys.argv[-1]}")
