@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from airflow_aml.definition.engine import option_values
@@ -63,6 +64,7 @@ class Declarations:
         self.stem = slug(stem, fallback="pipeline")
         self.setup: List[SetupAction] = []
         self._made: List[Declaration] = []
+        self._published: Dict[str, Pipeline] = {}
 
     def prepare(self, action: SetupAction) -> None:
         """Hears of everything that the file registers or uploads."""
@@ -88,7 +90,7 @@ class Declarations:
                 pipeline, experiment_name, True, False, parameters, options, tuple(self.setup)
             )
         )
-        return DeclaredRun(experiment_name)
+        return DeclaredRun(experiment_name, partial(self._publishes, pipeline))
 
     def publish(
         self,
@@ -105,7 +107,16 @@ class Declarations:
         self._made.append(
             Declaration(pipeline, name or "", True, False, {}, options, tuple(self.setup))
         )
-        return DeclaredPublishedPipeline(name, description, version)
+        published = DeclaredPublishedPipeline(name, description, version)
+        self._publishes(pipeline, published)
+        return published
+
+    def _publishes(self, pipeline: Pipeline, published: DeclaredPublishedPipeline) -> None:
+        self._published[published.id] = pipeline
+
+    def published(self, identity: str) -> Optional[Pipeline]:
+        """The pipeline that the file has published under that id."""
+        return self._published.get(identity)
 
     def explicit(self, pipeline: Pipeline) -> str:
         """The author makes a DAG of this pipeline; nothing else is made of it.
@@ -146,8 +157,10 @@ class Declarations:
             if item.pipeline is pipeline and item.has_dag:
                 raise _two_schedules()
             if item.pipeline is pipeline and item.explicit and item.schedule is None:
-                # What was submitted is what is scheduled: one DAG.
+                # What was submitted or published is what is scheduled: one DAG. That one run of
+                # it was to make everything anew is no wish for all that are to come.
                 merged = {**item.options, **options}
+                merged.pop("regenerate_outputs", None)
                 self._made[number] = replace(item, options=merged, schedule=schedule)
                 return
         self._made.append(

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from airflow_aml.definition.declarations import Declarations
     from airflow_aml.definition.runs.pipelinerun import PipelineRun
 
-_BY_PIPELINE = "Give the Pipeline itself: Schedule.create(ws, name=..., pipeline_id=pipeline, ...)."
+_BY_PIPELINE = "Give the Pipeline itself, pipeline_id=pipeline, or publish it in the same file."
 _STORE_ONLY = "{} can only be specified for Datastore schedules."
 
 
@@ -60,15 +60,14 @@ class Schedule:
         """Declares that a pipeline is run on a schedule.
 
         Args:
-            pipeline_id: the ``Pipeline``; ids are those of published pipelines, which there are
-                none of yet.
+            pipeline_id: of what the file has published; or the ``Pipeline`` itself.
             pipeline_parameters: values of the runs that the schedule starts; a text that begins
                 with ``@`` may be an expression.
             wait_for_provisioning: there is nothing to wait for: Airflow reads the file.
 
         Raises:
-            NotServedError: the pipeline is an id, a datastore is to be watched, or nothing loads
-                this file.
+            NotServedError: the pipeline was published elsewhere, a datastore is to be watched, or
+                nothing loads this file.
             PipelineDefinitionError: something of it is wrong.
         """
         where = f"schedule {name!r}"
@@ -86,7 +85,8 @@ class Schedule:
             raise PipelineDefinitionError(_STORE_ONLY.format("Path on datastore parameter"))
         from airflow_aml.definition.workspace import Experiment
 
-        pipeline, file = _pipeline(pipeline_id, where), _file(where)
+        file = _file(where)
+        pipeline = _pipeline(pipeline_id, file, where)
         spec = ScheduleSpec(
             id=file.schedule_id(_text("name", name)),
             name=name,
@@ -346,12 +346,16 @@ def _file(where: str) -> Declarations:
     return result
 
 
-def _pipeline(value: Any, where: str) -> Pipeline:
+def _pipeline(value: Any, file: Declarations, where: str) -> Pipeline:
     if isinstance(value, Pipeline):
         return value
+    found = file.published(value) if isinstance(value, str) else None
+    if found is not None:
+        return found
     if isinstance(value, str):
         raise NotServedError(
-            "Schedule.create(pipeline_id=<an id>) comes with the publishing release.",
+            f"Schedule.create(pipeline_id={value!r}) is not served: this file has published no"
+            " pipeline of that id.",
             where=where,
             hint=_BY_PIPELINE,
         )

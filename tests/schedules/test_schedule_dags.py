@@ -92,6 +92,23 @@ def test_what_was_submitted_is_scheduled_too(declare):
     assert dag.task_dict["reuse"].settings == {"experiment_name": "sales"}
 
 
+@pytest.mark.parametrize("by_run", [False, True])
+def test_what_was_published_is_scheduled_by_its_id(declare, by_run):
+    """v1's way: submit, publish, schedule what was published; of all that comes one DAG."""
+    parsed = declare(
+        'run = pipeline.submit("tried", regenerate_outputs=True)',
+        f"published = {'run.publish_pipeline' if by_run else 'pipeline.publish'}(",
+        '    name="sales", description="d", version="1.0")',
+        'more["pipeline_id"] = published.id',
+        'Schedule.create(workspace, name="nightly", description="every night", **more)',
+    )
+
+    assert parsed.errors == {}
+    (dag,) = parsed.dags.values()
+    assert dag.timetable.summary == "Every day at 02:30 (Europe/Berlin)"
+    assert dag.task_dict["reuse"].settings == {"experiment_name": "sales"}
+
+
 def test_two_schedules_of_one_pipeline_are_two_dags(declare):
     """Each schedule has a DAG of its own, and an id that is the same in every reading."""
     lines = (
@@ -199,7 +216,10 @@ def test_a_yaml_file_that_is_wrong(declare, write, text, message):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        ('create(workspace, "n", "8c2f", "e", nightly)', "Schedule.create(pipeline_id=<an id>)"),
+        (
+            'create(workspace, "n", "8c2f", "e", nightly)',
+            "this file has published no pipeline of that id",
+        ),
         ('create(workspace, "n", 5, "e", nightly)', "pipeline_id= is no pipeline: 5"),
         ('create(workspace, "n", pipeline, "e")', "recurrence= is a ScheduleRecurrence, not None"),
         ('create(workspace, "n", pipeline, "e", "daily")', "is a ScheduleRecurrence, not 'daily'"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 from uuid import NAMESPACE_URL, uuid5
 
 from airflow_aml.definition.runs.pipelinerun import READING, PipelineRun
@@ -17,8 +17,11 @@ PLACEHOLDER = "declared://"
 class DeclaredRun(PipelineRun):
     """What ``submit`` returns while a file is only being loaded: there is no run yet."""
 
-    def __init__(self, experiment_name: str):
+    def __init__(
+        self, experiment_name: str, publishes: Callable[[DeclaredPublishedPipeline], None]
+    ):
         super().__init__(Experiment.of_run(Workspace(), experiment_name), "")
+        self._publishes = publishes
 
     def get_status(self) -> str:
         """Always ``NotStarted``."""
@@ -41,7 +44,9 @@ class DeclaredRun(PipelineRun):
         continue_on_step_failure: Optional[bool] = None,
     ) -> DeclaredPublishedPipeline:
         """The pipeline is a DAG already, by its submit."""
-        return DeclaredPublishedPipeline(name, description, version)
+        published = DeclaredPublishedPipeline(name, description, version)
+        self._publishes(published)
+        return published
 
     def __getattribute__(self, name: str) -> Any:
         if name == "publish_pipeline":
