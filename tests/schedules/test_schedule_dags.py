@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pendulum
 import pytest
+from airflow.dag_processing.dagbag import BundleDagBag
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import DataInterval, TimeRestriction
 
 from airflow_aml import Schedule, ScheduleRecurrence, Workspace
+from airflow_aml.airflow.bundle import AmlDagBundle
 from airflow_aml.airflow.timetable import RecurrenceTimetable
 from airflow_aml.errors import NotServedError, UserErrorException
+
+PROGRAMS = Path(__file__).parent.parent / "programs"
 
 FILE = """\
     # Airflow lists this file's pipeline as a DAG.
@@ -107,6 +113,20 @@ def test_what_was_published_is_scheduled_by_its_id(declare, by_run):
     (dag,) = parsed.dags.values()
     assert dag.timetable.summary == "Every day at 02:30 (Europe/Berlin)"
     assert dag.task_dict["reuse"].settings == {"experiment_name": "sales"}
+
+
+def test_a_course_program_as_it_stands_runs_every_day(tmp_path):
+    """A v1 program that submits, publishes and schedules is one DAG, dropped into the folder."""
+    shutil.copytree(PROGRAMS / "seed_004", tmp_path / "dags" / "course")
+    bundle = AmlDagBundle(name=f"v1-{tmp_path.name}", path=str(tmp_path / "dags"))
+    bundle.initialize()
+
+    bag = BundleDagBag(bundle.path, bundle_path=bundle.path, bundle_name=bundle.name)
+
+    assert bag.import_errors == {}
+    (dag,) = bag.dags.values()
+    assert dag.timetable.summary == "Every day"
+    assert "experiment:Training_Pipeline" in dag.tags
 
 
 def test_two_schedules_of_one_pipeline_are_two_dags(declare):
