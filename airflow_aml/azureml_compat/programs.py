@@ -8,13 +8,15 @@ from typing import Iterator, Set
 _V1 = b"azureml"
 _PIPELINE = "Pipeline"
 _CONTEXT = "get_context"
+_NATIVE = frozenset(["airflow", "airflow_aml"])
 
 
 def is_program(source: bytes) -> bool:
     """Whether a file names SDK v1 and builds, loads or submits a pipeline.
 
     A file that is no Python counts if it speaks of both: who executes it is told what is wrong. A
-    step's script does not: it asks for its run's context.
+    step's script does not: it asks for its run's context. Nor does a file that was written for
+    Airflow, which Airflow's own bundles load.
     """
     if _V1 not in source:
         return False
@@ -22,7 +24,8 @@ def is_program(source: bytes) -> bool:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):
         return _PIPELINE.encode() in source
-    if not any(module.split(".")[0] == _V1.decode() for module in _modules(tree)):
+    packages = {module.split(".")[0] for module in _modules(tree)}
+    if _V1.decode() not in packages or packages & _NATIVE:
         return False
     called = {name for node in ast.walk(tree) for name in _called(node)}
     if _PIPELINE in called or f"{_PIPELINE}.load_yaml" in called:

@@ -13,6 +13,7 @@ import airflow_aml
 import airflow_aml.azureml_compat
 from airflow_aml import errors
 from airflow_aml.azureml_compat.names import HOMES, MODULES, all_names, names_of
+from airflow_aml.azureml_compat.programs import is_program
 from airflow_aml.azureml_compat.serving import SERVED, entry
 from airflow_aml.errors import NotServedError
 from tests.data.test_script_interpreters import INTERPRETERS
@@ -228,3 +229,23 @@ def test_a_bare_interpreter_imports_v1(version: str):
         "Offline",
         "False",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("from azureml.pipeline.core import Pipeline\nPipeline(None, [])\n", True),
+        ("from azureml.pipeline import core\ncore.Pipeline.load_yaml(ws, 'p.yml')\n", True),
+        ("from azureml.core import Experiment\nExperiment(ws, 'e').submit(build())\n", True),
+        ("from azureml.pipeline.core import Pipeline\nthis is no Python\n", True),
+        ("from azureml.core import Run\nRun.get_context().submit_child(c)\n", False),
+        ("from azureml.core import Run, Experiment\nExperiment(ws, 'e')\nx.submit(y)\n"
+         "Run.get_context()\n", False),
+        ("from airflow_aml import Pipeline\nimport azureml\nPipeline(None, [])\n", False),
+        ("from sklearn.pipeline import Pipeline\nPipeline([])\n", False),
+        ("# azureml Pipeline\nprint('nothing')\n", False),
+    ],
+)  # fmt: skip
+def test_programs_are_told_from_scripts_and_native_files(text: str, expected: bool):
+    """What a bundle executes is known by a file's text; scripts of steps never are."""
+    assert is_program(text.encode()) is expected
