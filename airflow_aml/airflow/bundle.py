@@ -1,4 +1,4 @@
-"""``AmlDagBundle``: unchanged v1 programs in a folder become DAGs (architecture 7).
+"""``AmlDagBundle``: v1 programs and pipelines in YAML in a folder become DAGs (architecture 7).
 
 The bundle's own folder has one small file for each program, a shim, which Airflow parses in the
 program's place. So each program has its own DAGs and its own import error.
@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from airflow import settings
 from airflow.dag_processing.bundles.base import BaseDagBundle
+from airflow.dag_processing.importers.base import AbstractDagImporter
 from airflow.dag_processing.importers.python_importer import PythonDagImporter
 
 from airflow_aml.azureml_compat.programs import is_program
+from airflow_aml.definition.loading import PIPELINE_YAML, YAML
 
 _INDEX = ".programs.json"
 _SHIM = """\
@@ -33,8 +36,23 @@ Seen = dict[str, list[Any]]
 """Relative path -> modification time and size of a file, and whether it is a program."""
 
 
+class _Files(PythonDagImporter):
+    """Lists what Airflow would list, and YAML."""
+
+    @classmethod
+    def supported_extensions(cls) -> list[str]:
+        return [".py", *YAML]
+
+    def list_dag_files(
+        self, directory: str | os.PathLike[str], safe_mode: bool = False
+    ) -> Iterator[str]:
+        return AbstractDagImporter.list_dag_files(self, directory, safe_mode)
+
+
 class AmlDagBundle(BaseDagBundle):
-    """The v1 programs of a folder, which may be the DAGs folder itself.
+    """The v1 programs and the files ``NAME.pipeline.yaml`` of a folder.
+
+    It may be the DAGs folder itself.
 
     Args:
         path: the folder; Airflow's DAGs folder by default.
@@ -67,17 +85,17 @@ class AmlDagBundle(BaseDagBundle):
             before, after = self._read_index(), self._look()
             wanted = {name for name, seen in after.items() if seen[2]}
             for name in wanted:
-                if before.get(name) != after[name] or not (self.path / name).exists():
+                if before.get(name) != after[name] or not self._shim(name).exists():
                     self._write_shim(name)
             for name, seen in before.items():
                 if seen[2] and name not in wanted:
-                    (self.path / name).unlink(missing_ok=True)
+                    self._shim(name).unlink(missing_ok=True)
             if before != after:
                 _write(self.path / _INDEX, json.dumps(after))
 
     def _look(self) -> Seen:
         before, found = self._read_index(), {}
-        for file in PythonDagImporter().list_dag_files(self._source, safe_mode=False):
+        for file in _Files().list_dag_files(self._source):
             path = Path(file)
             try:
                 status = path.stat()
@@ -85,8 +103,8 @@ class AmlDagBundle(BaseDagBundle):
                 stamp = [status.st_mtime_ns, status.st_size]
                 if before.get(name, [])[:2] == stamp:
                     found[name] = before[name]
-                elif path.suffix == ".py":
-                    found[name] = [*stamp, is_program(path.read_bytes())]
+                else:
+                    found[name] = [*stamp, _is_wanted(path)]
             except OSError:  # it goes just now, or is nobody's to read: the next look tells
                 continue
         return found
@@ -94,10 +112,13 @@ class AmlDagBundle(BaseDagBundle):
     def _write_shim(self, name: str) -> None:
         program = self._source / name
         text = program.read_text(encoding="utf-8", errors="replace")
-        shim = self.path / name
+        shim = self._shim(name)
         shim.parent.mkdir(parents=True, exist_ok=True)
         source = "\n".join(f"# {line}".rstrip() for line in text.splitlines())
         _write(shim, _SHIM.format(program=str(program), root=str(self._source), source=source))
+
+    def _shim(self, name: str) -> Path:
+        return self.path / (name if name.endswith(".py") else f"{name}.py")
 
     def _read_index(self) -> Seen:
         try:
@@ -105,6 +126,12 @@ class AmlDagBundle(BaseDagBundle):
         except (OSError, ValueError):  # none yet; what is damaged is made anew
             return {}
         return index
+
+
+def _is_wanted(path: Path) -> bool:
+    if path.suffix == ".py":
+        return is_program(path.read_bytes())
+    return path.name.endswith(PIPELINE_YAML)
 
 
 def _write(path: Path, text: str) -> None:

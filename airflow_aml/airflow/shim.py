@@ -1,5 +1,7 @@
-"""What a shim of ``AmlDagBundle`` does: executes its v1 program so that nothing but declaring comes
-of it, and leaves the process as it was."""
+"""What a shim of ``AmlDagBundle`` does: it loads its YAML file, or executes its v1 program.
+
+Nothing but declaring comes of that, and the process is afterwards as it was.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from airflow_aml.airflow.discovery import ParsedFile
 from airflow_aml.azureml_compat.finder import install
 from airflow_aml.definition.broken import what_is_wrong
 from airflow_aml.definition.engine import using
-from airflow_aml.definition.origin import as_program
+from airflow_aml.definition.loading import YAML
+from airflow_aml.definition.origin import as_program, loading
+from airflow_aml.definition.pipeline import Pipeline
 from airflow_aml.definition.runs.declared import PLACEHOLDER
 from airflow_aml.errors import STANDS_FOR, RunEnvironmentException
 
@@ -34,6 +38,10 @@ def declare(program: str, root: str, shim: str) -> None:
     vars(sys.modules[shim])[STANDS_FOR] = program
     declared = ParsedFile(program, root, sys.modules[shim])
     try:
+        if program.endswith(YAML):
+            with using(declared), loading(program):
+                Pipeline.load_yaml(None, program)
+            return
         with using(declared), as_program(program), _as_if_alone(program, root):
             _execute(program)
     except (Exception, SystemExit) as error:

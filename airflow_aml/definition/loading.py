@@ -19,7 +19,7 @@ from airflow_aml.definition.pipeline import Pipeline
 from airflow_aml.errors import UserErrorException
 
 YAML = (".yml", ".yaml")
-_PIPELINE_YAML = (".pipeline.yml", ".pipeline.yaml")
+PIPELINE_YAML = (".pipeline.yml", ".pipeline.yaml")
 _PACKAGE, _PIPELINE = b"airflow_aml", b"Pipeline"
 
 
@@ -94,7 +94,7 @@ def pipeline_files(path: str) -> Iterator[str]:
             full = os.path.join(folder, name)
             if name.startswith("."):
                 continue
-            if name.endswith(_PIPELINE_YAML) or (name.endswith(".py") and may_declare(full)):
+            if name.endswith(PIPELINE_YAML) or (name.endswith(".py") and may_declare(full)):
                 yield full
 
 

@@ -212,3 +212,22 @@ def test_a_dropped_program_runs(drop, tmp_path: Path, run_dag, workspace):
     assert (workspace.root / "datastores/workspaceblobstore/tables/table.csv").is_file()
     assert (model.output("train", "model") / "model.txt").read_text() == "2 words, rate 0.1"
     assert model.xcom("train")["metrics"] == {"rate": 0.1}
+
+
+def test_a_pipeline_in_yaml_is_a_dag(drop, tmp_path: Path):
+    """`NAME.pipeline.yaml` in the folder is a DAG called NAME; a wrong one is an import error."""
+    page = (PROGRAMS.parent.parent / "docs" / "yaml.md").read_text()
+    folder = tmp_path / "dags"
+    for name in ("prepare", "train"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / f"{name}.py").write_text("")
+    (folder / "daily.pipeline.yaml").write_text(page.split("```yaml\n")[1].split("```")[0])
+    (folder / "wrong.pipeline.yml").write_text("pipeline: [")
+    (folder / "settings.yaml").write_text("a: 1\n")
+
+    bag = drop()
+
+    assert list(bag.dags) == ["daily"]
+    assert len(bag.dags["daily"].task_dict) == 3
+    assert list(bag.import_errors) == ["wrong.pipeline.yml.py"]
+    assert "wrong.pipeline.yml" in str(bag.import_errors).splitlines()[-1]
