@@ -21,11 +21,14 @@ from airflow_aml.azureml_compat.programs import is_program
 from airflow_aml.definition.loading import PIPELINE_YAML, YAML
 
 _INDEX = ".programs.json"
+_SETTING = ""
+"""Stands among the index' paths for what the shims were written with."""
+
 _SHIM = """\
 # Written by AmlDagBundle: Airflow makes each dag of the program below from here.
 from airflow_aml.airflow.shim import declare
 
-declare({program!r}, {root!r}, __name__)
+declare({program!r}, {root!r}, {start_in!r}, __name__)
 
 # {program}
 #
@@ -56,13 +59,18 @@ class AmlDagBundle(BaseDagBundle):
 
     Args:
         path: the folder; Airflow's DAGs folder by default.
+        start_in: where programs are started, relative to that folder: what their relative paths
+            start at. By default each in its own folder.
     """
 
     supports_versioning = False
 
-    def __init__(self, *, path: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *, path: str | None = None, start_in: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self._source = Path(path or settings.DAGS_FOLDER).absolute()
+        self._start_in = None if start_in is None else (self._source / start_in).resolve()
 
     @property
     def path(self) -> Path:
@@ -83,15 +91,18 @@ class AmlDagBundle(BaseDagBundle):
         with self.lock():
             self.path.mkdir(parents=True, exist_ok=True)
             before, after = self._read_index(), self._look()
+            settled = before.pop(_SETTING, None) == [str(self._start_in)]
             wanted = {name for name, seen in after.items() if seen[2]}
             for name in wanted:
-                if before.get(name) != after[name] or not self._shim(name).exists():
+                same = settled and before.get(name) == after[name]
+                if not (same and self._shim(name).exists()):
                     self._write_shim(name)
             for name, seen in before.items():
                 if seen[2] and name not in wanted:
                     self._shim(name).unlink(missing_ok=True)
-            if before != after:
-                _write(self.path / _INDEX, json.dumps(after))
+            if before != after or not settled:
+                index = {**after, _SETTING: [str(self._start_in)]}
+                _write(self.path / _INDEX, json.dumps(index))
 
     def _look(self) -> Seen:
         before, found = self._read_index(), {}
@@ -115,7 +126,11 @@ class AmlDagBundle(BaseDagBundle):
         shim = self._shim(name)
         shim.parent.mkdir(parents=True, exist_ok=True)
         source = "\n".join(f"# {line}".rstrip() for line in text.splitlines())
-        _write(shim, _SHIM.format(program=str(program), root=str(self._source), source=source))
+        start_in = str(self._start_in or program.parent)
+        text = _SHIM.format(
+            program=str(program), root=str(self._source), start_in=start_in, source=source
+        )
+        _write(shim, text)
 
     def _shim(self, name: str) -> Path:
         return self.path / (name if name.endswith(".py") else f"{name}.py")

@@ -24,11 +24,12 @@ from airflow_aml.definition.runs.declared import PLACEHOLDER
 from airflow_aml.errors import STANDS_FOR, RunEnvironmentException
 
 
-def declare(program: str, root: str, shim: str) -> None:
+def declare(program: str, root: str, start_in: str, shim: str) -> None:
     """Executes a program; what it submits or publishes becomes DAGs of the shim.
 
     Args:
         root: the folder that DAG ids start at.
+        start_in: the folder that the program is started in.
         shim: the name of the shim's module.
 
     Raises:
@@ -42,7 +43,7 @@ def declare(program: str, root: str, shim: str) -> None:
             with using(declared), loading(program):
                 Pipeline.load_yaml(None, program)
             return
-        with using(declared), as_program(program), _as_if_alone(program, root):
+        with using(declared), as_program(program), _as_if_alone(program, root, start_in):
             _execute(program)
     except (Exception, SystemExit) as error:
         if not (declared.declared() and _ends(error)):
@@ -66,15 +67,15 @@ def _execute(program: str) -> None:
 
 
 @contextmanager
-def _as_if_alone(program: str, root: str) -> Iterator[None]:
+def _as_if_alone(program: str, root: str, start_in: str) -> Iterator[None]:
     """Inside, the process is as ``python program.py < /dev/null`` has it; after it, as it was."""
-    folder = os.path.dirname(program)
+    importable = dict.fromkeys([os.path.dirname(program), start_in, root])
     before, main, stdin = os.getcwd(), sys.modules["__main__"], sys.stdin
     argv, path, environ = list(sys.argv), list(sys.path), dict(os.environ)
     loaded = set(sys.modules)
     try:
-        os.chdir(folder)
-        sys.argv[:], sys.path[:], sys.stdin = [program], [folder, *path], io.StringIO()
+        os.chdir(start_in)
+        sys.argv[:], sys.path[:], sys.stdin = [program], [*importable, *path], io.StringIO()
         yield
     finally:
         sys.stdin, sys.modules["__main__"] = stdin, main

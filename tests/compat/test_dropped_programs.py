@@ -79,8 +79,8 @@ def drop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workspace):
 
     from airflow_aml.airflow.bundle import AmlDagBundle
 
-    def parse():
-        bundle = AmlDagBundle(name=f"v1-{tmp_path.name}", path=str(tmp_path / "dags"))
+    def parse(**options):
+        bundle = AmlDagBundle(name=f"v1-{tmp_path.name}", path=str(tmp_path / "dags"), **options)
         bundle.initialize()
         return BundleDagBag(bundle.path, bundle_path=bundle.path, bundle_name=bundle.name)
 
@@ -231,3 +231,20 @@ def test_a_pipeline_in_yaml_is_a_dag(drop, tmp_path: Path):
     assert len(bag.dags["daily"].task_dict) == 3
     assert list(bag.import_errors) == ["wrong.pipeline.yml.py"]
     assert "wrong.pipeline.yml" in str(bag.import_errors).splitlines()[-1]
+
+
+def test_a_repository_whose_programs_start_at_the_top(drop, tmp_path: Path):
+    """With `start_in`, relative paths and imports are those of `python ml/build.py`."""
+    folder = tmp_path / "dags" / "repository"
+    (folder / "ml").mkdir(parents=True)
+    (folder / "code").mkdir()
+    (folder / "code" / "train.py").write_text("")
+    (folder / "ml" / "names.py").write_text("NAME = 'trains'\n")
+    (folder / "ml" / "build.py").write_text(
+        "from azureml.pipeline.core import Pipeline\n"
+        "from azureml.pipeline.steps import PythonScriptStep\n"
+        "from ml.names import NAME\n"
+        "Pipeline(None, [PythonScriptStep('train.py', name=NAME, source_directory='code')])\n"
+    )
+    assert "build.py:3: ModuleNotFoundError" in str(drop().import_errors)
+    assert steps(drop(start_in="repository")) == {"repository_ml_build": ["trains"]}
