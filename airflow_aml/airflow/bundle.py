@@ -122,7 +122,10 @@ class AmlDagBundle(BaseDagBundle):
 
     def _write_shim(self, name: str) -> None:
         program = self._source / name
-        text = program.read_text(encoding="utf-8", errors="replace")
+        try:
+            text = program.read_text(encoding="utf-8", errors="replace")
+        except OSError:  # as in _look
+            return
         shim = self._shim(name)
         shim.parent.mkdir(parents=True, exist_ok=True)
         source = "\n".join(f"# {line}".rstrip() for line in text.splitlines())

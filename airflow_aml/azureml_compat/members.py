@@ -42,6 +42,8 @@ _CALLS: Mapping[str, str] = {
     "Pipeline.publish": _DECLARED,
     "PipelineRun.publish_pipeline": _DECLARED,
 }
+"""What is said of a call as long as the class of what it gives is not served."""
+
 _ANNOUNCED = "Comes with"
 """How the description of a method begins that only says that it is not served."""
 
@@ -57,7 +59,7 @@ def member(class_name: str, name: str, *, called: bool, by_class: bool) -> Optio
     if found is None or found.status != SERVED:
         return found
     whole = f"{class_name}.{name}"
-    if whole in _CALLS:
+    if whole in _CALLS and _is_later(RESULTS[whole]):
         return Entry(found.module, whole, NOT_YET, "", _CALLS[whole])
     value: Any = value_of(found)
     there = hasattr(value, name)
@@ -73,6 +75,11 @@ def class_entry(name: str) -> Optional[Entry]:
     """What the table says of a class, wherever it is imported from."""
     modules = modules_of(name)
     return entry(modules[0], name) if modules else None
+
+
+def _is_later(class_name: str) -> bool:
+    found = class_entry(class_name)
+    return found is None or found.status != SERVED
 
 
 def _is_announced(value: Any, name: str) -> bool:
