@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +15,22 @@ from scripts.postgresql import PostgreSql
 from scripts.test_servers import NotInstalledError
 
 HERE = Path(__file__).parent
+# As docs/from-azure-ml.md has it: v1 programs in the DAGs folder are DAGs, too.
+BUNDLES = [
+    {
+        "name": "dags-folder",
+        "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+        "kwargs": {},
+    },
+    {
+        "name": "azureml-v1",
+        "classpath": "airflow_aml.airflow.bundle.AmlDagBundle",
+        "kwargs": {},
+    },
+]
 SETTINGS = {
     **templates.AML_SETTINGS,
+    "dag_processor.dag_bundle_config_list": json.dumps(BUNDLES),
     # Steps that hang on purpose take slots.
     "core.parallelism": "16",
     # How soon a task counts as lost whose supervisor was killed; the default is 300 s.
