@@ -14,6 +14,7 @@ from airflow_aml.errors import AirflowAmlError, UserErrorException
 
 _OURS = "airflow_aml"
 _V1 = "azureml"
+_AS_IT_IS = "As it stands the file works with `airflow-aml exec`, and with an AmlDagBundle."
 
 
 def cannot_work(source: bytes) -> bool:
@@ -68,10 +69,15 @@ def _instead(names: List[str]) -> str:
     """Which import to write in place of one of SDK v1's."""
     served = [name for name in names if name in _served()]
     if not served:
-        return f"{_OURS} has what it serves of SDK v1 by the same names: from {_OURS} import ..."
+        return (
+            f"{_OURS} has what it serves of SDK v1 by the same names: from {_OURS} import ... "
+            f"{_AS_IT_IS}"
+        )
     text = f"Write instead: from {_OURS} import {', '.join(served)}"
     missing = [name for name in names if name not in served]
-    return f"{text} (not served yet: {', '.join(missing)})" if missing else text
+    if missing:
+        text += f" (not served yet: {', '.join(missing)})"
+    return f"{text}. {_AS_IT_IS}"
 
 
 def _names_at(path: str, line: Optional[int]) -> List[str]:
