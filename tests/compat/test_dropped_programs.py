@@ -16,9 +16,12 @@ PROGRAMS = Path(__file__).parent.parent / "programs"
 DAGS = {
     "seed_000_program": ["prepare_data", "train_model"],
     "shapes_command_line": ["prep"],
+    "shapes_conda_packages": ["hello"],
+    "shapes_data_reference": ["prep", "hello"],
     "shapes_exits": ["hello"],
     "shapes_helper_modules": ["prep", "train"],
     "shapes_one_script": ["hello"],
+    "shapes_output_datasets": ["prep", "hello"],
     "shapes_publishes": ["hello"],
     "shapes_publishes_from_run": ["hello"],
     "shapes_reads_back": ["prep", "train"],
@@ -35,6 +38,7 @@ STEPS_ONCE_SERVED = {
     "seed_004_program": ["prepare_data", "train_model"],
     "shapes_creates_compute": ["hello"],
     "shapes_endpoint_add_or_create": ["hello"],
+    "shapes_schedules": ["hello"],
 }
 """Programs that name what may not be served yet: until then each is an import error."""
 
