@@ -336,6 +336,7 @@ def planned_steps(
                 if each.pipeline_output_name
             },
             lock=lock.document if lock else {},
+            registers=dict(step.registers),
         )
     return planned
 

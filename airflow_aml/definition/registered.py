@@ -286,6 +286,26 @@ def register_outputs(
     return done
 
 
+def registered_definition(
+    output: OutputSpec, registration: Registration, reference: Mapping[str, Any], home: Home
+) -> Definition:
+    """What a registration makes of an output: the dataset that the new version is.
+
+    Raises:
+        UserErrorException: no datastore holds it, or the dataset that it links to is not known.
+    """
+    definition = linked_definition(reference, home) if output.link else None
+    if definition is not None:
+        linked: Definition = with_operations(definition, registration.operations)
+        return linked
+    return _definition(
+        place_of_uri(str(reference["uri"]), home),
+        registration.reading,
+        registration.operations,
+        registration.partition_format,
+    )
+
+
 def _register(
     output: OutputSpec,
     registration: Registration,
@@ -293,16 +313,7 @@ def _register(
     home: Home,
     origin: Dict[str, Any],
 ) -> RegisteredOutput:
-    definition = linked_definition(reference, home) if output.link else None
-    if definition is None:
-        definition = _definition(
-            place_of_uri(str(reference["uri"]), home),
-            registration.reading,
-            registration.operations,
-            registration.partition_format,
-        )
-    else:
-        definition = with_operations(definition, registration.operations)
+    definition = registered_definition(output, registration, reference, home)
     for key in ("digest", "files", "bytes"):
         if key in reference:
             origin[key] = reference[key]

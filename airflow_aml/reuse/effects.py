@@ -6,8 +6,12 @@ is whoever registered last. A step whose result is reused must not leave another
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from airflow_aml.codec import decode
+from airflow_aml.definition.data.model import definition_id
+from airflow_aml.definition.spec import OutputSpec
 from airflow_aml.errors import AirflowAmlError
 from airflow_aml.reuse.places import Listed, Places
 from airflow_aml.reuse.records import StepRecord, stamp_of
@@ -16,12 +20,12 @@ if TYPE_CHECKING:
     from airflow_aml.workspace.home import Home
 
 
-def has_effects(record: StepRecord) -> bool:
-    """Whether there is anything that may have to be put into place again."""
-    return bool(record.registered) or any(each.view for each in record.outputs.values())
-
-
-def still_in_place(record: StepRecord, home: Home, places: Places | None = None) -> str | None:
+def still_in_place(
+    record: StepRecord,
+    home: Home,
+    places: Places | None = None,
+    registers: Mapping[str, Any] = {},
+) -> str | None:
     """Why a result has to be published again, without a full stop; None if it has not.
 
     For :attr:`~airflow_aml.reuse.walk.Rules.in_place`. It never raises: what cannot be looked at is
@@ -29,6 +33,8 @@ def still_in_place(record: StepRecord, home: Home, places: Places | None = None)
 
     Args:
         places: of the same workspace, so that stores are opened once.
+        registers: what the step wants to be registered now, whatever the result was registered as
+            when it was made (:attr:`~airflow_aml.reuse.walk.WalkStep.registers`).
     """
     places = places or Places(home)
     for name, output in record.outputs.items():
@@ -41,8 +47,8 @@ def still_in_place(record: StepRecord, home: Home, places: Places | None = None)
             return f"the destination of output {name!r} lacks files of it"
         except (OSError, AirflowAmlError) as error:
             return f"the destination of output {name!r} cannot be checked ({error})"
-    for each in record.registered:
-        wrong = _wrong_registration(str(each.get("name")), each.get("version"), home)
+    for document in registers.values():
+        wrong = _wrong_registration(decode(OutputSpec, document), record, home)
         if wrong:
             return wrong
     return None
@@ -74,14 +80,25 @@ def _in_view(names: list[str], view: str, places: Places) -> list[Listed]:
     return [there[name] for name in names]
 
 
-def _wrong_registration(name: str, version: object, home: Home) -> str | None:
+def _wrong_registration(output: OutputSpec, record: StepRecord, home: Home) -> str | None:
+    from airflow_aml.definition.registered import registered_definition
     from airflow_aml.workspace import datasets
 
-    try:
-        numbers = datasets.versions(home, name)
-    except (AirflowAmlError, OSError) as error:
-        return f"dataset {name!r} cannot be looked up ({error})"
-    if not numbers or numbers[-1] != version:
-        latest = numbers[-1] if numbers else None
-        return f"the latest version of dataset {name!r} is {latest}, not its own {version}"
+    reference = record.outputs[output.name].reference
+    own = {each.get("name"): each.get("version") for each in record.registered}
+    for registration in output.registrations:
+        name = registration.name
+        try:
+            wanted = registered_definition(output, registration, reference, home)
+            found = datasets.find(home, name)
+        except (AirflowAmlError, OSError) as error:
+            return f"dataset {name!r} cannot be looked up ({error})"
+        if found is None:
+            return f"it is not registered as {name!r}"
+        if found.version.id == definition_id(wanted):
+            continue
+        if own.get(name) == found.number:
+            return f"version {found.number} of dataset {name!r} is read in another way"
+        its = f"its own {own[name]}" if name in own else "this result"
+        return f"the latest version of dataset {name!r} is {found.number}, not {its}"
     return None

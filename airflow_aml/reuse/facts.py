@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_aml.codec import encode
 from airflow_aml.errors import AirflowAmlError
 from airflow_aml.reuse import environment
 from airflow_aml.reuse.fingerprint import ExternalInput, KeyFacts, NoKey, key_template, unknowable
@@ -74,6 +75,7 @@ def walk_steps(spec: PipelineSpec, facts: RunFacts) -> list[WalkStep]:
             upstream=node.upstream,
             allow_reuse=node.allow_reuse,
             max_age=node.reuse.max_age,
+            registers={port.name: encode(port) for port in node.outputs if port.registrations},
         )
         for node in spec.nodes
     ]

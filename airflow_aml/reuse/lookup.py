@@ -83,6 +83,7 @@ def walk_step(step_id: str, planned: PlannedStep) -> WalkStep:
         planned.upstream,
         planned.allow_reuse,
         planned.max_age,
+        registers=planned.registers,
     )
 
 
@@ -110,8 +111,8 @@ def _asked(
 ) -> tuple[Index, Verifier, Rules]:
     index, verifier = Index(home), Verifier(home, verify)
 
-    def in_place(record: StepRecord) -> str | None:
-        return still_in_place(record, home, verifier.places)
+    def in_place(step: WalkStep, record: StepRecord) -> str | None:
+        return still_in_place(record, home, verifier.places, step.registers)
 
     rules = Rules(
         regenerate=regenerate,

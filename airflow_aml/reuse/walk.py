@@ -7,7 +7,7 @@ finished asks for what is below it, the terminal asks without running anything.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -37,6 +37,8 @@ class WalkStep:
         max_age: of a result that may be reused, in seconds; None: any age.
         pending: what has still to happen before its inputs are known, as in "depends on ...": for
             those who ask before a run has begun.
+        registers: its outputs that are to become registered datasets, name -> the output as a
+            document. It is no part of the key: a result that is there can be registered later.
     """
 
     id: str
@@ -46,6 +48,7 @@ class WalkStep:
     allow_reuse: bool = True
     max_age: float | None = None
     pending: str = ""
+    registers: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ class Checks(Protocol):
 Why = Callable[[WalkStep, Fingerprint], str]
 """Says why there is no result for a key: :meth:`~airflow_aml.reuse.explain.Explainer.miss`."""
 
-InPlace = Callable[[StepRecord], "str | None"]
+InPlace = Callable[[WalkStep, StepRecord], "str | None"]
 """Why a result has to be published again: :func:`~airflow_aml.reuse.effects.still_in_place`."""
 
 
@@ -218,7 +221,7 @@ def look_up(
                 continue
             problem = _too_old(step, record, rules.at) or verifier.wrong_with(record)
             if problem is None:
-                return _hit(fingerprint, record, rules, tuple(warnings))
+                return _hit(step, fingerprint, record, rules, tuple(warnings))
             wrong = wrong or problem
         reason = wrong or (warnings[0] if warnings else None)
         if reason is None:
@@ -259,9 +262,13 @@ def _waiting(waits: Sequence[str], rules: Rules, names: Mapping[str, str]) -> st
 
 
 def _hit(
-    fingerprint: Fingerprint, record: StepRecord, rules: Rules, warnings: tuple[str, ...]
+    step: WalkStep,
+    fingerprint: Fingerprint,
+    record: StepRecord,
+    rules: Rules,
+    warnings: tuple[str, ...],
 ) -> Decision:
-    moved = rules.in_place(record) if rules.in_place else None
+    moved = rules.in_place(step, record) if rules.in_place else None
     if moved is not None:
         reason = f"nothing changed, but {_bare(moved)}: it is published again"
         return Decision(RUN, reason, fingerprint, record, warnings)

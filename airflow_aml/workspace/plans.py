@@ -48,6 +48,7 @@ class PlannedStep:
         source: step-run id of the result that is reused.
         offers: what the whole pipeline calls some of its outputs -> their names.
         lock: of its own environment; empty where it has none.
+        registers: its outputs that become registered datasets, name -> how, as documents.
     """
 
     snapshot: str
@@ -63,6 +64,7 @@ class PlannedStep:
     source: str = ""
     offers: Dict[str, str] = field(default_factory=dict)
     lock: Dict[str, Any] = field(default_factory=dict)
+    registers: Dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -337,6 +337,36 @@ def test_the_latest_dataset_is_the_result_that_counts(write, one_dag, run_dag):
     assert last.states["work"] == "skipped"
 
 
+def test_a_dataset_that_is_registered_later_is_made_of_the_result_that_is_there(
+    write, one_dag, run_dag
+):
+    """A registration added to a step whose result is reused is made; one removed is not."""
+    from airflow_aml import Dataset, Workspace
+    from airflow_aml.errors import UserErrorException
+
+    write("work/work.py", SCRIPT)
+    write("raw.txt", "data")
+
+    def run(made: str):
+        pipeline = "pipeline = Pipeline(ws, [step('work', '--in', raw, '--out', made)])"
+        write("p.py", HEADER + f"    made = {made}\n    {pipeline}\n")
+        return run_dag(one_dag())
+
+    plain = "OutputFileDatasetConfig('o')"
+    run(plain)
+    with pytest.raises(UserErrorException):
+        Dataset.get_by_name(Workspace(), "made")
+    added = run(f"{plain}.register_on_complete('made')")
+    again = run(f"{plain}.register_on_complete('made')")
+    removed = run(plain)
+
+    (path,) = Dataset.get_by_name(Workspace(), "made").download()
+    assert Path(path).read_text() == "data None"
+    assert (added.states["work"], added.xcom("work")["status"]) == ("success", "Reused")
+    assert "it is not registered as 'made'" in added.xcom("work")["reason"]
+    assert (again.states["work"], removed.states["work"]) == ("skipped", "skipped")
+
+
 def test_hidden_reads_are_asked_again(write, one_dag, run_dag, tmp_path):
     """A script that looks up a dataset by name runs again when that name has a new version."""
     from airflow_aml import Dataset, Workspace

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from airflow_aml.reuse.effects import has_effects, still_in_place, view_stamp
+from airflow_aml.codec import encode
+from airflow_aml.definition.data.model import Reading, Registration
+from airflow_aml.definition.registered import register_outputs
+from airflow_aml.definition.spec import NodeSpec, OutputSpec
+from airflow_aml.reuse.effects import still_in_place, view_stamp
 from airflow_aml.reuse.places import Places, stamp
 from airflow_aml.reuse.records import OutputRecord, StepRecord
-from airflow_aml.workspace import datasets
 from airflow_aml.workspace.home import Home, open_home
 from airflow_aml.workspace.uris import uri_of_path
 from tests.reuse.conftest import a_key, record_of
@@ -38,7 +41,6 @@ def published(home: Home, view: Path, number: int, files: dict[str, str]) -> Ste
 def test_a_view_that_nobody_touched_is_still_in_place(home: Home, view: Path) -> None:
     """The author's destination shows this result, so there is nothing to publish."""
     record = published(home, view, 1, {"a.txt": "A", "sub/b.txt": "B"})
-    assert has_effects(record)
     assert still_in_place(record, home) is None
 
 
@@ -102,23 +104,74 @@ def test_a_view_in_an_object_store_is_judged_by_the_stores_versions() -> None:
     assert "lacks files" in (still_in_place(record, home) or "")
 
 
+def committed(home: Home, number: int) -> StepRecord:
+    """An execution that committed an output and registered nothing."""
+    place = home.path(f"data/s-{number}/model")
+    place.mkdir(parents=True)
+    (place / "a.txt").write_text("A")
+    return record_of(home, a_key(), {"model": place}, step_run_id=f"s-{number}")
+
+
+def wanted(*registrations: Registration) -> NodeSpec:
+    """The step as its author has it now: its output is registered like that."""
+    outputs = (OutputSpec("model", registrations=registrations),)
+    return NodeSpec("train", "train", "train.py", outputs=outputs)
+
+
+def registered(home: Home, record: StepRecord, node: NodeSpec) -> StepRecord:
+    """The record after its output was registered."""
+    references = {name: each.reference for name, each in record.outputs.items()}
+    done = register_outputs(node, references, home)
+    return replace(
+        record, registered=tuple({"name": each.name, "version": each.version} for each in done)
+    )
+
+
+def said_of(home: Home, record: StepRecord, node: NodeSpec) -> str | None:
+    registers = {each.name: encode(each) for each in node.outputs if each.registrations}
+    return still_in_place(record, home, None, registers)
+
+
 def test_latest_of_a_dataset_must_be_what_this_result_registered(home: Home) -> None:
     """After another run registered a newer version, a hit registers its own again."""
-    record = replace(
-        record_of(home, a_key(), {}), registered=({"name": "prepared data", "version": 1},)
-    )
-    assert has_effects(record)
-    assert "cannot be looked up" in (still_in_place(record, home) or "")
-    for number in (1, 2):
-        version = datasets.DatasetVersion(f"id-{number}", {"kind": "files", "paths": []})
-        datasets.register(home, "prepared data", version, new_version=True)
-        said = still_in_place(record, home)
-        wrong = "the latest version of dataset 'prepared data' is 2, not its own 1"
-        assert said == (None if number == 1 else wrong)
+    node = wanted(Registration("prepared data"))
+    first = registered(home, committed(home, 1), node)
+    assert said_of(home, first, node) is None
+    registered(home, committed(home, 2), node)
+    wrong = "the latest version of dataset 'prepared data' is 2, not its own 1"
+    assert said_of(home, first, node) == wrong
+
+
+def test_a_registration_that_was_added_later_is_still_to_be_made(home: Home) -> None:
+    """What counts is what the author wants now, not what the result was registered as."""
+    record = registered(home, committed(home, 1), wanted(Registration("old name")))
+    node = wanted(Registration("old name"), Registration("new name"))
+    assert said_of(home, record, node) == "it is not registered as 'new name'"
+    registered(home, record, node)
+    assert said_of(home, record, node) is None
+
+
+def test_a_registration_that_is_read_in_another_way_is_another_one(home: Home) -> None:
+    """A table and the files that it is read from are two datasets."""
+    record = registered(home, committed(home, 1), wanted(Registration("made")))
+    node = wanted(Registration("made", reading=Reading("delimited")))
+    assert said_of(home, record, node) == "version 1 of dataset 'made' is read in another way"
+
+
+def test_another_description_is_no_reason_to_publish(home: Home) -> None:
+    """Words about a dataset are no part of what it is."""
+    record = registered(home, committed(home, 1), wanted(Registration("made")))
+    assert said_of(home, record, wanted(Registration("made", "words", {"by": "hand"}))) is None
+
+
+def test_a_registration_that_was_removed_wants_nothing(home: Home) -> None:
+    """Whose latest version it is does not matter to who registers nothing."""
+    node = wanted(Registration("made"))
+    record = registered(home, committed(home, 1), node)
+    registered(home, committed(home, 2), node)
+    assert said_of(home, record, wanted()) is None
 
 
 def test_a_result_without_effects_is_always_in_place(home: Home) -> None:
     """Most steps only have outputs; nothing is looked at for them."""
-    record = record_of(home, a_key(), {})
-    assert not has_effects(record)
-    assert still_in_place(record, home) is None
+    assert still_in_place(record_of(home, a_key(), {}), home) is None

@@ -252,8 +252,8 @@ def test_a_result_that_is_no_longer_in_place_is_published_again(world: World) ->
     world.step("train", after=("prepare",))
     results = world.run()
 
-    def in_place(record: StepRecord) -> str | None:
-        return "'latest' of dataset 'd' is another's." if record.task_id == "prepare" else None
+    def in_place(step: WalkStep, record: StepRecord) -> str | None:
+        return "'latest' of dataset 'd' is another's." if step.id == "prepare" else None
 
     decisions = world.ask(in_place=in_place)
     assert decisions["prepare"].decision == "run"
