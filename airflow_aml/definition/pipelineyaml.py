@@ -229,9 +229,7 @@ class PipelineFile:
         return there[name]
 
     def _runconfig(self, path: Optional[str]) -> Optional[RunConfiguration]:
-        if path is None:
-            return None
-        raise NotServedError("runconfig is not served in YAML yet.", where=self.where("steps"))
+        return RunConfiguration.load(self._path(path)) if path else None
 
     def _path(self, path: str) -> str:
         return os.path.join(os.path.dirname(self.path), path.replace("\\", "/"))

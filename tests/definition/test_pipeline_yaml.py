@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
-from airflow_aml import Pipeline
+from airflow_aml import Pipeline, RunConfiguration
 from airflow_aml.definition.loading import load_file, pipeline_files
 from airflow_aml.definition.pipelineyaml import SCHEMA
 from airflow_aml.errors import NotServedError, PipelineDefinitionError, UserErrorException
@@ -146,6 +146,20 @@ def test_other_steps_are_refused_by_name(load, kind):
     """A kind of step that is not served says its own name and its place."""
     with pytest.raises(NotServedError, match=f"pipeline.steps.a: a step of type {kind} is not"):
         load(f"pipeline: {{steps: {{a: {{type: {kind}, anything: 1}}}}}}")
+
+
+def test_a_run_configuration(project, load):
+    """``runconfig`` is a file as ``RunConfiguration.save`` writes it."""
+    (project / "a.py").write_text("")
+    wanted = RunConfiguration()
+    wanted.environment_variables["LEVEL"] = "3"
+    wanted.target = "cpu"
+    wanted.save(str(project), "train")
+
+    (node,) = load(one_step("runconfig: .azureml/train.runconfig")).spec.nodes
+
+    assert node.compute == "cpu"
+    assert node.settings.environment_variables == {"LEVEL": "3"}
 
 
 def test_a_file_that_executes_something(load):
