@@ -37,7 +37,9 @@ def what_is_wrong(path: str, error: BaseException) -> UserErrorException:
     where = name if at is None else f"{name}:{at}"
     if isinstance(error, AirflowAmlError):
         text = str(error)
-        return UserErrorException(text, where=None if text.startswith(f"{name}:") else where)
+        if text.startswith(f"{name}:"):
+            where, _, text = text.partition(": ")
+        return UserErrorException(text, where=where)
     if isinstance(error, OSError) and error.filename == path:
         return UserErrorException(f"the file cannot be read: {error.strerror}.", where=name)
     message = f"{type(error).__name__}: {error}"
