@@ -48,10 +48,10 @@ def interpreter_of(lock: Lock, say: Said = lambda sentence: None) -> str:
         WorkspaceException: the disk or the network is in the way.
     """
     folder = environments_folder() / hexadecimal(lock.digest)[:32]
-    number = _latest(folder)
-    if _state(folder, number) == _WHOLE:
-        return _python(folder, number)
     try:
+        number = _latest(folder)
+        if _state(folder, number) == _WHOLE:
+            return _python(folder, number)
         with _building(folder, say) as held:
             number = _latest(folder)
             state = _state(folder, number)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
+import shutil
 import sys
 from pathlib import Path
 
 from airflow_aml.errors import UserErrorException
-from airflow_aml.reuse.software.uv import find_uv
 
 OLDEST = (3, 8)
 """What travels with a step needs that much."""
+
+_NEWEST = 20
 
 _VERSION = re.compile(r"(\d+)\.(\d+)")
 
@@ -37,7 +38,7 @@ def short(version: str) -> str:
 
 
 def find_python(version: str) -> str:
-    """The path of an interpreter of that version: this one, pyenv's, or any that uv knows of.
+    """The path of an interpreter of that version: this one, or another that the machine has.
 
     Raises:
         UserErrorException: this machine has none; the text says which there are.
@@ -55,47 +56,27 @@ def find_python(version: str) -> str:
 
 def try_python(version: str) -> str | None:
     """The path of an interpreter of that version, if the machine has one."""
-    if version == own_version():
-        return sys.executable
-    pyenv = _of_pyenv()
-    return pyenv.get(version) or _asked("find", version) or None
+    return sys.executable if version == own_version() else installed().get(version)
 
 
 def installed() -> dict[str, str]:
-    """Version -> path of each interpreter that steps can use."""
-    listed = (line.split() for line in _asked("list", "--only-installed").splitlines())
-    found: dict[str, str] = {}
-    for words in listed:
-        match = re.match(r"cpython-(\d+\.\d+)\.\d+-", words[0]) if len(words) > 1 else None
-        if match:
-            found.setdefault(match.group(1), words[1])
-    found.update(_of_pyenv())
-    found[own_version()] = sys.executable
+    """Version -> path of each interpreter that steps can use: this one's, pyenv's, uv's, PATH's."""
+    found = {own_version(): sys.executable}
+    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    pyenv = os.environ.get("PYENV_ROOT") or "~/.pyenv"
+    managed = os.environ.get("UV_PYTHON_INSTALL_DIR") or os.path.join(data, "uv", "python")
+    for folder, names in ((os.path.join(pyenv, "versions"), "3.*"), (managed, "cpython-3.*")):
+        paths = Path(folder).expanduser().glob(f"{names}/bin/python3.*[0-9]")
+        for path in sorted(paths, key=lambda each: _numbers(each.parts[-3]), reverse=True):
+            version = path.name[len("python") :]
+            if f"{version}." in path.parts[-3] and os.access(path, os.X_OK):
+                found.setdefault(version, str(path))
+    for minor in range(OLDEST[1], _NEWEST):
+        path_of = shutil.which(f"python3.{minor}")
+        # pyenv's shims are on PATH for versions that they do not start.
+        if path_of and f"{os.sep}shims{os.sep}" not in path_of:
+            found.setdefault(f"3.{minor}", path_of)
     return {version: path for version, path in found.items() if _numbers(version) >= OLDEST}
-
-
-def _of_pyenv() -> dict[str, str]:
-    """pyenv's versions: its shims on PATH answer for only one of them."""
-    root = Path(os.environ.get("PYENV_ROOT") or "~/.pyenv").expanduser() / "versions"
-    found: dict[str, str] = {}
-    paths = [path for path in root.glob("3.*/bin/python") if os.access(path, os.X_OK)]
-    for path in sorted(paths, key=lambda each: _numbers(each.parts[-3])):
-        if re.fullmatch(r"[\d.]+", path.parts[-3]):
-            found[short(path.parts[-3])] = str(path)
-    return found
-
-
-def _asked(*arguments: str) -> str:
-    """What ``uv python`` answers; nothing where it finds none."""
-    done = subprocess.run(
-        [find_uv(), "python", *arguments],
-        capture_output=True,
-        text=True,
-        cwd="/",
-        env={**os.environ, "UV_PYTHON_DOWNLOADS": "never"},
-        check=False,
-    )
-    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def _numbers(version: str) -> tuple[int, ...]:
