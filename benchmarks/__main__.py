@@ -18,6 +18,7 @@ NAMES = (
     "tracking",
     "listing",
     "transfers",
+    "environments",
 )
 
 

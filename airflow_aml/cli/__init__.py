@@ -26,6 +26,7 @@ _VERBS = {
     "runs compare": "runs",
     "runs plot": "plot",
     "schedule": "schedules",
+    "environments": "environments",
     "gc": "garbage",
 }
 """Verb -> the module that has it, as ``add_<verb>``, with ``_`` for a space."""

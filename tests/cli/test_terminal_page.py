@@ -1,4 +1,4 @@
-"""Every command of docs/terminal.md and docs/reuse.md works as it stands."""
+"""Every command of the pages on the terminal, reuse and environments works as it stands."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from scripts import check_docs, templates
 
-PAGES = ("terminal.md", "reuse.md")
+PAGES = ("terminal.md", "reuse.md", "environments.md")
 EXIT_CODES = {"plan": (0, 3)}
 
 

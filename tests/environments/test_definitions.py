@@ -1,0 +1,197 @@
+"""v1's classes around environments, as authors use them."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_aml import CondaDependencies, Environment, PythonScriptStep, RunConfiguration
+from airflow_aml.errors import NotServedError, UserErrorException
+
+CONDA = """
+name: project_environment
+channels: [conda-forge]
+dependencies:
+  - python=3.8.13
+  - numpy=1.19
+  - pip:
+    - --extra-index-url https://example.com/simple
+    - six==1.16.0
+    - -r more.txt
+"""
+
+
+@pytest.fixture
+def conda_file(tmp_path):
+    """A conda file that includes a requirements file."""
+    (tmp_path / "more.txt").write_text("packaging  # why\n\n--pre\n")
+    path = tmp_path / "conda.yml"
+    path.write_text(CONDA)
+    return path
+
+
+def test_a_conda_file_is_read_whole(conda_file):
+    """Python, packages, options, and what it includes."""
+    spec = Environment.from_conda_specification("e", str(conda_file)).spec
+
+    assert spec.python_version == "3.8.13"
+    assert spec.conda_packages == ("numpy=1.19",)
+    assert spec.pip_packages == ("six==1.16.0", "packaging")
+    assert spec.pip_options == ("--extra-index-url https://example.com/simple",)
+
+
+def test_dependencies_survive_being_written(conda_file, tmp_path):
+    """save_to_file writes what the constructor reads."""
+    first = CondaDependencies(str(conda_file))
+
+    name = first.save_to_file(str(tmp_path / "out"))
+
+    assert CondaDependencies(str(tmp_path / "out" / name)).as_dict() == first.as_dict()
+
+
+def test_packages_are_added_replaced_and_removed():
+    """One package of a name; the last that was said counts."""
+    wanted = CondaDependencies.create(pip_packages=["six==1.15"], conda_packages=["python=3.9"])
+    wanted.add_pip_package("Six==1.16")
+    wanted.add_conda_package("numpy=1.19")
+    wanted.add_conda_package("conda-forge::numpy=1.20")
+    wanted.add_channel("conda-forge")
+    wanted.set_pip_index_url("https://example.com/simple")
+    wanted.remove_conda_package("scipy")
+
+    assert wanted.pip_packages == ["Six==1.16"]
+    assert wanted.conda_packages == ["conda-forge::numpy=1.20"]
+    assert wanted.get_python_version() == "3.9"
+    assert wanted.conda_channels == ["conda-forge"]
+    assert wanted.pip_options == ["--index-url https://example.com/simple"]
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "said"),
+    [
+        ("-e .\n", NotServedError, r"requirements.txt:1: pip's option '-e'"),
+        ("six\n./my.whl\n", NotServedError, r"requirements.txt:2: './my.whl'"),
+        ("-i https://me:secret@example.com/simple\n", UserErrorException, "holds a password"),
+        ("-r requirements.txt\n", UserErrorException, "includes itself"),
+        ("-r missing.txt\n", UserErrorException, "missing.txt: it cannot be read"),
+    ],
+)
+def test_a_requirements_file_that_cannot_be_used_says_where(tmp_path, text, error, said):
+    """File, line, and what to do about it."""
+    path = tmp_path / "requirements.txt"
+    path.write_text(text)
+
+    with pytest.raises(error, match=said) as raised:
+        Environment.from_pip_requirements("e", str(path))
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("dependencies: [", "it is not YAML"),
+        ("- six\n", "this is no conda file"),
+        ("dependency: [six]\n", "a conda file has no dependency"),
+    ],
+)
+def test_a_conda_file_that_cannot_be_used_says_so(tmp_path, text, said):
+    """v1 refuses unknown names in it, too."""
+    path = tmp_path / "conda.yml"
+    path.write_text(text)
+
+    with pytest.raises(UserErrorException, match=said):
+        CondaDependencies(str(path))
+
+
+def test_a_text_in_place_of_a_list_is_refused():
+    """Its letters would be packages."""
+    with pytest.raises(UserErrorException, match=r"pip_packages=\['six'\]"):
+        CondaDependencies.create(pip_packages="six")
+
+
+def test_an_image_with_two_lists_is_refused(conda_file, tmp_path):
+    """v1 takes one kind of further packages."""
+    with pytest.raises(UserErrorException, match="cannot both be given"):
+        Environment.from_docker_image(
+            "e", "python:3.11", conda_specification=str(conda_file), pip_requirements="r.txt"
+        )
+    found = Environment.from_docker_image("e", "python:3.11", conda_specification=str(conda_file))
+    assert (found.spec.image, found.spec.conda_packages) == ("python:3.11", ("numpy=1.19",))
+
+
+def test_a_dockerfile_is_its_path_or_its_text(tmp_path):
+    """What is kept is the text."""
+    (tmp_path / "Dockerfile").write_text("FROM python:3.11\n")
+
+    for given in (str(tmp_path / "Dockerfile"), "FROM python:3.11\n"):
+        assert Environment.from_dockerfile("e", given).spec.dockerfile == "FROM python:3.11\n"
+
+
+def test_an_environment_survives_being_saved(conda_file, tmp_path):
+    """save_to_directory and load_from_directory."""
+    first = Environment.from_conda_specification("e", str(conda_file))
+    first.docker.base_image = "python:3.11"
+    first.environment_variables["A"] = "b"
+
+    first.save_to_directory(str(tmp_path / "saved"))
+
+    again = Environment.load_from_directory(str(tmp_path / "saved"))
+    assert again.spec == first.spec
+    assert again.environment_variables == {"A": "b"}
+    with pytest.raises(UserErrorException, match="overwrite=True"):
+        first.save_to_directory(str(tmp_path / "saved"))
+    with pytest.raises(FileNotFoundError):
+        Environment.load_from_directory(str(tmp_path))
+
+
+def test_a_run_configuration_survives_being_saved(tmp_path):
+    """save and load, with the environment inside."""
+    first = RunConfiguration(
+        conda_dependencies=CondaDependencies.create(pip_packages=["six==1.16.0"])
+    )
+    first.environment_variables["A"] = "b"
+    first.target = "cpu-cluster"
+
+    first.save(str(tmp_path), "train")
+
+    again = RunConfiguration.load(str(tmp_path), "train")
+    assert again.settings == first.settings
+    assert again.target == "cpu-cluster"
+
+
+def test_a_typing_error_in_a_section_is_caught():
+    """v1 refuses unknown attributes everywhere in it."""
+    config = RunConfiguration()
+    with pytest.raises(AttributeError, match="base_imag"):
+        config.environment.docker.base_imag = "x"
+    with pytest.raises(AttributeError, match="pythn"):
+        config.environment.pythn = None
+
+
+@pytest.mark.parametrize("name", ["build", "build_local", "add_private_pip_wheel"])
+def test_what_is_not_served_says_its_name(name):
+    """One error that names the feature."""
+    with pytest.raises(NotServedError, match=f"Environment.{name} is not served"):
+        getattr(Environment("e"), name)("ws")
+
+
+def test_several_processes_are_refused_where_the_step_is_built():
+    """Never silently run as one."""
+    config = RunConfiguration()
+    config.mpi.process_count_per_node = 2
+    with pytest.raises(NotServedError, match=r"mpi.process_count_per_node=2"):
+        PythonScriptStep("train.py", source_directory=".", runconfig=config)
+
+
+def test_a_name_stands_for_a_registered_one_only_where_nothing_is_listed():
+    """An environment that lists packages is itself, whatever its name and version."""
+    config = RunConfiguration()
+    assert not config.settings.environment.registered
+    config.environment.name = "mine"
+    assert config.settings.environment.registered
+    config.environment.python.user_managed_dependencies = True
+    assert not config.settings.environment.registered
+
+    config.environment = Environment("own")
+    assert not config.settings.environment.registered
+    config.environment.version = "1.0"
+    assert config.settings.environment.registered
