@@ -29,6 +29,8 @@ from airflow_aml.definition.setup import (
     REGISTER_DATASTORE,
     REGISTER_ENVIRONMENT,
     SET_DEFAULT_DATASTORE,
+    UPLOAD_FILES,
+    UPLOAD_FOLDER,
     SetupAction,
 )
 from airflow_aml.definition.spec import InputSpec, PipelineSpec, StepOutput
@@ -126,7 +128,7 @@ def _look(action: SetupAction, todo: _ToDo, home: Home, folder: str) -> None:
     elif action.action == REGISTER_DATASET:
         if not _is_registered(action.arguments, todo, home, folder):
             todo.datasets[name] = f"the declared registration of dataset {name!r}"
-    else:
+    elif action.action in (UPLOAD_FILES, UPLOAD_FOLDER):
         _look_at_upload(action, todo, home, folder)
 
 

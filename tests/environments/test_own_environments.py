@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from airflow_aml.cli import main
+from airflow_aml.reuse.software.pythons import installed, own_version
 
 PIPELINE = """
     # airflow dag
@@ -47,10 +50,6 @@ def project(write):
     return put
 
 
-def reasons(ran, *names):
-    return [ran.xcom(name)["reason"] for name in names]
-
-
 def test_a_step_runs_with_its_packages_and_a_pin_reruns_it(
     project, one_dag, run_dag, tmp_path, monkeypatch, capfd
 ):
@@ -77,3 +76,101 @@ def test_a_step_runs_with_its_packages_and_a_pin_reruns_it(
     assert changed.states["old"] == "success"
     assert "1.17.0" in (changed.output("old", "told") / "told.txt").read_text()
     assert "package six changed from 1.16.0 to 1.17.0" in "".join(capfd.readouterr())
+
+
+REGISTERED = """
+    # airflow dag
+    from airflow_aml import *
+    ws = Workspace()
+    mine = Environment("mine")
+    mine.python.conda_dependencies = CondaDependencies.create(
+        pip_packages=["six==1.16.0"], python_version="{python}"
+    )
+    mine.version = "1.0"
+    mine.register(ws)
+    config = RunConfiguration()
+    config.environment.name = "mine"
+    config.environment.version = "1.0"
+    which = PipelineParameter("which", "six")
+    step = PythonScriptStep("show.py", name="show", source_directory="steps",
+                            arguments=["--which", which], runconfig=config, allow_reuse=False)
+    pipeline = Pipeline(ws, [step])
+"""
+SHOW = """
+    import sys, importlib
+    from airflow_aml import Run
+    Run.get_context().log("minor", sys.version_info[1])
+    module = importlib.import_module(sys.argv[2])
+    print("%d.%d" % sys.version_info[:2], module.__name__, module.__version__)
+"""
+
+
+def test_a_registered_environment_is_looked_up_beside_a_parameter(write, one_dag, run_dag, capfd):
+    """Name and version are enough; registering is the run's first work, and plan knows of it."""
+    python = next(version for version in ("3.8", own_version()) if version in installed())
+    write("steps/show.py", SHOW)
+    path = write("pipeline.py", REGISTERED.replace("{python}", python))
+    assert main(["plan", str(path)]) == 3
+    assert "no environment named" not in capfd.readouterr().err
+
+    ran = run_dag(one_dag(), {"which": "six"})
+
+    assert ran.state == "success"
+    said = "".join(capfd.readouterr())
+    assert "environment 'mine' is registered, version 1.0" in said
+    assert f"{python} six 1.16.0" in said
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ('pip_packages=["no-such-package-of-anybody-xyz"]', "not found in the package registry"),
+        ('conda_packages=["openjdk=8"]', "conda package 'openjdk=8' is no Python package"),
+    ],
+)
+def test_packages_that_cannot_be_had_fail_the_run_at_once(
+    write, one_dag, run_dag, capfd, asked, said
+):
+    """The first task says which step and why, is not tried again, and no step starts."""
+    write("steps/show.py", SHOW)
+    write(
+        "pipeline.py",
+        f"""
+        # airflow dag
+        from airflow_aml import *
+        config = RunConfiguration(conda_dependencies=CondaDependencies.create({asked}))
+        step = PythonScriptStep("show.py", name="show", source_directory="steps", runconfig=config)
+        pipeline = Pipeline("ws", [step])
+        """,
+    )
+
+    ran = run_dag(one_dag())
+
+    assert ran.states == {"reuse": "failed", "show": "upstream_failed"}
+    assert ran.tries("reuse") == 1
+    text = "".join(capfd.readouterr())
+    assert said in text
+    assert "step 'show'" in text
+
+
+def test_a_site_may_run_everything_in_the_workers_python(
+    write, one_dag, run_dag, monkeypatch, capfd
+):
+    """[aml] environments = worker: nothing is locked, nothing is built."""
+    monkeypatch.setenv("AIRFLOW__AML__ENVIRONMENTS", "worker")
+    write("steps/show.py", "import sys; print('in', sys.executable)\n")
+    write(
+        "pipeline.py",
+        """
+        # airflow dag
+        from airflow_aml import *
+        config = RunConfiguration(
+            conda_dependencies=CondaDependencies.create(pip_packages=["no-such-package-xyz"])
+        )
+        step = PythonScriptStep("show.py", name="show", source_directory="steps", runconfig=config)
+        pipeline = Pipeline("ws", [step])
+        """,
+    )
+
+    assert run_dag(one_dag()).state == "success"
+    assert f"in {sys.executable}" in "".join(capfd.readouterr())

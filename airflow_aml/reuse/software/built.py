@@ -34,6 +34,7 @@ from airflow_aml.workspace.documents import write_json
 Said = Callable[[str], None]
 
 _UNREAD = frozenset(("__pycache__", "tests", "include"))
+_UNREAD_FILES = (".pyc", ".pyi", ".pxd", ".pyx", ".h")
 _WHOLE, _CHANGED, _ABSENT = "whole", "changed", "absent"
 
 
@@ -77,8 +78,8 @@ def environments_folder() -> Path:
 def stamp(root: str) -> str:
     """A digest over names, sizes and times of what is installed: whoever changes it is seen.
 
-    What Python compiles by itself does not count, nor do folders that no script reads, which are
-    half of all files in a large environment.
+    What Python compiles by itself does not count, nor does what no script reads, which is half of
+    all files in a large environment.
     """
     rows: list[str] = []
     folders = [root]
@@ -89,7 +90,7 @@ def stamp(root: str) -> str:
                 if entry.is_dir(follow_symlinks=False):
                     if entry.name not in _UNREAD:
                         folders.append(entry.path)
-                elif not entry.name.endswith(".pyc"):
+                elif not entry.name.endswith(_UNREAD_FILES):
                     status = entry.stat(follow_symlinks=False)
                     rows.append(f"{entry.path}\0{status.st_size}\0{status.st_mtime_ns}")
     rows.sort()
