@@ -35,6 +35,8 @@ os.environ.update(
     {
         "AIRFLOW_HOME": _HOME,
         "AIRFLOW_AML_CACHE": os.path.join(_HOME, "cache"),
+        # The guide's curated environment, small: what its name stands for is a site's to say.
+        "AIRFLOW__AML__CURATED_ENVIRONMENTS": '{"AzureML-Tutorial": ["six"]}',
         "AIRFLOW__CORE__DAGS_FOLDER": os.path.join(_HOME, "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__UNIT_TEST_MODE": "False",

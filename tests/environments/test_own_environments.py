@@ -98,7 +98,7 @@ REGISTERED = """
 """
 SHOW = """
     import sys, importlib
-    from airflow_aml import Run
+    from azureml.core import Run
     Run.get_context().log("minor", sys.version_info[1])
     module = importlib.import_module(sys.argv[2])
     print("%d.%d" % sys.version_info[:2], module.__name__, module.__version__)

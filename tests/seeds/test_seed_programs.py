@@ -20,12 +20,6 @@ from airflow_aml.workspace import datasets
 SEEDS = Path(__file__).parent
 
 
-@pytest.fixture(autouse=True)
-def curated(monkeypatch):
-    """The guide's curated environment, small: what its name stands for is a site's to say."""
-    monkeypatch.setenv("AIRFLOW__AML__CURATED_ENVIRONMENTS", '{"AzureML-Tutorial": ["six"]}')
-
-
 @pytest.fixture
 def seed(tmp_path, parse, run_dag):
     """Drops a seed's folder into the dags folder, as an author would, and runs its DAG."""
