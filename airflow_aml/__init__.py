@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from airflow_aml.airflow.steps.script import (
         PythonScriptStepOperator as PythonScriptStepOperator,
     )
+    from airflow_aml.definition.computes.target import (
+        AmlCompute,
+        BatchCompute,
+        ComputeTarget,
+        DatabricksCompute,
+        DataFactoryCompute,
+    )
     from airflow_aml.definition.consumption import DatasetConsumptionConfig
     from airflow_aml.definition.data.datatypes import DataType, PromoteHeadersBehavior
     from airflow_aml.definition.datareference import DataPath, DataPathComputeBinding, DataReference
@@ -65,15 +72,22 @@ if TYPE_CHECKING:
     from airflow_aml.definition.step import PipelineStep, PythonScriptStep, StepSequence
     from airflow_aml.definition.tabular import TabularDataset
     from airflow_aml.definition.workspace import Experiment, Workspace
+    from airflow_aml.errors import ComputeTargetException
 
 _HOMES = {
+    "AmlCompute": "definition.computes.target",
+    "BatchCompute": "definition.computes.target",
+    "ComputeTarget": "definition.computes.target",
+    "ComputeTargetException": "errors",
     "CondaDependencies": "definition.runconfig",
     "DEFAULT_CPU_IMAGE": "definition.runconfig",
     "DEFAULT_GPU_IMAGE": "definition.runconfig",
+    "DataFactoryCompute": "definition.computes.target",
     "DataPath": "definition.datareference",
     "DataPathComputeBinding": "definition.datareference",
     "DataReference": "definition.datareference",
     "DataType": "definition.data.datatypes",
+    "DatabricksCompute": "definition.computes.target",
     "Dataset": "definition.dataset",
     "DatasetConsumptionConfig": "definition.consumption",
     "Datastore": "definition.datastore",
@@ -117,18 +131,24 @@ _HOMES = {
     "TensorflowConfiguration": "definition.runconfig",
     "TimeZone": "definition.schedule_zones",
     "Workspace": "definition.workspace",
-    "get_run": "definition.runs.finding",
     "_OfflineRun": "definition.runs.offline",
+    "get_run": "definition.runs.finding",
 }
 
 __all__ = [
     "DEFAULT_CPU_IMAGE",
     "DEFAULT_GPU_IMAGE",
+    "AmlCompute",
+    "BatchCompute",
+    "ComputeTarget",
+    "ComputeTargetException",
     "CondaDependencies",
+    "DataFactoryCompute",
     "DataPath",
     "DataPathComputeBinding",
     "DataReference",
     "DataType",
+    "DatabricksCompute",
     "Dataset",
     "DatasetConsumptionConfig",
     "Datastore",
@@ -181,9 +201,7 @@ _OPERATORS = ["PythonScriptStepOperator"]
 """For DAGs that are written by hand. They take all of Airflow, so ``import *`` brings none."""
 
 _LATER = {
-    "AmlCompute": "compute",
     "CommandStep": "compute",
-    "ComputeTarget": "compute",
     "DataTransferStep": "compute",
     "DatabricksStep": "compute",
     "EstimatorStep": "compute",

@@ -19,6 +19,7 @@ NAMES = (
     "listing",
     "transfers",
     "environments",
+    "containers",
 )
 
 

@@ -12,8 +12,9 @@ from airflow.sdk.definitions.param import ParamsDict
 from airflow_aml.airflow import parameters
 from airflow_aml.airflow.assets import read, written
 from airflow_aml.airflow.reuse import ReuseSensor
+from airflow_aml.airflow.settings import computes
 from airflow_aml.airflow.steps import operator_class
-from airflow_aml.compute import place
+from airflow_aml.compute import NamedComputes, place
 from airflow_aml.definition.compile import HEAD_TASK
 from airflow_aml.definition.render import mermaid, table
 from airflow_aml.definition.setup import SetupAction
@@ -70,9 +71,10 @@ def build_dag(
     options.update(dag_options)
     options["schedule"] = _schedule(options["schedule"], only)
     params = options.pop("params", None) or parameters.params(spec.parameters, defaults or {})
+    named = NamedComputes(computes(), setup)
     dag = DAG(dag_id, **options)
     if lone is not None:
-        _task(lone, spec, folder, dag)
+        _task(lone, spec, folder, dag, named)
     else:
         head = ReuseSensor(
             task_id=HEAD_TASK,
@@ -86,7 +88,7 @@ def build_dag(
             retry_delay=RETRY_DELAY,
         )
         if only != HEAD_TASK:
-            _tasks(spec, folder, dag, head)
+            _tasks(spec, folder, dag, head, named)
     if lone is None:
         # Last, as Airflow copies them into every task that comes after, and checks each of the
         # copies when it serialises the DAG. What a step gets of them the head task has settled.
@@ -102,16 +104,18 @@ def _schedule(schedule: Any, only: str | None) -> Any:
     return dag_schedule(schedule, idle=only is not None)
 
 
-def _tasks(spec: PipelineSpec, folder: str, dag: DAG, head: ReuseSensor) -> None:
+def _tasks(
+    spec: PipelineSpec, folder: str, dag: DAG, head: ReuseSensor, named: NamedComputes
+) -> None:
     tasks: dict[str, Any] = {}
     for node in spec.nodes:
-        task = tasks[node.id] = _task(node, spec, folder, dag)
+        task = tasks[node.id] = _task(node, spec, folder, dag, named)
         # At once, as each link costs Airflow a look at all tasks made so far.
         task.set_upstream([tasks[before] for before in node.upstream] or head)
 
 
-def _task(node: NodeSpec, spec: PipelineSpec, folder: str, dag: DAG) -> Any:
-    placement = place(node)
+def _task(node: NodeSpec, spec: PipelineSpec, folder: str, dag: DAG, named: NamedComputes) -> Any:
+    placement = place(node, named.of(node))
     options: dict[str, Any] = dict(placement.options)
     if node.settings.max_run_seconds:
         options["execution_timeout"] = timedelta(seconds=node.settings.max_run_seconds)

@@ -21,7 +21,11 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [
             {
                 "integration-name": "Azure ML SDK v1",
-                "python-modules": ["airflow_aml.airflow.reuse", "airflow_aml.airflow.steps.local"],
+                "python-modules": [
+                    "airflow_aml.airflow.reuse",
+                    "airflow_aml.airflow.steps.local",
+                    "airflow_aml.airflow.steps.docker",
+                ],
             }
         ],
         "config": {
@@ -57,6 +61,16 @@ def _keeping() -> dict[str, Any]:
             "version_added": "0.1.0",
             "type": "string",
             "example": '{"team-a": "file:///srv/team-a"}',
+            "default": "{{}}",
+        },
+        "computes": {
+            "description": (
+                "JSON object: name of a compute -> its document: where steps run that"
+                " name it. 'default' is for those that nobody has defined."
+            ),
+            "version_added": "0.1.0",
+            "type": "string",
+            "example": '{"gpu": {"kind": "docker", "image": "team/train:1", "gpu": 1}}',
             "default": "{{}}",
         },
         "scratch": {

@@ -16,7 +16,13 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_aml.airflow import copies, mlflow, parameters, skipping, xcoms
-from airflow_aml.airflow.settings import environment_setting, open_workspace, price_per_hour
+from airflow_aml.airflow.settings import (
+    computes,
+    environment_setting,
+    open_workspace,
+    price_per_hour,
+)
+from airflow_aml.compute import NamedComputes
 from airflow_aml.definition.applying import apply_setup
 from airflow_aml.definition.registered import PinnedDataset, save_definitions
 from airflow_aml.definition.setup import SetupAction
@@ -41,6 +47,7 @@ from airflow_aml.reuse.walk import (
     names_of,
 )
 from airflow_aml.workspace import layout, snapshots
+from airflow_aml.workspace.computes import LOCAL
 from airflow_aml.workspace.gitstate import GitLook
 from airflow_aml.workspace.home import Home
 from airflow_aml.workspace.plans import (
@@ -143,10 +150,17 @@ class ReuseSensor(BaseOperator):
         self.log.info("the run is kept as %s", run_id)
         skipping.skip(found)
 
+    @property
+    def computes(self) -> NamedComputes:
+        """The computes that the pipeline's steps can mean."""
+        return NamedComputes(computes(), self.setup)
+
     def _prepare(
         self, home: Home, context: Context
     ) -> tuple[RunPlan, list[WalkStep], Pinned, Locks]:
         """Everything that the run's decisions are made from; only this may fail the run."""
+        from airflow_aml.compute.engine import Images
+
         conf = context["dag_run"].conf or {}
         settings = {**self.settings, **_settings(conf)}
         for name in parameters.unknown(self.spec.parameters, conf):
@@ -174,6 +188,7 @@ class ReuseSensor(BaseOperator):
                 pinned=pinned,
                 dag_id=self.dag_id,
                 warn=self.log.warning,
+                elsewhere=Images(self.computes),
                 absent=lambda *found: absent.append(found),
                 locks=locks,
             )
@@ -198,12 +213,18 @@ class ReuseSensor(BaseOperator):
         )
         return plan, steps, pinned, locks
 
+    def _here(self) -> list[NodeSpec]:
+        """The steps that run in a Python of the worker's."""
+        computes = self.computes
+        return [node for node in self.spec.nodes if computes.of(node).kind == LOCAL]
+
     def _locks(self, home: Home) -> Locks:
-        if all(node.settings.environment == _NOTHING for node in self.spec.nodes):
+        here = self._here()
+        if all(node.settings.environment == _NOTHING for node in here):
             return {}
         from airflow_aml.reuse.software.locking import lock_steps
 
-        return lock_steps(self.spec.nodes, home, get=environment_setting, say=self.log.info)
+        return lock_steps(here, home, get=environment_setting, say=self.log.info)
 
     def _check_copy(self, sent: Any, home: Home, context: Context) -> None:
         run_id = layout.pipeline_run_id(home.uuid, self.dag_id, context["dag_run"].run_id)
@@ -277,10 +298,15 @@ class ReuseSensor(BaseOperator):
         return snapshot.digest
 
     def _say_what_is_not_served(self) -> None:
-        computes = {node.compute for node in self.spec.nodes} - {None, "local"}
-        environments = [node.settings.environment for node in self.spec.nodes]
-        for compute in sorted(filter(None, computes)):
-            self.log.info("compute %r is this worker in this release", compute)
+        unknown = self.computes.undefined(self.spec.nodes)
+        if unknown:
+            self.log.warning(
+                "nobody has defined the compute%s %s: their steps run on the default one"
+                " (see [aml] computes)",
+                "" if len(unknown) == 1 else "s",
+                ", ".join(map(repr, unknown)),
+            )
+        environments = [node.settings.environment for node in self._here()]
         for image in sorted(
             {e.image or "of a Dockerfile" for e in environments if e.image or e.dockerfile}
         ):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import conf
 
 from airflow_aml.errors import WorkspaceException
+from airflow_aml.workspace.computes import Computes, site_computes
 from airflow_aml.workspace.home import Home, default_url, open_home
 
 if TYPE_CHECKING:
@@ -49,6 +50,15 @@ def workspaces() -> dict[str, str]:
             '[aml] workspaces must be a JSON object such as {"team-a": "file:///srv/a"}.'
         )
     return mapping
+
+
+def computes() -> Computes:
+    """``[aml] computes``: where steps run, by the names that pipelines use.
+
+    Raises:
+        WorkspaceException: the setting cannot be understood.
+    """
+    return site_computes(conf.get("aml", "computes", fallback="") or "")
 
 
 def scratch() -> Path:

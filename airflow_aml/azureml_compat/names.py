@@ -153,7 +153,9 @@ FAMILIES: Tuple[str, ...] = (
 HOMES: Mapping[str, str] = {
     "AbstractDataset": "definition.abstract",
     "AbstractDatastore": "definition.datastore:Datastore",
-    "AmlComputeProvisioningConfiguration": "definition.computes",
+    "AmlComputeProvisioningConfiguration": (
+        "definition.computes.configurations:ProvisioningConfiguration"
+    ),
     "ArmTokenAuthentication": "definition.authentication",
     "AzureBlobDatastore": "definition.datastore_types",
     "AzureCliAuthentication": "definition.authentication",

@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_aml.cli.files import one_pipeline
 from airflow_aml.cli.tables import counted, labels
+from airflow_aml.compute import NamedComputes
+from airflow_aml.compute.engine import Images
+from airflow_aml.definition.computes.known import site
 from airflow_aml.definition.homes import home_of
 from airflow_aml.definition.loading import load_file
 from airflow_aml.definition.registered import save_definitions
@@ -26,6 +29,7 @@ from airflow_aml.reuse.aside import Aside
 from airflow_aml.reuse.facts import RunFacts, walk_steps
 from airflow_aml.reuse.lookup import decide, duration
 from airflow_aml.reuse.walk import DEPENDS, PUBLISH, REUSE, RUN, first_warnings, names_of
+from airflow_aml.workspace.computes import LOCAL
 from airflow_aml.workspace.snapshots import digest_of
 
 if TYPE_CHECKING:
@@ -110,6 +114,7 @@ def planned(
         dag_id=dag_id,
         aside=aside,
         warn=_note,
+        elsewhere=Images(NamedComputes(site(), declaration.setup)),
         absent=lambda *found: absent.append(found),
         locks=_locks(declaration, home),
     )
@@ -156,7 +161,8 @@ def _pinned(
 
 def _locks(declaration: Declaration, home: Home) -> dict[str, Lock]:
     """The workspace's locks; those that it has not yet are made and not stored."""
-    nodes = declaration.pipeline.spec.nodes
+    computes = NamedComputes(site(), declaration.setup)
+    nodes = [node for node in declaration.pipeline.spec.nodes if computes.of(node).kind == LOCAL]
     if all(node.settings.environment == EnvironmentSpec() for node in nodes):
         return {}
     from airflow_aml.reuse.pending import pending_environments

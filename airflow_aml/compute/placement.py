@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from airflow_aml.workspace.computes import ComputeRecord
+
+SHARED, MOUNTS, ARCHIVE = "shared", "mounts", "archive"
+
 
 @dataclass(frozen=True)
 class Placement:
@@ -14,9 +18,16 @@ class Placement:
     Attributes:
         operator: dotted path of the operator class.
         options: constructor arguments that this place adds.
-        transport: how data gets there: ``shared`` (the same file system).
+        transport: how data gets there: ``shared`` (the same file system), ``mounts`` (folders of
+            the worker's, at the same paths), ``archive`` (sent and fetched).
     """
 
     operator: str
     options: Mapping[str, Any] = field(default_factory=dict)
-    transport: str = "shared"
+    transport: str = SHARED
+
+
+def airflow_options(compute: ComputeRecord) -> dict[str, Any]:
+    """What of a compute is Airflow's own business: queue, executor, pool."""
+    given = {"queue": compute.queue, "executor": compute.executor, "pool": compute.pool}
+    return {name: value for name, value in given.items() if value}

@@ -10,6 +10,7 @@ import os
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from airflow_aml.codec import decode, encode
+from airflow_aml.definition.computes.known import CREATE_COMPUTE, DELETE_COMPUTE, site
 from airflow_aml.definition.data.model import (
     Registered,
     definition_id,
@@ -29,7 +30,7 @@ from airflow_aml.definition.setup import (
     SetupAction,
 )
 from airflow_aml.errors import UserErrorException
-from airflow_aml.workspace import datasets, environments
+from airflow_aml.workspace import computes, datasets, environments
 from airflow_aml.workspace.curated import site_curated
 from airflow_aml.workspace.datastores import (
     DatastoreRecord,
@@ -151,6 +152,23 @@ def _register_environment(action: SetupAction, folder: str, home: Home, say: Sai
     return f"environment {name!r} is registered, version {version}"
 
 
+def _create_compute(action: SetupAction, folder: str, home: Home, say: Said) -> str:
+    record = decode(computes.ComputeRecord, action.arguments["record"])
+    if record.name in site():
+        return f"compute {record.name!r} is the site's own"
+    there = record.name in computes.compute_names(home)
+    if there and computes.load_compute(home, record.name) == record:
+        return f"compute {record.name!r} is known already"
+    computes.save_compute(home, record)
+    return f"compute {record.name!r} is known to the workspace ({record.type})"
+
+
+def _delete_compute(action: SetupAction, folder: str, home: Home, say: Said) -> str:
+    name = action.arguments["name"]
+    gone = computes.remove_compute(home, name)
+    return f"compute {name!r} is {'forgotten' if gone else 'not known any more'}"
+
+
 def resolve(source: Mapping[str, Any], home: Home) -> Any:
     """The definition that a source's document means, registered names looked up."""
     if source["kind"] != "registered":
@@ -175,4 +193,6 @@ _APPLY: Mapping[str, Callable[[SetupAction, str, Home, Said], str]] = {
     UPLOAD_FILES: _upload,
     REGISTER_DATASET: _register_dataset,
     REGISTER_ENVIRONMENT: _register_environment,
+    CREATE_COMPUTE: _create_compute,
+    DELETE_COMPUTE: _delete_compute,
 }

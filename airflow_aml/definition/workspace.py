@@ -15,6 +15,7 @@ from airflow_aml.definition.workspaceconfig import find_config, read_config, wri
 from airflow_aml.errors import NotServedError, UserErrorException
 
 if TYPE_CHECKING:
+    from airflow_aml.definition.computes.target import ComputeTarget, ComputeTargets
     from airflow_aml.definition.dataset import Datasets
     from airflow_aml.definition.environment import Environment
     from airflow_aml.definition.keyvault import Keyvault
@@ -187,6 +188,26 @@ class Workspace:
         return Datasets(self)
 
     @property
+    def compute_targets(self) -> ComputeTargets:
+        """All computes by name."""
+        from airflow_aml.definition.computes.target import ComputeTargets
+
+        return ComputeTargets(self)
+
+    def get_default_compute_target(
+        self,
+        type: str,  # noqa: A002 - v1's name
+    ) -> Optional[ComputeTarget]:
+        """The site's default compute; None where it has set none.
+
+        Raises:
+            ValueError: ``type`` is neither ``CPU`` nor ``GPU``.
+        """
+        from airflow_aml.definition.computes.target import default_target
+
+        return default_target(self, type)
+
+    @property
     def models(self) -> Dict[str, Model]:
         """The latest versions of all registered models by name."""
         from airflow_aml.definition.model import Model
@@ -220,8 +241,6 @@ class Workspace:
         return find(self, run_id)
 
     def __getattr__(self, name: str) -> Any:
-        if name in _LATER:
-            raise NotServedError(f"Workspace.{name} comes with {_LATER[name]}.")
         if name in _NEVER:
             raise NotServedError(f"Workspace.{name} is not served: {_NEVER[name]}")
         raise AttributeError(f"'Workspace' object has no attribute {name!r}")
@@ -230,10 +249,6 @@ class Workspace:
         return f"Workspace(name={self.name!r})"
 
 
-_LATER = {
-    "compute_targets": "the compute release",
-    "get_default_compute_target": "the compute release",
-}
 _NEVER = {
     "delete": "nothing here removes a workspace; remove its folder.",
     "images": "images of models are not made here.",

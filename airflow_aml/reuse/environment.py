@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 ENVIRONMENT_VERSION = 1
 
+UNKNOWN_IMAGE = "what the image"
+
 _QUESTION = (
     "import json, sys; "
     "print(json.dumps([sys.implementation.name, list(sys.version_info[:3]), sys.path]))"
@@ -75,6 +77,11 @@ class Environment:
 def of_image(digest: str) -> Environment:
     """The environment of a container: its image's digest (``sha256:...``), or its full name."""
     return Environment(image=digest)
+
+
+def unknown_image(image: str) -> str:
+    """Why the key of a step in a container could not be told where its run was planned."""
+    return f"{UNKNOWN_IMAGE} {image} holds could not be told where the run was planned."
 
 
 def of_this_process() -> Environment:

@@ -44,6 +44,8 @@ class RunFacts:
         dag_id: for steps whose results are shared within their pipeline alone.
         aside: takes in what only helps to explain; without it that is stored in the workspace.
         warn: hears what the author should know.
+        elsewhere: what a step runs in that does not run in a Python of this machine; else None. It
+            raises NoKey where that cannot be told.
         absent: hears of each input whose files are not there: the step, the input's name, why.
         locks: of the steps that have an environment of their own, by node id.
     """
@@ -56,6 +58,9 @@ class RunFacts:
     dag_id: str = ""
     aside: Aside | None = None
     warn: Callable[[str], None] = field(default=lambda sentence: None, repr=False)
+    elsewhere: Callable[[NodeSpec], environment.Environment | None] = field(
+        default=lambda node: None, repr=False
+    )
     absent: Callable[[NodeSpec, str, str], None] = field(default=lambda *_: None, repr=False)
     locks: Mapping[str, Lock] = field(default_factory=dict)
 
@@ -123,7 +128,13 @@ def _key_facts(
 def _software(
     node: NodeSpec, lock: Lock | None, facts: RunFacts, known: dict[str, str | NoKey]
 ) -> str | NoKey:
-    """The digest of what the step runs with: its lock, or an interpreter's packages."""
+    """The digest of what the step runs with: its image, its lock, or an interpreter's packages."""
+    try:
+        contained = facts.elsewhere(node)
+    except NoKey as error:
+        return error
+    if contained is not None:
+        return _kept(contained, facts)
     if lock is not None:
         return _remembered(known, lock.digest, lambda: _kept(lock.environment, facts))
     where = node.settings.environment.interpreter or sys.executable

@@ -19,10 +19,18 @@ from airflow_aml.runtime.stopping import Stop, StopRequested
 from airflow_aml.workspace.documents import write_json
 
 if TYPE_CHECKING:
+    from typing import Callable
+
     from airflow_aml.runtime.job import StepJob
     from airflow_aml.runtime.places import Places
 
 WATCH_STDIN = "--watch-stdin"
+
+
+def here(staged: Staged) -> Callable[..., Ended]:
+    """How a script is run, once all is staged for it: as a process of this machine."""
+    return run_script
+
 
 Report = Dict[str, Any]
 """A :class:`~airflow_aml.runtime.report.StepReport` as it is written; see ``reading`` for why."""
@@ -68,14 +76,16 @@ def run(
     stop: Stop,
     sinks: Tuple[Sink, Sink] = STANDARD,
     environ: Mapping[str, str] = os.environ,
+    place: Callable[[Staged], Callable[..., Ended]] = here,
 ) -> Report:
     """Stages, runs and commits; every failure becomes a report.
 
     Args:
         sinks: where the script's stdout and stderr go.
         environ: what the script's variables start from, and what opens remote stores.
+        place: where the script itself runs: what answers as :func:`run_script` does.
     """
-    attempt = _Attempt(job, stop, sinks, environ)
+    attempt = _Attempt(job, stop, sinks, environ, place)
     try:
         return attempt.go()
     except StopRequested:
@@ -114,8 +124,10 @@ class _Attempt:
         stop: Stop,
         sinks: Tuple[Sink, Sink],
         environ: Mapping[str, str],
+        place: Callable[[Staged], Callable[..., Ended]],
     ) -> None:
         self._job = job
+        self._place = place
         self._environ = environ
         self._places: Optional[Places] = None
         self._stop = stop
@@ -146,7 +158,7 @@ class _Attempt:
         self._command = (job.interpreter, "-u", job.script, *values)
         self._stop.check()
         self._staging_seconds = time.monotonic() - started
-        ended = self._ended = run_script(
+        ended = self._ended = self._place(staged)(
             self._command,
             cwd=staged.source,
             environ=environ,
@@ -164,7 +176,7 @@ class _Attempt:
         recording.finish(self._job, staged.source, self._warnings.append, self._remote)
         self._stop.check()
         if ended.exit_code != 0:
-            return self.report("script_failed", _failure(self._job, ended.exit_code))
+            return self.report("script_failed", _failure(self._job, ended))
         outputs = self._commit(staged) if self._job.outputs else {}
         self._committed = True
         self._commit_seconds = time.monotonic() - started
@@ -230,14 +242,15 @@ class _Attempt:
             _say(f"something could not be removed: {error}")
 
 
-def _failure(job: StepJob, code: int) -> str:
+def _failure(job: StepJob, ended: Ended) -> str:
+    code = ended.exit_code
     if code > 0:
         return f"The script {job.script} of step {job.step!r} ended with exit code {code}."
     try:
         name = signal.Signals(-code).name
     except ValueError:
         name = f"signal {-code}"
-    cause = _LIKELY_CAUSES.get(-code, "")
+    cause = f" {ended.cause}" if ended.cause else _LIKELY_CAUSES.get(-code, "")
     return f"The script {job.script} of step {job.step!r} was ended by {name}.{cause}"
 
 

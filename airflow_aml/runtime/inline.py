@@ -15,15 +15,18 @@ import sys
 import threading
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any, Callable, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from airflow_aml.runtime import entry
 from airflow_aml.runtime.environment import inherited, with_stores
 from airflow_aml.runtime.job import StepJob
 from airflow_aml.runtime.lines import Lines
+from airflow_aml.runtime.process import Ended
 from airflow_aml.runtime.report import StepReport, report_from
+from airflow_aml.runtime.stage import Staged
 from airflow_aml.runtime.stopping import Stop
 
+_SWEEP = ("-m", "airflow_aml.runtime.sweep")
 _WATCH = 'read -r word; test "$word" = over || exec "$@"'
 
 
@@ -40,6 +43,9 @@ class InlineRuntime:
         on_line: gets every line of the script's output as it comes.
         stores: what opens the job's remote stores.
         watch_parent: the end of this process' parent, which looks after it, ends the step.
+        environ: what the script's variables start from.
+        place: where the script itself runs; see :func:`~airflow_aml.runtime.entry.run`.
+        sweep: arguments of a Python that ends an attempt whose task process was killed.
     """
 
     def __init__(
@@ -49,9 +55,14 @@ class InlineRuntime:
         stores: str = "",
         *,
         watch_parent: bool = True,
+        environ: Mapping[str, str] = os.environ,
+        place: Callable[[Staged], Callable[..., Ended]] = entry.here,
+        sweep: Sequence[str] = _SWEEP,
     ) -> None:
         self._job = job
-        self._environ = with_stores(os.environ, stores)
+        self._environ = with_stores(environ, stores)
+        self._place = place
+        self._sweep = sweep
         self._on_line = on_line
         self._stop = Stop(watch_parent=watch_parent)
 
@@ -63,8 +74,8 @@ class InlineRuntime:
         output, errors = Lines(), Lines()
         sinks = (self._sink(output), self._sink(errors))
         try:
-            with _watched(self._job), _alarm_stops(self._stop):
-                report = entry.run(self._job, self._stop, sinks, self._environ)
+            with _watched(self._job, self._sweep), _alarm_stops(self._stop):
+                report = entry.run(self._job, self._stop, sinks, self._environ, self._place)
                 for line in [*output.finish(), *errors.finish()]:
                     self._on_line(line)
         finally:
@@ -85,12 +96,12 @@ class InlineRuntime:
 
 
 @contextmanager
-def _watched(job: StepJob) -> Iterator[None]:
+def _watched(job: StepJob, sweep: Sequence[str]) -> Iterator[None]:
     """Inside, the end of this process is the end of the attempt."""
     folders = {os.path.dirname(output.staging) for output in job.outputs}
-    sweep = [sys.executable, "-m", "airflow_aml.runtime.sweep", job.attempt, str(job.kill_after)]
+    command = [sys.executable, *sweep, job.attempt, str(job.kill_after)]
     watcher = subprocess.Popen(
-        ["/bin/sh", "-c", _WATCH, "airflow_aml.watcher", *sweep, job.work, *sorted(folders)],
+        ["/bin/sh", "-c", _WATCH, "airflow_aml.watcher", *command, job.work, *sorted(folders)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

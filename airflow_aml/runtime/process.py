@@ -47,12 +47,16 @@ STANDARD = (descriptor(1), descriptor(2))
 
 
 class Ended(NamedTuple):
-    """How the script ended: its exit code, negative for the signal that ended it."""
+    """How the script ended: its exit code, negative for the signal that ended it.
+
+    ``cause`` is a sentence that says why, where that is known for certain.
+    """
 
     exit_code: int
     seconds: float
     stderr_tail: Tuple[str, ...]
     warnings: Tuple[str, ...]
+    cause: str = ""
 
 
 def run_script(
@@ -98,26 +102,23 @@ def run_script(
     return script.follow()
 
 
-class _Stream:
+class WholeLines:
     """One of the script's streams. It passes on whole lines, so that two streams do not mix."""
 
-    def __init__(self, source: int, sink: Sink, stop: Stop) -> None:
-        self.source = source
-        self.tail = b""
+    def __init__(self, sink: Sink, stop: Stop) -> None:
+        self._tail = b""
         self._sink: Optional[Sink] = sink
         self._stop = stop
         self._rest = b""
-        os.set_blocking(source, False)
 
-    def pump(self) -> bool:
-        """Passes on what is there; False at the end of the stream."""
-        try:
-            chunk = os.read(self.source, CHUNK)
-        except BlockingIOError:
-            return True
-        if not chunk:
-            return False
-        self.tail = (self.tail + chunk)[-CHUNK:]
+    @property
+    def last_lines(self) -> Tuple[str, ...]:
+        """The last lines that have passed."""
+        return _last_lines(hide(self._tail))
+
+    def feed(self, chunk: bytes) -> None:
+        """Passes on what is whole by now."""
+        self._tail = (self._tail + chunk)[-CHUNK:]
         lines, newline, rest = chunk.rpartition(b"\n")
         if newline:
             self._write(self._rest + lines + newline)
@@ -127,7 +128,6 @@ class _Stream:
         if len(self._rest) >= CHUNK:
             self._write(self._rest)
             self._rest = b""
-        return True
 
     def flush(self) -> None:
         """Passes on the line that was never finished."""
@@ -143,6 +143,25 @@ class _Stream:
         except OSError:
             self._sink = None
             self._stop.request("nobody reads the output of the step any more")
+
+
+class _Stream(WholeLines):
+    """A stream that comes from a descriptor."""
+
+    def __init__(self, source: int, sink: Sink, stop: Stop) -> None:
+        super().__init__(sink, stop)
+        self.source = source
+        os.set_blocking(source, False)
+
+    def pump(self) -> bool:
+        """Passes on what is there; False at the end of the stream."""
+        try:
+            chunk = os.read(self.source, CHUNK)
+        except BlockingIOError:
+            return True
+        if chunk:
+            self.feed(chunk)
+        return bool(chunk)
 
 
 class _Script:
@@ -197,8 +216,7 @@ class _Script:
             for stream in streams:
                 stream.flush()
         self._selector.close()
-        tail = _last_lines(hide(self._stderr.tail))
-        return Ended(exit_code, seconds, tail, tuple(self._warnings))
+        return Ended(exit_code, seconds, self._stderr.last_lines, tuple(self._warnings))
 
     def _watch_stdin(self, descriptor: int) -> None:
         try:

@@ -25,6 +25,7 @@ from airflow_aml.definition.spec import (
     WorkspacePath,
 )
 from airflow_aml.errors import UserErrorException
+from airflow_aml.reuse.environment import Environment
 from airflow_aml.runtime import is_uri
 from airflow_aml.runtime.hidden import READS_VARIABLE, reads_file
 from airflow_aml.runtime.job import JobArgument, JobInput, JobOutput, RemoteFile, StepJob
@@ -50,6 +51,7 @@ class StepRun:
         task_id, map_index: Airflow's names of the task instance.
         fetch: the XCom reference of an upstream output, given its task id and name.
         stores: the workspace's and its datastores'.
+        software: what it runs in, where that is not a Python of this machine.
         cache_bytes: what this machine's cache of remote files may hold; 0 for the default.
         folder: absolute; local paths of the definition start here.
         scratch: the folder for working copies.
@@ -67,6 +69,7 @@ class StepRun:
     fetch: Callable[[str, str], Reference | None]
     stores: StepStores
     cache_bytes: int = 0
+    software: Environment | None = None
 
     @property
     def id(self) -> str:

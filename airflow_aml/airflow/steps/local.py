@@ -56,7 +56,7 @@ class RuntimeOperator(BaseOperator):
             self.child.stop()
 
 
-def _has_supervisor() -> bool:
+def has_supervisor() -> bool:
     """Whether Airflow's supervisor of this task is this process' parent.
 
     It is not where a whole run goes on in one process, which may outlive whoever started it.
@@ -94,7 +94,7 @@ class LocalStepOperator(AmlStepMixin, RuntimeOperator):
 
         if can_run_inline():
             self.inline = InlineRuntime(
-                job, self.say, self.handed_stores(), watch_parent=_has_supervisor()
+                job, self.say, self.handed_stores(), watch_parent=has_supervisor()
             )
         else:
             from airflow_aml.runtime.child import child_of

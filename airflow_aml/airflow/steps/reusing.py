@@ -7,7 +7,6 @@ inputs had still to be written, one that another run has finished meanwhile, one
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -16,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_aml.airflow import skipping
 from airflow_aml.airflow.steps.holding import held
+from airflow_aml.airflow.steps.ownsoftware import with_own_software
 from airflow_aml.definition.spec import StepOutput
 from airflow_aml.errors import AirflowAmlError, WorkspaceException
-from airflow_aml.reuse import environment
 from airflow_aml.reuse.effects import view_stamp
 from airflow_aml.reuse.fingerprint import Fingerprint, NoKey, complete
 from airflow_aml.reuse.hidden import answer
@@ -48,7 +47,7 @@ def decision_of(run: StepRun) -> Decision:
     A step that was planned to be reused and is started nevertheless was cleared: it really runs.
     """
     planned = run.plan.steps[run.node.id]
-    step = walk_step(run.node.id, _here(run, planned))
+    step = walk_step(run.node.id, with_own_software(run, planned))
     known = _inputs(run)
     reason = _forced(run, planned)
     if reason is None:
@@ -118,17 +117,6 @@ def _forced(run: StepRun, planned: PlannedStep) -> str | None:
     if not planned.key:
         return "the run's plan has no key for it"
     return None
-
-
-def _here(run: StepRun, planned: PlannedStep) -> PlannedStep:
-    """The step with the software of this worker, which may not be that of the sensor's."""
-    if not planned.key.get("environment") or planned.lock:
-        return planned
-    interpreter = run.node.settings.environment.interpreter or sys.executable
-    found = environment.of_interpreter(interpreter)
-    if found.digest == planned.key["environment"]:
-        return planned
-    return replace(planned, key={**planned.key, "environment": environment.keep(found, run.home)})
 
 
 def _inputs(run: StepRun) -> dict[str, dict[str, str]]:

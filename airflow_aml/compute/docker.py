@@ -1,0 +1,76 @@
+"""A container of a Docker engine, one for each step."""
+
+from __future__ import annotations
+
+from airflow_aml.compute.placement import ARCHIVE, MOUNTS, Placement, airflow_options
+from airflow_aml.definition.runconfig import DEFAULT_CPU_IMAGE, DEFAULT_GPU_IMAGE
+from airflow_aml.definition.spec import NodeSpec
+from airflow_aml.errors import NotServedError, PipelineDefinitionError
+from airflow_aml.workspace.computes import ComputeRecord
+
+OPERATOR = "airflow_aml.airflow.steps.docker.DockerStepOperator"
+
+LOCAL_ENGINE = "unix:///var/run/docker.sock"
+
+
+def docker_placement(node: NodeSpec, compute: ComputeRecord) -> Placement:
+    """The placement of a step in a container.
+
+    Raises:
+        PipelineDefinitionError: neither the step nor the compute names an image.
+        NotServedError: the step asks for packages beside an image.
+    """
+    sized = compute.sized
+    options = {**airflow_options(compute), "compute": sized, "image": image_of(node, compute)}
+    return Placement(OPERATOR, options, transport_of(compute))
+
+
+def image_of(node: NodeSpec, compute: ComputeRecord) -> str:
+    """The image that a step runs in: its environment's, else its compute's.
+
+    v1's default images, which say nothing in particular, are the compute's where it has one.
+
+    Raises:
+        PipelineDefinitionError, NotServedError: see :func:`docker_placement`.
+    """
+    where = f"step {node.name!r}, compute {compute.name!r}"
+    wanted = node.settings.environment
+    if wanted.registered or wanted.dockerfile:
+        what = (
+            f"the registered environment {wanted.name!r}" if wanted.registered else "a Dockerfile"
+        )
+        raise NotServedError(
+            f"{what} on a compute of kind 'docker' is not served.",
+            where=where,
+            hint="Name an image: Environment.from_docker_image, or the compute's own.",
+        )
+    asked = wanted.image
+    if asked in (DEFAULT_CPU_IMAGE, DEFAULT_GPU_IMAGE):
+        asked = compute.image or asked
+    image = asked or compute.image
+    if not image:
+        raise PipelineDefinitionError(
+            "the step runs in a container, and nothing names an image.",
+            where=where,
+            hint="Give the compute an 'image', or the step an Environment.from_docker_image.",
+        )
+    packages = (*wanted.pip_packages, *wanted.conda_packages)
+    if packages and not wanted.user_managed:
+        raise NotServedError(
+            f"packages beside an image ({', '.join(packages)}) are not served.",
+            where=where,
+            hint=f"Put them into the image ({image}) and set user_managed_dependencies = True.",
+        )
+    return image
+
+
+def engine_of(compute: ComputeRecord) -> str:
+    """The address of the compute's engine."""
+    return compute.engine or LOCAL_ENGINE
+
+
+def transport_of(compute: ComputeRecord) -> str:
+    """How data gets into its containers: an engine of another machine sees no folder of ours."""
+    if compute.transport:
+        return compute.transport
+    return MOUNTS if engine_of(compute).startswith("unix://") else ARCHIVE

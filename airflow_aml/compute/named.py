@@ -1,0 +1,52 @@
+"""The computes that one pipeline can mean by its names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from airflow_aml.definition.computes.known import declared
+from airflow_aml.definition.data.near import near
+from airflow_aml.definition.setup import SetupAction
+from airflow_aml.definition.spec import NodeSpec
+from airflow_aml.errors import PipelineDefinitionError
+from airflow_aml.workspace.computes import DEFAULT, LOCAL, ComputeRecord, Computes, find
+
+_WORKER = ComputeRecord(LOCAL)
+
+
+class NamedComputes:
+    """The site's computes and those that a file creates or attaches.
+
+    Args:
+        site: what the site defines.
+        setup: what the file does before its runs.
+    """
+
+    def __init__(self, site: Computes, setup: Sequence[SetupAction] = ()) -> None:
+        self._site = site
+        self._made = declared(setup)
+
+    def of(self, node: NodeSpec) -> ComputeRecord:
+        """The compute that a step means; the default one where nobody has defined its name.
+
+        Raises:
+            PipelineDefinitionError: the site has defined computes, no default, and none so called.
+        """
+        if not self._site and not self._made:
+            return _WORKER
+        found = find(node.compute, self._site, self._made)
+        if found is not None:
+            return found
+        if self._site and DEFAULT not in self._site:
+            raise PipelineDefinitionError(
+                f"no compute {node.compute!r} is defined. "
+                f"{near(str(node.compute), [*self._site, *self._made])}",
+                where=f"step {node.name!r}",
+                hint=f"Define it in [aml] computes, or {DEFAULT!r} for all that are not.",
+            )
+        return self._site.get(DEFAULT, _WORKER)
+
+    def undefined(self, nodes: Iterable[NodeSpec]) -> list[str]:
+        """The names that steps use and nobody has defined."""
+        names = sorted({node.compute for node in nodes if node.compute and node.compute != LOCAL})
+        return [name for name in names if find(name, self._site, self._made) is None]

@@ -1,0 +1,1 @@
+"""Computes by name, with v1's words (reference 1.1)."""

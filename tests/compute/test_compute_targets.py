@@ -1,0 +1,217 @@
+"""Computes by name, with v1's words: in a program, while Airflow loads a file, in a step."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from airflow_aml import (
+    AmlCompute,
+    ComputeTarget,
+    ComputeTargetException,
+    DatabricksCompute,
+    DataFactoryCompute,
+    Workspace,
+)
+from airflow_aml.definition.loading import load_file
+from airflow_aml.errors import (
+    NotServedError,
+    RunEnvironmentException,
+    UserErrorException,
+    WorkspaceException,
+)
+from airflow_aml.workspace.computes import record_of
+
+IDIOM = """
+# airflow dag
+from airflow_aml import *
+ws = Workspace()
+name = "cpu-cluster"
+if name in ws.compute_targets:
+    target = ws.compute_targets[name]
+    assert type(target) is AmlCompute
+else:
+    config = AmlCompute.provisioning_configuration(
+        vm_size="STANDARD_NC6", min_nodes=1, max_nodes=4)
+    target = ComputeTarget.create(ws, name, config)
+    target.wait_for_completion(show_output=True, min_node_count=None, timeout_in_minutes=20)
+step = PythonScriptStep("a.py", source_directory="src", compute_target=target)
+"""
+
+
+@pytest.fixture
+def site(monkeypatch):
+    """Sets the site's computes."""
+
+    def define(**documents):
+        monkeypatch.setenv("AIRFLOW__AML__COMPUTES", json.dumps(documents))
+
+    return define
+
+
+@pytest.fixture(autouse=True)
+def no_airflow_settings(workspace):
+    """Each test has a workspace of its own."""
+
+
+def test_a_program_creates_a_cluster_when_it_is_missing():
+    """The idiom of v1's guide: look, create on the exception, look again."""
+    ws = Workspace()
+    with pytest.raises(ComputeTargetException, match="cpu-cluster not found in provided"):
+        ComputeTarget(workspace=ws, name="cpu-cluster")
+    config = AmlCompute.provisioning_configuration("STANDARD_D2_V2", max_nodes=4)
+
+    made = ComputeTarget.create(ws, "cpu-cluster", config)
+    made.wait_for_completion(show_output=True)
+
+    again = ComputeTarget(workspace=ws, name="cpu-cluster")
+    assert type(again) is AmlCompute
+    assert again.provisioning_state == "Succeeded"
+    assert again.status.serialize() == again.get_status().serialize()
+    assert again.get_status().serialize()["scaleSettings"]["maxNodeCount"] == 4
+    assert again.get_status().vm_size == "STANDARD_D2_V2"
+    assert list(ws.compute_targets) == ["cpu-cluster"]
+    assert again.list_nodes() == []
+    again.update(max_nodes=8)
+    assert ComputeTarget(ws, "cpu-cluster").serialize()["max_nodes"] == 8
+
+    again.delete()
+
+    assert dict(ws.compute_targets) == {}
+    with pytest.raises(KeyError):
+        _ = ws.compute_targets["cpu-cluster"]
+
+
+def test_an_unknown_compute_lists_names_like_it(site):
+    """A typing error in a name is told as one."""
+    site(**{"gpu-cluster": {}})
+
+    with pytest.raises(ComputeTargetException, match="Did you mean 'gpu-cluster'"):
+        ComputeTarget(Workspace(), "gpu-clster")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "max nodes count is mandatory"),
+        ({"max_nodes": 1, "min_nodes": 2}, "must be at least 1 and min_nodes"),
+        ({"max_nodes": 1, "vm_priority": "cheap"}, "'dedicated' or 'lowpriority'"),
+        ({"max_nodes": 1, "vnet_name": "a"}, "together or not"),
+    ],
+)
+def test_what_v1_refuses_of_a_cluster_is_refused(given, said):
+    """With v1's exception."""
+    with pytest.raises(ComputeTargetException, match=said):
+        AmlCompute.provisioning_configuration("STANDARD_D2_V2", **given)
+
+
+def test_reserved_and_impossible_names_are_refused():
+    """As in v1."""
+    config = AmlCompute.provisioning_configuration(max_nodes=1)
+    for name in ("local", "AmlCompute", "default", "a b", ""):
+        with pytest.raises(UserErrorException):
+            ComputeTarget.create(Workspace(), name, config)
+
+
+def test_what_is_secret_of_an_attached_service_is_kept_nowhere(workspace):
+    """The token is in no file, and its owner is told where it belongs."""
+    with pytest.warns(UserWarning, match="access_token of a Databricks compute is kept nowhere"):
+        config = DatabricksCompute.attach_configuration(
+            resource_group="rg", workspace_name="dbw", access_token="dapi-0123456789"
+        )
+
+    made = ComputeTarget.attach(Workspace(), "bricks", config)
+
+    assert type(made) is DatabricksCompute
+    assert made.is_attached
+    found = ComputeTarget(Workspace(), "bricks").serialize()
+    assert found["settings"] == {"resource_group": "rg", "workspace_name": "dbw"}
+    for path in workspace.root.rglob("*"):
+        assert not path.is_file() or b"dapi-0123456789" not in path.read_bytes()
+    for wrong in ({}, {"resource_group": "rg"}, {"resource_id": "x", "resource_group": "rg"}):
+        with pytest.raises(ComputeTargetException, match="resource_group"):
+            DataFactoryCompute.attach_configuration(**wrong)
+
+
+def test_the_sites_word_counts_before_a_programs(site):
+    """What a program creates under a name of the site's is the site's."""
+    site(gpu={"kind": "docker", "image": "team/train:1", "gpu": 2})
+
+    made = ComputeTarget.create(
+        Workspace(), "gpu", AmlCompute.provisioning_configuration("STANDARD_NC6", max_nodes=1)
+    )
+
+    assert made.serialize()["image"] == "team/train:1"
+    assert ComputeTarget(Workspace(), "gpu").serialize()["gpu"] == 2
+
+
+def test_a_file_that_is_loaded_declares_its_computes(write, workspace):
+    """Nothing is read or written; the same file finds what it has declared."""
+    write("src/a.py", "")
+    path = write("p.py", IDIOM + "again = ComputeTarget(ws, name)\nPipeline(ws, [step])\n")
+
+    declared = load_file(str(path))
+
+    (action,) = declared.setup
+    assert action.action == "create_compute"
+    assert action.arguments["record"]["vm_size"] == "STANDARD_NC6"
+    assert not (workspace.root / "registry").exists()
+
+
+def test_a_step_creates_attaches_and_deletes_no_computes(monkeypatch):
+    """It runs on one."""
+    ws = Workspace()
+    made = ComputeTarget.create(ws, "cpu", AmlCompute.provisioning_configuration(max_nodes=1))
+    monkeypatch.setenv("AIRFLOW_AML_ATTEMPT", "an attempt")
+
+    with pytest.raises(RunEnvironmentException, match="creates or attaches no computes"):
+        ComputeTarget.create(ws, "more", AmlCompute.provisioning_configuration(max_nodes=1))
+    with pytest.raises(RunEnvironmentException, match="deletes no computes"):
+        made.delete()
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({"kind": "dokcer"}, "kind must be 'local', 'docker' or 'kubernetes', not 'dokcer'"),
+        ({"imgae": "a"}, "unknown 'imgae'. A document may have: kind, type, image"),
+        ({"memory": "8 GB"}, "memory must be a text such as '512m'"),
+        ({"memory": 8}, "memory"),
+        ({"user": "nobody"}, "user must be a text such as '1000'"),
+        ({"cpu": 0}, "cpu must be more than 0"),
+        ({"transport": "ftp"}, "transport must be 'mounts' or 'archive'"),
+        ({"host_path_map": {"data": "/srv"}}, "absolute folders"),
+        ({"max_nodes": 0}, "max_nodes must be at least 1"),
+        ([], "is not an object"),
+    ],
+)
+def test_a_wrong_document_of_the_site_is_told_by_name(document, said):
+    """One sentence: which compute, and what is wrong with it."""
+    with pytest.raises(WorkspaceException) as raised:
+        record_of("gpu", document)
+
+    assert str(raised.value).startswith("[aml] computes, 'gpu': ")
+    assert said in str(raised.value)
+
+
+def test_what_documents_cannot_say_yet_is_refused_by_name():
+    """Not with silence."""
+    with pytest.raises(NotServedError, match="'pod_template' of a compute comes with Kubernetes"):
+        record_of("gpu", {"pod_template": "a.yaml"})
+
+
+def test_a_setting_that_is_no_json_is_told(monkeypatch):
+    """By its name."""
+    monkeypatch.setenv("AIRFLOW__AML__COMPUTES", "gpu=docker")
+
+    with pytest.raises(WorkspaceException, match=r"\[aml\] computes is not JSON"):
+        ComputeTarget(Workspace(), "gpu")
+
+
+def test_a_machines_name_says_its_size():
+    """The table of v1's machines; what a document says itself counts before it."""
+    sized = record_of("gpu", {"vm_size": "standard_nc6", "memory": "4g"}).sized
+
+    assert (sized.cpu, sized.memory, sized.gpu) == (6, "4g", 1)
+    assert record_of("cpu", {"vm_size": "Standard_D2_v2"}).sized.memory == "7168m"

@@ -1,0 +1,47 @@
+"""The step contract in containers of a real Docker engine."""
+
+import signal
+
+import pytest
+
+from airflow_aml.testing import *  # noqa: F403 - with its fixtures
+from airflow_aml.testing import StepContract
+from scripts.docker_engine import IMAGE
+
+
+class Docker(StepContract):
+    """What all that runs in containers has in common."""
+
+    transport = "mounts"
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def _engine(cls, engine):
+        cls.engine = engine
+
+    def document(self):
+        return {
+            "kind": "docker",
+            "image": IMAGE,
+            "engine": self.engine.address,
+            "network": "none",
+            "transport": self.transport,
+        }
+
+    def leftovers(self):
+        return self.engine.docker("ps", "-aq", "--filter", "label=airflow_aml.step").split()
+
+
+class TestDocker(Docker):
+    """Containers that see the worker's folders."""
+
+    def test_a_run_that_is_killed_outright_leaves_no_container(self, laboratory):
+        """Whoever watches removes it."""
+        self.kill(laboratory, signal.SIGKILL)
+
+
+@pytest.mark.soak
+class TestArchive(Docker):
+    """Containers that see nothing of the worker: all is sent, and fetched."""
+
+    transport = "archive"

@@ -1,0 +1,126 @@
+"""From a step and its compute to an Airflow operator."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from airflow_aml.compute import place
+from airflow_aml.definition.spec import EnvironmentSpec, NodeSpec, RunSettings
+from airflow_aml.errors import NotServedError, PipelineDefinitionError
+from airflow_aml.workspace.computes import record_of
+
+FILE = """
+# airflow dag
+from airflow_aml import *
+ws = Workspace()
+{before}
+step = PythonScriptStep("a.py", source_directory="src", compute_target={name!r})
+p = Pipeline(ws, [step])
+"""
+
+
+def node(**environment):
+    return NodeSpec(
+        "train", "train", "train.py", settings=RunSettings(EnvironmentSpec(**environment))
+    )
+
+
+@pytest.fixture
+def define(monkeypatch):
+    def define(**documents):
+        monkeypatch.setenv("AIRFLOW__AML__COMPUTES", json.dumps(documents))
+
+    return define
+
+
+@pytest.fixture
+def pipeline(write):
+    """A file with one step on that compute."""
+
+    def make(name, before=""):
+        write("src/a.py", "print('ran')")
+        write("p.py", FILE.format(name=name, before=before))
+
+    return make
+
+
+def test_a_container_gets_the_image_of_the_step_or_else_of_its_compute():
+    """v1's default images mean no image in particular."""
+    gpu = record_of("gpu", {"kind": "docker", "image": "team/train:1", "pool": "gpus"})
+
+    assert place(node(), gpu).options["image"] == "team/train:1"
+    assert place(node(), gpu).options["pool"] == "gpus"
+    assert place(node(image="mine:2"), gpu).options["image"] == "mine:2"
+    v1 = "mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu22.04"
+    assert place(node(image=v1), gpu).options["image"] == "team/train:1"
+    assert place(node(), gpu).transport == "mounts"
+    far = record_of("far", {"kind": "docker", "image": "a", "engine": "tcp://gpu1:2375"})
+    assert place(node(), far).transport == "archive"
+
+
+def test_what_a_compute_cannot_give_is_refused_by_name():
+    """When the DAG is made, not when the step runs."""
+    docker = record_of("gpu", {"kind": "docker"})
+    with pytest.raises(PipelineDefinitionError, match=r"compute 'gpu': .* nothing names an image"):
+        place(node(), docker)
+    with pytest.raises(NotServedError, match=r"packages beside an image \(pandas\)"):
+        place(node(image="a", pip_packages=("pandas",)), docker)
+    with pytest.raises(NotServedError, match="kind 'kubernetes' are not served"):
+        place(node(), record_of("pods", {"kind": "kubernetes"}))
+
+
+def test_queue_and_pool_reach_the_task(define, pipeline, one_dag):
+    """They are Airflow's own."""
+    define(cpu={"queue": "big", "pool": "cpus"})
+    pipeline("cpu")
+
+    task = one_dag().get_task("a")
+
+    assert (task.queue, task.pool) == ("big", "cpus")
+
+
+def test_without_computes_a_name_means_the_worker_and_one_warning_says_so(
+    pipeline, one_dag, run_dag, capfd
+):
+    """So files of v1 run as they are."""
+    pipeline("cpu-cluster")
+
+    ran = run_dag(one_dag())
+
+    assert ran.state == "success"
+    assert capfd.readouterr().out.count("nobody has defined the compute 'cpu-cluster'") == 1
+
+
+def test_a_name_that_the_site_does_not_define_is_refused_with_names_like_it(
+    define, pipeline, parse
+):
+    """Where the site has said which computes there are, unless it has a default."""
+    define(**{"gpu-cluster": {"queue": "gpu"}})
+    pipeline("gpu-clster")
+    (error,) = parse().errors.values()
+    assert "no compute 'gpu-clster' is defined. Did you mean 'gpu-cluster'?" in error
+
+    define(**{"gpu-cluster": {"queue": "gpu"}, "default": {"queue": "any"}})
+    (dag,) = parse().dags.values()
+    assert dag.get_task("a").queue == "any"
+
+
+def test_what_a_file_creates_is_known_to_its_steps_and_kept_by_its_runs(
+    define, pipeline, one_dag, run_dag, workspace
+):
+    """In the site's default kind, in the size that the file asks for."""
+    define(default={"queue": "any"})
+    pipeline(
+        "mine",
+        "ComputeTarget.create(ws, 'mine', AmlCompute.provisioning_configuration(\n"
+        "    vm_size='STANDARD_D2_V2', max_nodes=2))",
+    )
+    dag = one_dag()
+    assert dag.get_task("a").queue == "any"
+
+    assert run_dag(dag).state == "success"
+
+    (kept,) = workspace.root.glob("registry/compute/*.json")
+    assert json.loads(kept.read_text())["document"]["vm_size"] == "STANDARD_D2_V2"
