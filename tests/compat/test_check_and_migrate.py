@@ -17,7 +17,7 @@ PROGRAMS = Path(__file__).parent.parent / "programs"
 PROGRAM = b"""\
 import azureml.core
 from azureml.core import Workspace, Experiment as E, Webservice
-from azureml.core.compute import DatabricksCompute
+from azureml.core.compute import HDInsightCompute
 from azureml.opendatasets import NycTlcGreen
 from azureml.pipeline import core, steps
 from azureml.widgets import RunDetails
@@ -32,7 +32,7 @@ try:
     Webservice(ws, "scorer")
 except Webservice:
     pass
-isinstance(run, DatabricksCompute)
+isinstance(run, HDInsightCompute)
 data = NycTlcGreen.get_file_dataset()
 class Mine(steps.AutoMLStep):
     pass
@@ -116,7 +116,7 @@ def test_migrate_changes_imports_alone(tmp_path: Path, capsys: pytest.CaptureFix
         "def go():\r\n"
         "\timport airflow_aml.azureml_compat\r\n"
         "\tfrom azureml.exceptions import ComputeTargetException ; print('\xe4')\r\n"
-        "\tfrom airflow_aml.errors import ComputeTargetException  # caught\r\n"
+        "\tfrom airflow_aml import ComputeTargetException  # caught\r\n"
         "from airflow_aml import PythonScriptStep\r\n"
         "import airflow_aml.azureml_compat\r\n"
         "from azureml.pipeline.steps import KustoStep\r\n"

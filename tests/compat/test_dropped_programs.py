@@ -42,6 +42,9 @@ STEPS_ONCE_SERVED = {
 }
 """Programs that name what may not be served yet: until then each is an import error."""
 
+ENDED_BEFORE = {"seed_003_program"}
+"""Programs that ask for a result, which ends them, before they name what is not served."""
+
 DECLARED = {"Pipeline.publish", "PipelineRun.publish_pipeline"}
 """What check names, and a program of the bundle may do: it declares."""
 
@@ -129,6 +132,8 @@ def test_programs_become_dags_and_what_is_not_served_is_named(drop, tmp_path: Pa
     bag = drop()
 
     stopped = stopped_by(tmp_path / "dags")
+    for dag_id in ENDED_BEFORE:
+        stopped.pop(dag_id, None)
     later = {dag_id: each for dag_id, each in STEPS_ONCE_SERVED.items() if dag_id not in stopped}
     assert steps(bag) == {**DAGS, **later}
     assert {dag_id_of(file) for file in bag.import_errors} == set(stopped)

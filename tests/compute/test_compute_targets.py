@@ -159,6 +159,25 @@ def test_a_file_that_is_loaded_declares_its_computes(write, workspace):
     assert not (workspace.root / "registry").exists()
 
 
+def test_a_file_may_take_a_compute_of_azures_by_its_name(write, site):
+    """Where the site has defined none, it stands for the default one, as the name alone does."""
+    write("src/a.py", "")
+    text = (
+        "from airflow_aml import *\nws = Workspace()\n"
+        "assert 'mine' not in ws.compute_targets and not ws.compute_targets.get('mine')\n"
+        "Pipeline(ws, [PythonScriptStep('a.py', source_directory='src',\n"
+        "    compute_target=ws.compute_targets['mine'])])\n"
+    )
+    path = write("p.py", text)
+
+    ((_, declared),) = load_file(str(path)).declared()
+    assert declared.pipeline.spec.nodes[0].compute == "mine"
+
+    site(other={})
+    with pytest.raises(UserErrorException, match="KeyError"):
+        load_file(str(path))
+
+
 def test_a_step_creates_attaches_and_deletes_no_computes(monkeypatch):
     """It runs on one."""
     ws = Workspace()

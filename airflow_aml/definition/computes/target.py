@@ -288,14 +288,27 @@ _CLASSES: Dict[str, Type[ComputeTarget]] = {
 
 
 class ComputeTargets(Mapping[str, ComputeTarget]):
-    """``ws.compute_targets``: all computes by name."""
+    """``ws.compute_targets``: all computes by name.
+
+    Where the site has defined none, a file that is only being loaded gets a compute under any name:
+    it stands for the default one, as the name alone would, and is not ``in`` here.
+    """
 
     def __init__(self, workspace: Any) -> None:
         self._workspace = workspace
         self._records = known.known(workspace)
 
     def __getitem__(self, name: str) -> ComputeTarget:
+        if name not in self._records and is_loading() and not known.site():
+            return target_of(self._workspace, ComputeRecord(name))
         return target_of(self._workspace, self._records[name])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._records
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The compute of that name, or the default."""
+        return self[name] if name in self else default  # noqa: SIM401 - this is that get
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._records)
