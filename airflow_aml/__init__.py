@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from airflow_aml.definition.datareference import DataPath, DataPathComputeBinding, DataReference
     from airflow_aml.definition.dataset import Dataset
     from airflow_aml.definition.datastore import Datastore
+    from airflow_aml.definition.endpoint import PipelineEndpoint
     from airflow_aml.definition.filedataset import FileDataset
     from airflow_aml.definition.keyvault import Keyvault
     from airflow_aml.definition.model import Model
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
         PipelineOutputFileDataset,
         PipelineOutputTabularDataset,
     )
+    from airflow_aml.definition.published import PublishedPipeline
     from airflow_aml.definition.reusepolicy import ReusePolicy
     from airflow_aml.definition.runconfig import (
         DEFAULT_CPU_IMAGE,
@@ -107,6 +109,7 @@ _HOMES = {
     "OutputTabularDatasetConfig": "definition.outputs",
     "Pipeline": "definition.pipeline",
     "PipelineData": "definition.pipelinedata",
+    "PipelineEndpoint": "definition.endpoint",
     "PipelineOutputFileDataset": "definition.pipelinedata",
     "PipelineOutputTabularDataset": "definition.pipelinedata",
     "PipelineParameter": "definition.parameters",
@@ -115,6 +118,7 @@ _HOMES = {
     "PipelineStep": "definition.step",
     "PromoteHeadersBehavior": "definition.data.datatypes",
     "PyTorchConfiguration": "definition.runconfig",
+    "PublishedPipeline": "definition.published",
     "PythonScriptStep": "definition.step",
     "PythonScriptStepOperator": "airflow.steps.script",
     "ReusePolicy": "definition.reusepolicy",
@@ -168,6 +172,7 @@ __all__ = [
     "OutputTabularDatasetConfig",
     "Pipeline",
     "PipelineData",
+    "PipelineEndpoint",
     "PipelineOutputFileDataset",
     "PipelineOutputTabularDataset",
     "PipelineParameter",
@@ -175,6 +180,7 @@ __all__ = [
     "PipelineSpec",
     "PipelineStep",
     "PromoteHeadersBehavior",
+    "PublishedPipeline",
     "PyTorchConfiguration",
     "PythonScriptStep",
     "ReusePolicy",
@@ -209,8 +215,6 @@ _LATER = {
     "ParallelRunConfig": "parallel run",
     "ParallelRunStep": "parallel run",
     "PipelineDraft": "publishing",
-    "PipelineEndpoint": "publishing",
-    "PublishedPipeline": "publishing",
 }
 
 

@@ -99,7 +99,7 @@ class ParsedFile(Declarations):
             if wanted.get(dag_id) is not declaration:
                 DagContext.autoregistered_dags.discard((dag, self.module))
                 del self._dags[dag_id]
-        only_dag, only_task = _wanted()
+        only_dag, only_task = asked_for()
         for dag_id, declaration in wanted.items():
             if dag_id not in self._dags and only_dag in (None, dag_id):
                 dag = declared_dag(dag_id, declaration, only=only_task)
@@ -107,7 +107,7 @@ class ParsedFile(Declarations):
                 DagContext.autoregistered_dags.add((dag, self.module))
 
 
-def _wanted() -> tuple[str | None, str | None]:
+def asked_for() -> tuple[str | None, str | None]:
     """The one DAG and task that a task's process parses the file for; None: all of them."""
     runner = sys.modules.get("airflow.sdk.execution_time.task_runner")
     # What a task starts inherits its variables, and may be another `airflow` command.

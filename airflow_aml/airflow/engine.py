@@ -23,6 +23,7 @@ from typing import IO, TYPE_CHECKING, Any, TextIO
 from airflow_aml.codec import decode, encode
 from airflow_aml.definition.engine import Engine, api_url
 from airflow_aml.definition.names import slug
+from airflow_aml.definition.published import dag_id_of
 from airflow_aml.definition.runs.pipelinerun import PipelineRun
 from airflow_aml.definition.runs.progress import is_terminal, summary
 from airflow_aml.definition.runs.waiting import ENDED
@@ -33,12 +34,14 @@ from airflow_aml.workspace.documents import read_json, write_json
 from airflow_aml.workspace.heartbeat import beat
 from airflow_aml.workspace.home import WORKSPACE_VARIABLE, default_url, open_home
 from airflow_aml.workspace.process import Process
+from airflow_aml.workspace.published import Frozen
 from airflow_aml.workspace.submitted import Submitted, is_canceled, mark_canceled, write_submitted
 
 if TYPE_CHECKING:
     from airflow_aml.airflow.inprocess import RunOutcome
     from airflow_aml.definition.pipeline import Pipeline
     from airflow_aml.workspace.home import Home
+    from airflow_aml.workspace.published import Published
 
 _POLL = 0.2
 
@@ -53,6 +56,7 @@ class Submission:
     run_after: str
     parameters: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    frozen: dict[str, Any] = field(default_factory=dict)
 
 
 class ChildProcessEngine:
@@ -69,8 +73,6 @@ class ChildProcessEngine:
         **options: Any,
     ) -> PipelineRun:
         """Starts the run and returns at once."""
-        url = default_url(os.environ)
-        home = open_home(url)
         submission = Submission(
             spec=pipeline.spec.to_dict(),
             dag_id=slug(experiment_name, fallback="pipeline"),
@@ -79,24 +81,49 @@ class ChildProcessEngine:
             parameters=dict(parameters),
             settings={**options, "experiment_name": experiment_name},
         )
-        airflow_run = f"manual__{submission.run_after}"
-        run_id = layout.pipeline_run_id(home.uuid, submission.dag_id, airflow_run)
-        folder = _folder(home, run_id)
-        folder.mkdir(parents=True)
-        write_submitted(home, run_id, Submitted(submission.dag_id, airflow_run, experiment_name))
-        beat(home, run_id)  # it may be lost before it begins to beat by itself
-        write_json(folder / "submission.json", encode(submission))
-        with (folder / "log.txt").open("wb") as log:
-            child = subprocess.Popen(
-                [sys.executable, "-m", "airflow_aml.airflow.engine", str(folder)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, WORKSPACE_VARIABLE: url},
-                start_new_session=True,
-            )
-        write_json(folder / "process.json", asdict(Process.here(child.pid)))
-        return ChildRun(run_id, experiment_name, folder, child)
+        return _begun(submission, experiment_name)
+
+    def submit_published(
+        self,
+        published: Published,
+        experiment_name: str,
+        parameters: Mapping[str, Any],
+        **options: Any,
+    ) -> PipelineRun:
+        """Starts a run of what was published, and returns at once."""
+        submission = Submission(
+            spec=published.spec,
+            dag_id=dag_id_of(published),
+            folder=published.folder,
+            run_after=datetime.now(UTC).isoformat(),
+            parameters=dict(parameters),
+            settings={**options, "experiment_name": experiment_name},
+            frozen=encode(published.frozen),
+        )
+        return _begun(submission, experiment_name)
+
+
+def _begun(submission: Submission, experiment_name: str) -> ChildRun:
+    url = default_url(os.environ)
+    home = open_home(url)
+    airflow_run = f"manual__{submission.run_after}"
+    run_id = layout.pipeline_run_id(home.uuid, submission.dag_id, airflow_run)
+    folder = _folder(home, run_id)
+    folder.mkdir(parents=True)
+    write_submitted(home, run_id, Submitted(submission.dag_id, airflow_run, experiment_name))
+    beat(home, run_id)  # it may be lost before it begins to beat by itself
+    write_json(folder / "submission.json", encode(submission))
+    with (folder / "log.txt").open("wb") as log:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "airflow_aml.airflow.engine", str(folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, WORKSPACE_VARIABLE: url},
+            start_new_session=True,
+        )
+    write_json(folder / "process.json", asdict(Process.here(child.pid)))
+    return ChildRun(run_id, experiment_name, folder, child)
 
 
 class ChildRun(PipelineRun):
@@ -234,6 +261,7 @@ def run_submission(folder: Path) -> RunOutcome:
             settings=submission.settings,
             tell=_tell,
             run_after=datetime.fromisoformat(submission.run_after),
+            frozen=decode(Frozen, submission.frozen) if submission.frozen else None,
         )
     write_json(folder / "outcome.json", asdict(outcome))
     return outcome

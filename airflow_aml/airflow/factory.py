@@ -19,6 +19,7 @@ from airflow_aml.definition.compile import HEAD_TASK
 from airflow_aml.definition.render import mermaid, table
 from airflow_aml.definition.setup import SetupAction
 from airflow_aml.definition.spec import NodeSpec, PipelineSpec
+from airflow_aml.workspace.published import Frozen
 
 if TYPE_CHECKING:
     from airflow_aml.definition.schedule_spec import ScheduleSpec
@@ -44,6 +45,7 @@ def build_dag(
     setup: Sequence[SetupAction] = (),
     scheduled: ScheduleSpec | None = None,
     only: str | None = None,
+    frozen: Frozen | None = None,
     **dag_options: Any,
 ) -> DAG:
     """The DAG of a pipeline.
@@ -55,6 +57,7 @@ def build_dag(
         setup: what the file does before its runs.
         scheduled: the schedule that the file declares for it.
         only: the one task that is wanted: a process that runs a task reads the whole file for it.
+        frozen: what a published pipeline goes by instead of its file's folders.
         dag_options: more of ``airflow.sdk.DAG``; they win over what is set here.
 
     Nothing in the DAG changes between two parses of the same file.
@@ -83,6 +86,7 @@ def build_dag(
             settings=settings,
             setup=setup,
             scheduled=scheduled,
+            frozen=frozen,
             dag=dag,
             retries=RETRIES,
             retry_delay=RETRY_DELAY,

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from airflow_aml.airflow.telling import Telling
     from airflow_aml.workspace.home import Home
+    from airflow_aml.workspace.published import Frozen
 
 _STEP_LOGGERS = "airflow.task.operators.airflow_aml"
 _STEP_STATUS = {"success": "Finished", "skipped": "Reused", "failed": "Failed"}
@@ -169,12 +170,14 @@ def run_pipeline(
     setup: Sequence[SetupAction] = (),
     tell: Callable[[str], None],
     run_after: datetime | None = None,
+    frozen: Frozen | None = None,
 ) -> RunOutcome:
     """Runs the pipeline to its end. Only inside :func:`airflow_home`.
 
     Args:
         tell: takes the run's log, line by line.
         run_after: the run's moment, from which Airflow makes its name; now by default.
+        frozen: what a published pipeline goes by instead of its file's folders.
 
     Raises:
         UserErrorException: a parameter's value is none that Airflow takes.
@@ -191,7 +194,9 @@ def run_pipeline(
 
     telling = Telling({node.id: node.name for node in spec.nodes}, tell)
     with telling.listening():
-        dag = build_dag(spec, dag_id=dag_id, folder=folder, settings=settings, setup=setup)
+        dag = build_dag(
+            spec, dag_id=dag_id, folder=folder, settings=settings, setup=setup, frozen=frozen
+        )
         DagBundlesManager().sync_bundles_to_db()  # type: ignore[no-untyped-call]
         bag = DagBag(collect_dags=False, bundle_name="dags-folder")
         bag.bag_dag(dag)

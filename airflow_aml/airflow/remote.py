@@ -16,11 +16,13 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from airflow_aml.airflow.copies import COPY, digests
-from airflow_aml.airflow.remotedags import check_dag, find_dag
+from airflow_aml.airflow.remotedags import check_dag, find_dag, wait_for_published
 from airflow_aml.airflow.rest import AirflowAnswer, Document, Rest, rest
 from airflow_aml.definition.engine import TaskProgress
 from airflow_aml.definition.homes import home_of
+from airflow_aml.definition.published import dag_id_of
 from airflow_aml.definition.runs.pipelinerun import PipelineRun
+from airflow_aml.definition.spec import PipelineSpec
 from airflow_aml.definition.values import SETTINGS_KEY
 from airflow_aml.definition.workspace import Experiment, Workspace
 from airflow_aml.errors import UserErrorException
@@ -29,6 +31,7 @@ from airflow_aml.workspace.submitted import Submitted, write_submitted
 
 if TYPE_CHECKING:
     from airflow_aml.definition.pipeline import Pipeline
+    from airflow_aml.workspace.published import Published
 
 _NOT_FOUND, _CONFLICT, _BAD_REQUEST = 404, 409, 400
 _POLL = 0.5
@@ -81,14 +84,38 @@ class RemoteEngine:
         workspace = Workspace.of_run(pipeline.spec.workspace)
         home = home_of(workspace)
         copy = digests(pipeline.spec, pipeline.folder, home)
-        now = datetime.now(UTC)
-        run_id = f"manual__{now.isoformat()}_{uuid4().hex[:8]}"
         settings = {**options, "experiment_name": experiment_name, COPY: copy}
-        _start(airflow, dag_id, run_id, {**values, SETTINGS_KEY: settings})
-        identity = layout.pipeline_run_id(home.uuid, dag_id, run_id)
-        write_submitted(home, identity, Submitted(dag_id, run_id, experiment_name))
-        experiment = Experiment.of_run(workspace, experiment_name)
-        return PipelineRun(experiment, identity, _airflow=AirflowRun(airflow, dag_id, run_id))
+        return _begun(airflow, dag_id, workspace, {**values, SETTINGS_KEY: settings})
+
+    def submit_published(
+        self,
+        published: Published,
+        experiment_name: str,
+        parameters: Mapping[str, Any],
+        **options: Any,
+    ) -> PipelineRun:
+        """Starts a run of what was published, and returns at once.
+
+        Raises:
+            UserErrorException: Airflow has no such DAG, or does not let it run.
+            AzureMLException: Airflow cannot be reached, or refuses.
+        """
+        airflow, dag_id = rest(), dag_id_of(published)
+        spec = PipelineSpec.from_dict(published.spec)
+        wait_for_published(airflow, dag_id)
+        settings = {**options, "experiment_name": experiment_name}
+        conf = {**parameters, SETTINGS_KEY: settings}
+        return _begun(airflow, dag_id, Workspace.of_run(spec.workspace), conf)
+
+
+def _begun(airflow: Rest, dag_id: str, workspace: Workspace, conf: Document) -> PipelineRun:
+    home, experiment_name = home_of(workspace), str(conf[SETTINGS_KEY]["experiment_name"])
+    run_id = f"manual__{datetime.now(UTC).isoformat()}_{uuid4().hex[:8]}"
+    _start(airflow, dag_id, run_id, conf)
+    identity = layout.pipeline_run_id(home.uuid, dag_id, run_id)
+    write_submitted(home, identity, Submitted(dag_id, run_id, experiment_name))
+    experiment = Experiment.of_run(workspace, experiment_name)
+    return PipelineRun(experiment, identity, _airflow=AirflowRun(airflow, dag_id, run_id))
 
 
 def _start(airflow: Rest, dag_id: str, run_id: str, conf: Document) -> None:

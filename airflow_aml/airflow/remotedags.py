@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 DAG_VARIABLE = "AIRFLOW_AML_DAG_ID"
 _TAG = "azureml-v1"
 _NOT_FOUND = 404
+_SEEN_SECONDS = 60.0
+_POLL = 1.0
 
 
 def find_dag(airflow: Rest, pipeline: Pipeline, experiment_name: str) -> str:
@@ -88,6 +91,34 @@ def check_dag(
             hint="Airflow has another version of this file: copy it into the dags folder, and wait "
             "until it was read there.",
         )
+
+
+def wait_for_published(airflow: Rest, dag_id: str, seconds: float = _SEEN_SECONDS) -> None:
+    """Returns when Airflow has the DAG of a published pipeline: it may just have been published.
+
+    Raises:
+        UserErrorException: it has none after that time, or lets none run.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            dag = airflow.call("GET", "dags", dag_id)
+        except AirflowAnswer as answer:
+            if answer.status != _NOT_FOUND:
+                raise
+            if time.monotonic() > deadline:
+                raise UserErrorException(
+                    f"Airflow at {airflow.url} has no DAG {dag_id!r} of this published pipeline.",
+                    hint="Does it work with this workspace, and does its bundle read it?",
+                ) from answer
+            time.sleep(_POLL)
+            continue
+        if dag["is_paused"]:
+            raise UserErrorException(
+                f"DAG {dag_id!r} of Airflow ({airflow.url}) is paused: no run of it would begin.",
+                hint=f"Switch it on there, or by `airflow dags unpause {dag_id}`.",
+            )
+        return
 
 
 def _files(pipeline: Pipeline) -> list[Path]:

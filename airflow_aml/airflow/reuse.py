@@ -24,6 +24,7 @@ from airflow_aml.airflow.settings import (
 )
 from airflow_aml.compute import NamedComputes
 from airflow_aml.definition.applying import apply_setup
+from airflow_aml.definition.published import disabled
 from airflow_aml.definition.registered import PinnedDataset, save_definitions
 from airflow_aml.definition.setup import SetupAction
 from airflow_aml.definition.spec import EnvironmentSpec, NodeSpec, PipelineSpec
@@ -55,9 +56,11 @@ from airflow_aml.workspace.plans import (
     PlannedStep,
     RunPlan,
     read_plan,
+    write_definition,
     write_plan,
     write_reused,
 )
+from airflow_aml.workspace.published import Frozen, is_enabled, refuse_missing
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -84,6 +87,7 @@ class ReuseSensor(BaseOperator):
         settings: what ``submit`` was given: ``experiment_name``, ``tags``...
         setup: what the file does before its runs: uploads, registrations.
         scheduled: the schedule that starts its runs.
+        frozen: what a published pipeline goes by, instead of the folders below ``folder``.
     """
 
     ui_color = "#e8f0fe"
@@ -96,11 +100,13 @@ class ReuseSensor(BaseOperator):
         settings: Mapping[str, Any] | None = None,
         setup: Sequence[SetupAction] = (),
         scheduled: ScheduleSpec | None = None,
+        frozen: Frozen | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.setup = setup
         self.scheduled = scheduled
+        self.frozen = frozen
         self.spec = spec
         self.folder = folder
         self.settings = dict(settings or {})
@@ -119,7 +125,8 @@ class ReuseSensor(BaseOperator):
 
         home = open_workspace(self.spec.workspace)
         run_id = layout.pipeline_run_id(home.uuid, self.dag_id, context["dag_run"].run_id)
-        git = GitLook({path: str(Path(self.folder, path)) for path in self.spec.sources})
+        folders = () if self.frozen else self.spec.sources
+        git = GitLook({path: str(Path(self.folder, path)) for path in folders})
         plan, steps, pinned, locks = self._prepare(home, context)  # meanwhile git looks
         decisions = decide(home, self.dag_id, steps, regenerate=plan.regenerate)
         plan.steps.update(planned_steps(self.spec, steps, pinned, decisions, locks))
@@ -142,6 +149,7 @@ class ReuseSensor(BaseOperator):
         with xcoms.Writing(push):
             write_plan(home, run_id, plan)
             write_head(home, run_id, plan)
+            write_definition(home, run_id, self.spec.to_dict(), self.folder)
             self._say(plan, decisions, names_of(steps))
             kept = {name: skipping.xcoms(each) for name, each in found.items()}
             write_reused(home, run_id, self.task_id, kept)
@@ -166,6 +174,7 @@ class ReuseSensor(BaseOperator):
         for name in parameters.unknown(self.spec.parameters, conf):
             self.log.warning("the run was given %r, which is no parameter of this pipeline", name)
         try:
+            self._refuse_disabled(home)
             given = context["params"]
             if self.scheduled is not None:
                 from airflow_aml.airflow import scheduling
@@ -251,7 +260,14 @@ class ReuseSensor(BaseOperator):
             for name in read_from(step.key)
         }
 
+    def _refuse_disabled(self, home: Home) -> None:
+        if self.frozen and self.frozen.id and not is_enabled(home, self.frozen.id):
+            raise disabled(self.frozen.id, self.dag_id)
+
     def _snapshots(self, home: Home) -> dict[str, str]:
+        if self.frozen:
+            refuse_missing(home, self.frozen)
+            return dict(self.frozen.sources)
         return {path: self._snapshot(home, nodes) for path, nodes in self.spec.sources.items()}
 
     def _say(

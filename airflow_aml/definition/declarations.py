@@ -12,7 +12,7 @@ from airflow_aml.definition.names import slug
 from airflow_aml.definition.origin import assignment_target
 from airflow_aml.definition.pipeline import Pipeline
 from airflow_aml.definition.setup import SetupAction
-from airflow_aml.errors import UserErrorException
+from airflow_aml.errors import RunEnvironmentException, UserErrorException
 
 if TYPE_CHECKING:
     from airflow_aml.definition.runs.declared import DeclaredPublishedPipeline
@@ -26,7 +26,7 @@ class Declaration:
 
     Attributes:
         name: what tells it from the file's other pipelines; empty when nothing does.
-        explicit: it was submitted or made a DAG, not just built.
+        explicit: it was submitted, published or made a DAG, not just built.
         has_dag: the author made its DAG.
         parameters: values that replace the parameters' defaults.
         options: of ``submit``: ``experiment_name``, ``tags``, ``continue_on_step_failure``...
@@ -91,6 +91,14 @@ class Declarations:
             )
         )
         return DeclaredRun(experiment_name, partial(self._publishes, pipeline))
+
+    def submit_published(self, published: Any, *_: Any, **__: Any) -> PipelineRun:
+        """Refused: what a workspace holds is not looked up while a file is loaded."""
+        raise RunEnvironmentException(
+            f"published pipeline {published.name!r} is submitted by a file that is only being "
+            "loaded: nothing runs yet.",
+            hint="Do it in a program of its own.",
+        )
 
     def publish(
         self,

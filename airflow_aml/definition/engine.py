@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from airflow_aml.definition.pipeline import Pipeline
     from airflow_aml.definition.runs.pipelinerun import PipelineRun
     from airflow_aml.workspace.home import Home
+    from airflow_aml.workspace.published import Published
 
 try:
     from typing import Protocol
@@ -42,6 +43,15 @@ class Engine(Protocol):
         **options: Any,
     ) -> PipelineRun:
         """Runs the pipeline, or declares it. Parameters are checked already."""
+
+    def submit_published(
+        self,
+        published: Published,
+        experiment_name: str,
+        parameters: Mapping[str, Any],
+        **options: Any,
+    ) -> PipelineRun:
+        """Runs what was published. Only engines that run anything are asked."""
 
 
 API_VARIABLE = "AIRFLOW_AML_API_URL"

@@ -10,14 +10,15 @@ from airflow_aml.definition.compile import compile_pipeline
 from airflow_aml.definition.datastore import Datastore, datastore_name
 from airflow_aml.definition.engine import declaring_engine, engine, note_run, option_values
 from airflow_aml.definition.graph import Graph
-from airflow_aml.definition.names import check_mapping
+from airflow_aml.definition.names import check_mapping, warn_ignored
 from airflow_aml.definition.origin import defining_file, defining_folder
 from airflow_aml.definition.parameters import check_value
 from airflow_aml.definition.spec import PipelineSpec
 from airflow_aml.definition.workspace import DEFAULT_WORKSPACE, Workspace
-from airflow_aml.errors import NotServedError, PipelineDefinitionError, UserErrorException
+from airflow_aml.errors import PipelineDefinitionError, UserErrorException
 
 if TYPE_CHECKING:
+    from airflow_aml.definition.published import PublishedPipeline
     from airflow_aml.definition.runs.pipelinerun import PipelineRun
 
 
@@ -155,16 +156,35 @@ class Pipeline:
         description: Optional[str] = None,
         version: Optional[str] = None,
         continue_on_step_failure: Optional[bool] = None,
-    ) -> Any:
-        """While a file is being loaded, declares the pipeline; publishing it is not served yet.
+        **kwargs: Any,
+    ) -> PublishedPipeline:
+        """Stores the pipeline and its source folders as they are now; runs of it go by these.
+
+        While a file is being loaded by Airflow this *declares* the pipeline.
+
+        Args:
+            name, description, version: free texts; others may have the same.
+            continue_on_step_failure: let independent branches go on after a step failed.
 
         Raises:
-            NotServedError: no file is being loaded.
+            SnapshotException: a source folder cannot be read, or has no such script.
         """
-        publish = getattr(declaring_engine(), "publish", None)
-        if publish is not None:
-            return publish(self, name, description, version, continue_on_step_failure)
-        raise NotServedError("Pipeline.publish comes with the publishing release.")
+        from airflow_aml.definition.published import check_texts, publish_pipeline
+
+        warn_ignored("publish", kwargs)
+        _check_flag("continue_on_step_failure", continue_on_step_failure, "publish")
+        check_texts(name=name, description=description, version=version)
+        options: Dict[str, Any] = {
+            "name": name,
+            "description": description,
+            "version": version,
+            "continue_on_step_failure": continue_on_step_failure,
+        }
+        declare = getattr(declaring_engine(), "publish", None)
+        if declare is not None:
+            declared: PublishedPipeline = declare(self, **options)
+            return declared
+        return publish_pipeline(self, **options)
 
     @staticmethod
     def load_yaml(
@@ -201,9 +221,9 @@ class Pipeline:
         return f"Pipeline(steps=[{names}{more}])"
 
 
-def _check_flag(name: str, value: object) -> None:
+def _check_flag(name: str, value: object, call: str = "submit") -> None:
     if value not in (True, False, None):
-        raise UserErrorException(f"submit: {name}= is True or False, not {value!r}.")
+        raise UserErrorException(f"{call}: {name}= is True or False, not {value!r}.")
 
 
 def _named(datastore: Union[Datastore, str, None]) -> Optional[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterable, List, Mapping
+import math
+from typing import Any, Dict, Iterable, List, Mapping, Tuple
 
+from airflow_aml.definition.parameters import parse_text
 from airflow_aml.definition.spec import PARAMETER_TYPES, ParameterSpec, ParameterValue
 from airflow_aml.errors import PipelineDefinitionError, UserErrorException
 
@@ -39,6 +41,42 @@ def resolve(specs: Iterable[ParameterSpec], given: Mapping[str, Any]) -> Dict[st
     if wrong:
         raise UserErrorException(" ".join(wrong))
     return values
+
+
+def from_texts(
+    specs: Iterable[ParameterSpec], given: Mapping[str, Any]
+) -> Tuple[Dict[str, ParameterValue], List[str]]:
+    """The values that a client means who may send any of them as a text, as v1's clients do.
+
+    Names that no parameter has are left out: v1 ignores them.
+
+    Returns:
+        The values, and a sentence for each that is none of its parameter's type.
+    """
+    values: Dict[str, ParameterValue] = {}
+    wrong = []
+    for spec in specs:
+        if spec.name not in given:
+            continue
+        value, expected = given[spec.name], PARAMETER_TYPES[spec.type]
+        try:
+            if isinstance(value, str) and expected is not str:
+                value = parse_text(spec, value)
+            elif expected is str and isinstance(value, (bool, int, float)):
+                value = str(value)
+            values[spec.name] = _finite(spec, _value(spec, value))
+        except PipelineDefinitionError as error:
+            wrong.append(error.message)
+    return values, wrong
+
+
+def _finite(spec: ParameterSpec, value: ParameterValue) -> ParameterValue:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise PipelineDefinitionError(
+            f"Expected type of the pipeline parameter {spec.name} is float, but the value is "
+            f"{value!r}, which JSON does not know."
+        )
+    return value
 
 
 def unknown(specs: Iterable[ParameterSpec], conf: Mapping[str, Any]) -> List[str]:

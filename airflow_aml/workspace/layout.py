@@ -13,6 +13,7 @@
     data/<step-run-id>/<output>.claim.json     the attempt that uploads an output just now
     data/<step-run-id>/<output>.leaving.json   what the manifest was, while its files are removed
     registry/<kind>/<name>/<version>.json      datasets, models, ...: one document per version
+    registry/published/<id>.json               a published pipeline
     registry/<kind>/<name>.json                datastores, computes, ...: one document each
     runs/<pipeline-run-id>/run.json            which DAG and Airflow run, since when
     runs/<pipeline-run-id>/submitted.json      the same of a run that a program has submitted
@@ -20,6 +21,7 @@
     runs/<pipeline-run-id>/canceled            there if somebody has ended the run
     runs/<pipeline-run-id>/summary.json        its line in a listing, once it has ended
     runs/<pipeline-run-id>/plan.json           what the run's first task decided
+    runs/<pipeline-run-id>/pipeline.json       what the run was made from
     runs/<pipeline-run-id>/failed/<task-id>    why that step failed; a hint for steps to come
     runs/<pipeline-run-id>/notes/...           what programs noted about the run: tags
     runs/<pipeline-run-id>/steps/<step-run-id>/report.json   how a step ended
@@ -85,6 +87,11 @@ def run(pipeline_run_id: str) -> str:
 def plan(pipeline_run_id: str) -> str:
     """The decisions of one pipeline run."""
     return f"runs/{pipeline_run_id}/plan.json"
+
+
+def definition(pipeline_run_id: str) -> str:
+    """What one pipeline run was made from."""
+    return f"runs/{pipeline_run_id}/pipeline.json"
 
 
 def summary(pipeline_run_id: str) -> str:

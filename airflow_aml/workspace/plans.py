@@ -130,6 +130,33 @@ def read_plan(home: Home, pipeline_run_id: str, step: Optional[str] = None) -> O
     return decode(RunPlan, document)
 
 
+def write_definition(home: Home, pipeline_run_id: str, spec: Dict[str, Any], folder: str) -> None:
+    """Keeps what a run was made from, for who publishes it.
+
+    Args:
+        spec: a PipelineSpec, as a document.
+        folder: where its relative paths start.
+    """
+    document = {"version": PLAN_VERSION, "spec": spec, "folder": folder}
+    home.store.write(layout.definition(pipeline_run_id), json.dumps(document).encode())
+
+
+def read_definition(home: Home, pipeline_run_id: str) -> Optional[Tuple[Dict[str, Any], str]]:
+    """The spec and the folder that a run was made from; None if the run has not kept them.
+
+    Raises:
+        WorkspaceException: the document is damaged.
+    """
+    store, path = home.store, layout.definition(pipeline_run_id)
+    try:
+        document: Any = parse_json(store.read(path), store.uri(path))
+        return dict(document["spec"]), str(document["folder"])
+    except FileNotFoundError:
+        return None
+    except (LookupError, TypeError, ValueError) as error:
+        raise WorkspaceException("this document is damaged.", where=store.uri(path)) from error
+
+
 def write_reused(home: Home, pipeline_run_id: str, walker: str, steps: Dict[str, Any]) -> None:
     """Keeps what one walk of a run has found done already.
 

@@ -16,6 +16,7 @@ from airflow_aml.definition.runs.steprun import StepRun
 from airflow_aml.errors import AzureMLException, NotServedError, UserErrorException
 
 if TYPE_CHECKING:
+    from airflow_aml.definition.published import PublishedPipeline
     from airflow_aml.definition.runs.outputs import PortDataReference
     from airflow_aml.workspace.runs import RunHead
 
@@ -51,14 +52,61 @@ class PipelineRun(Following):
 
     @staticmethod
     def get_pipeline_runs(workspace: Any, pipeline_id: str) -> List[PipelineRun]:
-        """Comes with the publishing release: v1 asks for a published pipeline's runs.
+        """The runs of a published pipeline, newest first.
 
         Raises:
-            NotServedError: always.
+            UserErrorException: there is no published pipeline of that id.
         """
-        raise NotServedError(
-            "PipelineRun.get_pipeline_runs comes with the publishing release.",
-            hint="Experiment.get_runs lists the runs of an experiment.",
+        from airflow_aml.definition.published import PublishedPipeline
+        from airflow_aml.definition.workspace import Experiment
+        from airflow_aml.workspace.runs import heads
+
+        published = PublishedPipeline.get(workspace, pipeline_id)
+        workspace, dag_id = published.workspace, published.dag_id
+        return [
+            PipelineRun(Experiment.of_run(workspace, head.experiment), head.id)
+            for head in heads(published._home, to_come=True)  # noqa: SLF001 - its own
+            if head.dag_id == dag_id
+        ]
+
+    def publish_pipeline(
+        self,
+        name: str,
+        description: Optional[str] = None,
+        version: Optional[str] = None,
+        continue_on_step_failure: Optional[bool] = None,
+        **kwargs: Any,
+    ) -> PublishedPipeline:
+        """Publishes what this run was made from: its steps and the source folders that they ran.
+
+        Parameters keep the defaults that the pipeline gives them.
+
+        Raises:
+            UserErrorException: the run has not begun, or is of a release that has not kept that.
+        """
+        from airflow_aml.definition.names import warn_ignored
+        from airflow_aml.definition.published import publish_frozen
+        from airflow_aml.definition.spec import PipelineSpec
+        from airflow_aml.workspace.plans import read_definition, read_plan
+
+        warn_ignored("publish_pipeline", kwargs)
+        kept, plan = read_definition(self._home, self.id), read_plan(self._home, self.id)
+        if kept is None or plan is None:
+            raise UserErrorException(
+                f"run {self.id!r} cannot be published: it has not begun, or has not kept what it "
+                "was made from.",
+                hint="wait_for_completion() before, or publish the pipeline itself.",
+            )
+        spec = PipelineSpec.from_dict(kept[0])
+        return publish_frozen(
+            self.experiment.workspace,
+            spec,
+            {node.source_directory: plan.steps[node.id].snapshot for node in spec.nodes},
+            kept[1],
+            name=name,
+            description=description,
+            version=version,
+            continue_on_step_failure=continue_on_step_failure,
         )
 
     @property
@@ -226,7 +274,6 @@ class PipelineRun(Following):
 
 _LATER = {
     "get_graph": "get_steps() lists the steps, and Airflow shows the graph.",
-    "publish_pipeline": "it comes with the publishing release.",
     "save": "pipelines as YAML files come with the compatibility release.",
 }
 READING = frozenset(_LATER) | {
@@ -250,6 +297,7 @@ READING = frozenset(_LATER) | {
     "get_tags",
     "number",
     "properties",
+    "publish_pipeline",
     "restore_snapshot",
     "tags",
 }
