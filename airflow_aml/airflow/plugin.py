@@ -7,6 +7,7 @@ from airflow.sdk.plugins_manager import AirflowPlugin
 from airflow_aml.airflow import listener
 from airflow_aml.airflow.links import MlflowLink, ReusedResultLink, RunFilesLink, RunFolderLink
 from airflow_aml.airflow.timetable import RecurrenceTimetable
+from airflow_aml.airflow.v1api import PREFIX, V1Api
 
 
 class AmlPlugin(AirflowPlugin):
@@ -16,3 +17,4 @@ class AmlPlugin(AirflowPlugin):
     listeners = [listener]
     operator_extra_links = [ReusedResultLink(), RunFolderLink(), RunFilesLink(), MlflowLink()]
     timetables = [RecurrenceTimetable]
+    fastapi_apps = [{"app": V1Api(), "url_prefix": PREFIX, "name": "Azure ML SDK v1"}]

@@ -160,6 +160,11 @@ def refuse_missing(home: Home, frozen: Frozen) -> None:
             )
 
 
+def is_id(text: str) -> bool:
+    """Whether a text is an id, of a published pipeline or of a run."""
+    return bool(_ID.fullmatch(text))
+
+
 def states(home: Home) -> Mapping[str, bool]:
     """Every published pipeline's id, and whether it is enabled; one listing."""
     names = set(home.store.children(_FOLDER))

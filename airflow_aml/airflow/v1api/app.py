@@ -1,0 +1,304 @@
+"""The routes: each translates, and lets Airflow's own API do it, in the caller's name.
+
+So permissions, checks and the audit log are Airflow's. Who may trigger a pipeline's DAG may submit
+it; nobody else learns more of it than that there is one. A token is sent as a header: what a
+browser sends by itself does not count.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from urllib.parse import quote
+from uuid import uuid4
+
+import httpx
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
+from fastapi import Depends, FastAPI, HTTPException, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException as AnyHTTPException
+
+from airflow_aml._version import __version__
+from airflow_aml.airflow.settings import open_workspace
+from airflow_aml.airflow.v1api import CORE, PREFIX
+from airflow_aml.airflow.v1api.bodies import MOST_BYTES, BadBodyError, error_body, parsed, wanted
+from airflow_aml.definition.published import BASE, dag_id_of
+from airflow_aml.definition.spec import PipelineSpec
+from airflow_aml.definition.values import SETTINGS_KEY
+from airflow_aml.errors import AzureMLException, UserErrorException
+from airflow_aml.workspace import layout, published
+from airflow_aml.workspace.endpoints import Endpoints
+from airflow_aml.workspace.home import Home
+from airflow_aml.workspace.published import Published
+from airflow_aml.workspace.runs import read_head
+from airflow_aml.workspace.submitted import Submitted, read_submitted, write_submitted
+
+_ROUTES = BASE.removeprefix(PREFIX) + "/PipelineRuns"
+_MOST_RUNS = 100
+_STATUS = {"queued": "NotStarted", "running": "Running", "success": "Finished", "failed": "Failed"}
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "ExperimentName": {"type": "string"},
+                        "Description": {"type": "string"},
+                        "RunSource": {"type": "string"},
+                        "ParameterAssignments": {"type": "object"},
+                        "DataPathAssignments": {"type": "object"},
+                        "DataSetDefinitionValueAssignments": {"type": "object"},
+                        "ContinueRunOnStepFailure": {"type": "boolean"},
+                        "Tags": {"type": "object"},
+                    },
+                    "required": ["ExperimentName"],
+                }
+            }
+        }
+    }
+}
+
+Document = dict[str, Any]
+
+
+def _bearer(request: Request) -> None:
+    if not request.headers.get("authorization", "").lower().startswith("bearer "):
+        raise HTTPException(401, "Send an Airflow token: Authorization: Bearer <token>.")
+
+
+Bearer = Annotated[None, Depends(_bearer)]
+
+
+def make_app() -> FastAPI:
+    """The app."""
+    app = FastAPI(
+        title="Azure ML SDK v1 pipelines",
+        description="v1's REST API for published pipelines and endpoints; tokens are Airflow's.",
+        version=__version__,
+    )
+    app.exception_handler(AnyHTTPException)(_http_error)
+    app.exception_handler(BadBodyError)(_bad_body)
+    app.exception_handler(RequestValidationError)(_bad_query)
+    app.exception_handler(UserErrorException)(_not_found)
+    app.exception_handler(AzureMLException)(_unavailable)
+    app.post(f"{_ROUTES}/PipelineSubmit/{{pipeline_id}}", openapi_extra=_BODY)(submit_pipeline)
+    app.post(f"{_ROUTES}/PipelineEndpointSubmit/Id/{{endpoint_id}}", openapi_extra=_BODY)(
+        submit_endpoint
+    )
+    app.post(f"{_ROUTES}/PipelineEndpointSubmit/Name", openapi_extra=_BODY)(submit_endpoint_by_name)
+    app.get(f"{_ROUTES}/Pipeline/{{pipeline_id}}")(runs_of_pipeline)
+    app.get(f"{_ROUTES}/{{run_id}}")(run_status)
+    return app
+
+
+async def submit_pipeline(
+    request: Request, workspace: str, pipeline_id: str, _: Bearer, user: GetUserDep
+) -> Document:
+    """Starts a run of a published pipeline."""
+    data = await _body(request)
+    home = await run_in_threadpool(open_workspace, workspace)
+    record = await run_in_threadpool(published.read, home, pipeline_id)
+    return await _submit(request, user, home, record, data)
+
+
+async def submit_endpoint(
+    request: Request,
+    workspace: str,
+    endpoint_id: str,
+    _: Bearer,
+    user: GetUserDep,
+    version: Annotated[str | None, Query(alias="pipelineVersion")] = None,
+) -> Document:
+    """Starts a run through an endpoint: of its default version, or of the one that is named."""
+    data = await _body(request)
+    home = await run_in_threadpool(open_workspace, workspace)
+    record = await run_in_threadpool(_behind, home, endpoint_id, version)
+    return await _submit(request, user, home, record, data)
+
+
+async def submit_endpoint_by_name(
+    request: Request,
+    workspace: str,
+    name: Annotated[str, Query(max_length=200)],
+    _: Bearer,
+    user: GetUserDep,
+    version: Annotated[str | None, Query(alias="pipelineVersion")] = None,
+) -> Document:
+    """The same, of the endpoint of that name."""
+    data = await _body(request)
+    home = await run_in_threadpool(open_workspace, workspace)
+    found = await run_in_threadpool(Endpoints(home).named, name)
+    record = await run_in_threadpool(_behind, home, found.id, version)
+    return await _submit(request, user, home, record, data)
+
+
+async def runs_of_pipeline(
+    request: Request, workspace: str, pipeline_id: str, _: Bearer, user: GetUserDep
+) -> list[Document]:
+    """The newest runs of a published pipeline."""
+    home = await run_in_threadpool(open_workspace, workspace)
+    record = await run_in_threadpool(published.read, home, pipeline_id)
+    dag_id = dag_id_of(record)
+    await _check(request, user, dag_id, "GET")
+    path = f"/dags/{_part(dag_id)}/dagRuns?order_by=-run_after&limit={_MOST_RUNS}"
+    found = await _airflow(request, "GET", path)
+    return [_entity(home, run, PipelineId=pipeline_id) for run in found["dag_runs"]]
+
+
+async def run_status(
+    request: Request, workspace: str, run_id: str, _: Bearer, user: GetUserDep
+) -> Document:
+    """How far a run is."""
+    home = await run_in_threadpool(open_workspace, workspace)
+    known = await run_in_threadpool(_names, home, run_id)
+    await _check(request, user, known.dag_id, "GET")
+    path = f"/dags/{_part(known.dag_id)}/dagRuns/{_part(known.run_id)}"
+    found = await _airflow(request, "GET", path)
+    return _entity(home, found, RunHistoryExperimentName=known.experiment)
+
+
+def _behind(home: Home, identifier: str, version: str | None) -> Published:
+    known = Endpoints(home)
+    endpoint = known.get(identifier)
+    if not known.is_enabled(endpoint.id):
+        raise HTTPException(400, "Status must be Active, its Disabled")
+    versions = known.versions(endpoint.id)
+    wanted_version = known.default(endpoint.id) if version is None else version
+    if wanted_version not in versions:
+        raise HTTPException(404, f"the endpoint has no version {wanted_version[:50]!r}.")
+    return published.read(home, versions[wanted_version])
+
+
+def _names(home: Home, identifier: str) -> Submitted:
+    if not published.is_id(identifier):
+        raise HTTPException(404, "there is no run of that id.")
+    known = read_submitted(home, identifier)
+    head = read_head(home, identifier) if known is None else None
+    if head is not None:
+        known = Submitted(head.dag_id, head.run_id, head.experiment)
+    if known is None:
+        raise HTTPException(404, "there is no run of that id.")
+    return known
+
+
+async def _submit(
+    request: Request, user: Any, home: Home, record: Published, data: bytes
+) -> Document:
+    dag_id = dag_id_of(record)
+    await _check(request, user, dag_id, "POST")
+    if not await run_in_threadpool(published.is_enabled, home, record.id):
+        raise HTTPException(400, "the published pipeline is disabled, so that no run begins.")
+    spec = PipelineSpec.from_dict(record.spec)
+    run = wanted(parsed(data), spec)
+    name = f"manual__{datetime.now(UTC).isoformat()}_{uuid4().hex[:8]}"
+    body = {
+        "dag_run_id": name,
+        "logical_date": None,
+        "conf": {**run.parameters, SETTINGS_KEY: run.settings},
+        "note": run.description or None,
+    }
+    started = await _airflow(request, "POST", f"/dags/{_part(dag_id)}/dagRuns", body)
+    identity = layout.pipeline_run_id(home.uuid, dag_id, name)
+    noted = Submitted(dag_id, name, run.experiment)
+    await run_in_threadpool(write_submitted, home, identity, noted)
+    return _entity(
+        home,
+        started,
+        PipelineId=record.id,
+        Description=run.description or run.experiment,
+        ParameterAssignments={key: str(value) for key, value in run.parameters.items()},
+        RunHistoryExperimentName=run.experiment,
+        RunSource=run.source,
+        RunType="HTTP",
+        TotalRunSteps=len(spec.nodes),
+        tags=run.tags,
+        HasWarnings=bool(run.warnings),
+        Warnings=list(run.warnings),
+    )
+
+
+def _entity(home: Home, run: Document, **more: Any) -> Document:
+    """v1's PipelineRunEntity, of a run as Airflow tells it."""
+    state = str(run["state"])
+    return {
+        "Id": layout.pipeline_run_id(home.uuid, run["dag_id"], run["dag_run_id"]),
+        "Status": {
+            "StatusCode": _STATUS.get(state, "Running"),
+            "StatusDetail": None,
+            "CreationTime": run.get("queued_at") or run.get("run_after"),
+            "EndTime": run.get("end_date"),
+        },
+        "IsSubmitted": True,
+        "HasErrors": state == "failed",
+        **more,
+    }
+
+
+async def _check(request: Request, user: Any, dag_id: str, method: Any) -> None:
+    """Raises 403 unless Airflow lets that user do that with runs of the DAG."""
+    check = requires_access_dag(method, DagAccessEntity.RUN, dag_id)
+    await run_in_threadpool(check, request, user)
+
+
+async def _airflow(
+    request: Request, method: str, path: str, body: Document | None = None
+) -> Document:
+    """One call of Airflow's API, in this process and in the caller's name."""
+    transport = httpx.ASGITransport(app=request.scope[CORE], raise_app_exceptions=False)
+    headers = {"Authorization": request.headers["authorization"]}
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://airflow", trust_env=False
+    ) as client:
+        answer = await client.request(method, f"/api/v2{path}", json=body, headers=headers)
+    if answer.is_success:
+        result: Document = answer.json()
+        return result
+    if answer.status_code == httpx.codes.NOT_FOUND:
+        raise HTTPException(
+            404, "Airflow does not have that yet, or not any more: its bundle reads it shortly."
+        )
+    try:
+        detail = answer.json()["detail"]
+    except (ValueError, LookupError, TypeError):
+        detail = answer.text[:1000]
+    status = 400 if answer.status_code == 422 else answer.status_code
+    raise HTTPException(status, detail if isinstance(detail, str) else str(detail)[:1000])
+
+
+async def _body(request: Request) -> bytes:
+    data = b""
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > MOST_BYTES:
+            raise HTTPException(413, f"the body is longer than {MOST_BYTES} bytes.")
+    return data
+
+
+def _part(text: str) -> str:
+    return quote(text, safe="")
+
+
+async def _http_error(_: Request, error: Any) -> JSONResponse:
+    body = error_body(error.status_code, str(error.detail))
+    return JSONResponse(body, error.status_code, getattr(error, "headers", None))
+
+
+async def _bad_body(_: Request, error: Any) -> JSONResponse:
+    return JSONResponse(error_body(400, str(error), error.problems), 400)
+
+
+async def _bad_query(_: Request, error: Any) -> JSONResponse:
+    told = tuple(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+    return JSONResponse(error_body(400, " ".join(told), told), 400)
+
+
+async def _not_found(_: Request, error: Any) -> JSONResponse:
+    return JSONResponse(error_body(404, error.message), 404)
+
+
+async def _unavailable(_: Request, error: Any) -> JSONResponse:
+    return JSONResponse(error_body(503, error.message), 503)

@@ -1,0 +1,148 @@
+"""What v1's clients send, and what they are answered (reference 2.14)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_aml.definition.spec import PipelineSpec
+from airflow_aml.definition.values import from_texts
+from airflow_aml.definition.workspace import Experiment
+from airflow_aml.errors import UserErrorException
+
+MOST_BYTES = 256 * 1024
+"""Airflow keeps a run's conf in its database; v1's clients send a few hundred bytes."""
+
+_MOST_TAGS = 100
+_NO_EFFECT = ("RunSource", "RunType", "EnableNotification", "ScheduleId", "Properties")
+_DATA = ("DataPathAssignments", "DataSetDefinitionValueAssignments")
+_KNOWN = frozenset(
+    [
+        "ExperimentName",
+        "Description",
+        "ParameterAssignments",
+        "ContinueRunOnStepFailure",
+        "tags",
+        "Tags",
+        *_NO_EFFECT,
+        *_DATA,
+    ]
+)
+
+
+class BadBodyError(Exception):
+    """A request cannot be understood; ``problems`` are all that is wrong with it."""
+
+    def __init__(self, *problems: str):
+        super().__init__(" ".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The run that a client asks for.
+
+    Attributes:
+        warnings: what of the request has no effect.
+    """
+
+    experiment: str
+    description: str = ""
+    parameters: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    source: str = "API"
+    warnings: tuple[str, ...] = ()
+
+
+def parsed(data: bytes) -> dict[str, Any]:
+    """A request's body.
+
+    Raises:
+        BadBodyError: it is no JSON object.
+    """
+    try:
+        body = json.loads(data or b"{}")
+    except (ValueError, RecursionError) as error:
+        raise BadBodyError(f"the body is not JSON: {str(error)[:200]}.") from error
+    if not isinstance(body, dict):
+        raise BadBodyError("the body must be a JSON object.")
+    return body
+
+
+def wanted(body: Mapping[str, Any], spec: PipelineSpec) -> Wanted:
+    """The run that a body asks for.
+
+    Raises:
+        BadBodyError: values are of wrong types; all of them are told.
+    """
+    problems: list[str] = []
+    given = _mapping(body, "ParameterAssignments", problems)
+    values, wrong = from_texts(spec.parameters, given)
+    known = {each.name for each in spec.parameters}
+    ignored = [f"ParameterAssignments: {name!r}" for name in given if name not in known]
+    for key in _DATA:
+        ignored += [f"{key}: {name!r}" for name in _mapping(body, key, problems)]
+    ignored += [f"{key!r}" for key in body if key not in _KNOWN]
+    tags = {**_mapping(body, "Tags", problems), **_mapping(body, "tags", problems)}
+    if len(tags) > _MOST_TAGS:
+        problems.append(f"there are more than {_MOST_TAGS} tags.")
+    settings: dict[str, Any] = {"tags": {str(k): str(v) for k, v in tags.items()}} if tags else {}
+    goes_on = body.get("ContinueRunOnStepFailure")
+    if goes_on is not None and not isinstance(goes_on, bool):
+        problems.append(f"ContinueRunOnStepFailure must be true or false, not {_shown(goes_on)}.")
+    elif goes_on is not None:
+        settings["continue_on_step_failure"] = goes_on
+    experiment = _experiment(body.get("ExperimentName"), problems)
+    description = body.get("Description") or ""
+    if not isinstance(description, str) or len(description) > 1000:
+        problems.append("Description must be a text of at most 1000 characters.")
+    if problems or wrong:
+        raise BadBodyError(*problems, *wrong)
+    return Wanted(
+        experiment,
+        description,
+        values,
+        {**settings, "experiment_name": experiment},
+        settings.get("tags", {}),
+        str(body.get("RunSource") or "API")[:100],
+        tuple(f"{each[:200]} is not known to this pipeline, and ignored." for each in ignored),
+    )
+
+
+def _mapping(body: Mapping[str, Any], key: str, problems: list[str]) -> Mapping[str, Any]:
+    value = body.get(key)
+    if value is None or isinstance(value, Mapping):
+        return value or {}
+    problems.append(f"{key} must be an object, not {_shown(value)}.")
+    return {}
+
+
+def _experiment(name: Any, problems: list[str]) -> str:
+    try:
+        return Experiment(None, name).name
+    except UserErrorException as error:
+        problems.append(f"ExperimentName: {error.message[:400]}")
+        return ""
+
+
+def _shown(value: Any) -> str:
+    return repr(value)[:100]
+
+
+def error_body(status: int, message: str, details: tuple[str, ...] = ()) -> dict[str, Any]:
+    """v1's form of an error."""
+    code = "UserError" if status < 500 else "ServiceError"
+    return {
+        "Error": {
+            "Code": code,
+            "Message": message,
+            "Target": None,
+            "Details": [{"Code": code, "Message": each} for each in details],
+            "InnerError": None,
+            "DebugInfo": None,
+        },
+        "Correlation": {},
+    }
