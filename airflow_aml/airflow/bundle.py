@@ -1,4 +1,5 @@
-"""``AmlDagBundle``: v1 programs and pipelines in YAML in a folder become DAGs (architecture 7).
+"""``AmlDagBundle``: v1 programs and pipelines in YAML in a folder, and what is published in
+workspaces, become DAGs (architecture 7).
 
 The bundle's own folder has one small file for each program, a shim, which Airflow parses in the
 program's place. So each program has its own DAGs and its own import error.
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,14 @@ from airflow.dag_processing.bundles.base import BaseDagBundle
 from airflow.dag_processing.importers.base import AbstractDagImporter
 from airflow.dag_processing.importers.python_importer import PythonDagImporter
 
+from airflow_aml.airflow.published import refresh
+from airflow_aml.airflow.settings import open_workspace
 from airflow_aml.azureml_compat.programs import is_program
+from airflow_aml.definition.homes import DEFAULT_WORKSPACE
 from airflow_aml.definition.loading import PIPELINE_YAML, YAML
 
 _INDEX = ".programs.json"
+_PUBLISHED = "aml-published"
 _SETTING = ""
 """Stands among the index' paths for what the shims were written with."""
 
@@ -53,22 +58,29 @@ class _Files(PythonDagImporter):
 
 
 class AmlDagBundle(BaseDagBundle):
-    """The v1 programs and the files ``NAME.pipeline.yaml`` of a folder.
+    """The v1 programs and the files ``NAME.pipeline.yaml`` of a folder, and published pipelines.
 
-    It may be the DAGs folder itself.
+    The folder may be the DAGs folder itself.
 
     Args:
         path: the folder; Airflow's DAGs folder by default.
         start_in: where programs are started, relative to that folder: what their relative paths
             start at. By default each in its own folder.
+        published: names of the workspaces whose published pipelines are DAGs.
     """
 
     supports_versioning = False
 
     def __init__(
-        self, *, path: str | None = None, start_in: str | None = None, **kwargs: Any
+        self,
+        *,
+        path: str | None = None,
+        start_in: str | None = None,
+        published: Sequence[str] = (DEFAULT_WORKSPACE,),
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self._published = tuple(published)
         self._source = Path(path or settings.DAGS_FOLDER).absolute()
         self._start_in = None if start_in is None else (self._source / start_in).resolve()
 
@@ -103,6 +115,8 @@ class AmlDagBundle(BaseDagBundle):
             if before != after or not settled:
                 index = {**after, _SETTING: [str(self._start_in)]}
                 _write(self.path / _INDEX, json.dumps(index))
+            for workspace in self._published:
+                refresh(open_workspace(workspace), self.path / _PUBLISHED / workspace)
 
     def _look(self) -> Seen:
         before, found = self._read_index(), {}

@@ -127,8 +127,7 @@ def test_a_file_that_publishes_is_that_pipelines_dag(write, parse, workspace):
         helper = Pipeline("ws", [PythonScriptStep("train.py", name="h", source_directory="src")])
         pipeline = Pipeline("ws", [PythonScriptStep("train.py", name="t", source_directory="src")])
         published = pipeline.publish(name="monthly", continue_on_step_failure=True)
-        print(published.id, published.name)
-        published.submit(Workspace(), "experiment")
+        print(published.id, published.name, published.endpoint)
         """,
     )
 
@@ -142,11 +141,11 @@ def test_a_file_that_publishes_is_that_pipelines_dag(write, parse, workspace):
 
 
 def test_a_file_does_not_act_on_what_is_published(write, parse, workspace):
-    """While Airflow parses nothing is looked up in the workspace, and an address is none."""
+    """While Airflow parses nothing is looked up in the workspace."""
     write("src/train.py", "print(1)")
     for name, statement in {
         "get": "PublishedPipeline.get(Workspace(), 'x')",
-        "address": "pipeline.publish(name='x').endpoint",
+        "list": "PublishedPipeline.list(Workspace())",
     }.items():
         write(
             f"{name}.py",
@@ -159,7 +158,7 @@ def test_a_file_does_not_act_on_what_is_published(write, parse, workspace):
 
     assert RunEnvironmentException.__name__ in errors
     assert "PublishedPipeline.get reads or changes data" in errors
-    assert "asks for the endpoint" in errors
+    assert "PublishedPipeline.list reads or changes data" in errors
 
 
 PROGRAM = """

@@ -42,8 +42,8 @@ class DeclaredRun(PipelineRun):
         description: Optional[str] = None,
         version: Optional[str] = None,
         continue_on_step_failure: Optional[bool] = None,
-    ) -> DeclaredPublishedPipeline:
-        """The pipeline is a DAG already, by its submit."""
+    ) -> Any:
+        """A placeholder: the pipeline is a DAG already, by its submit."""
         published = DeclaredPublishedPipeline(name, description, version)
         self._publishes(published)
         return published

@@ -75,7 +75,6 @@ class PipelineRun(Following):
         description: Optional[str] = None,
         version: Optional[str] = None,
         continue_on_step_failure: Optional[bool] = None,
-        **kwargs: Any,
     ) -> PublishedPipeline:
         """Publishes what this run was made from: its steps and the source folders that they ran.
 
@@ -84,12 +83,10 @@ class PipelineRun(Following):
         Raises:
             UserErrorException: the run has not begun, or is of a release that has not kept that.
         """
-        from airflow_aml.definition.names import warn_ignored
         from airflow_aml.definition.published import publish_frozen
         from airflow_aml.definition.spec import PipelineSpec
         from airflow_aml.workspace.plans import read_definition, read_plan
 
-        warn_ignored("publish_pipeline", kwargs)
         kept, plan = read_definition(self._home, self.id), read_plan(self._home, self.id)
         if kept is None or plan is None:
             raise UserErrorException(
