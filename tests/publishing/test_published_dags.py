@@ -108,3 +108,20 @@ def _runs(made):
     from airflow_aml import PipelineRun
 
     return PipelineRun.get_pipeline_runs(Workspace(), made.id)
+
+
+def test_the_bundle_has_them_beside_its_programs(pipeline, workspace, tmp_path):
+    """One bundle for what needs no file in the DAGs folder."""
+    from airflow.dag_processing.dagbag import BundleDagBag
+
+    from airflow_aml.airflow.bundle import AmlDagBundle
+
+    made = pipeline.publish("p")
+    (tmp_path / "programs").mkdir()
+    bundle = AmlDagBundle(name=f"aml-{tmp_path.name}", path=str(tmp_path / "programs"))
+    bundle.initialize()
+
+    bag = BundleDagBag(bundle.path, bundle_path=bundle.path, bundle_name=bundle.name)
+
+    assert bag.import_errors == {}
+    assert list(bag.dags) == [made.dag_id]
