@@ -64,40 +64,41 @@ def build_dag(
     """
     settings = settings or {}
     lone = next((node for node in spec.nodes if node.id == only), None)
-    options: dict[str, Any] = {
-        "schedule": scheduled,
-        "catchup": False,
-        "description": spec.description.partition("\n")[0] or None,
-        "doc_md": _documentation(spec) if only is None else None,
-        "tags": sorted({TAG, *_experiment_tag(settings)}),
-    }
-    options.update(dag_options)
+    options = {"schedule": scheduled, **_about(spec, settings, only), **dag_options}
     options["schedule"] = _schedule(options["schedule"], only)
     params = options.pop("params", None) or parameters.params(spec.parameters, defaults or {})
     named = NamedComputes(computes(), setup)
     dag = DAG(dag_id, **options)
     if lone is not None:
         _task(lone, spec, folder, dag, named)
-    else:
-        head = ReuseSensor(
-            task_id=HEAD_TASK,
-            spec=spec,
-            folder=folder,
-            settings=settings,
-            setup=setup,
-            scheduled=scheduled,
-            frozen=frozen,
-            dag=dag,
-            retries=RETRIES,
-            retry_delay=RETRY_DELAY,
-        )
-        if only != HEAD_TASK:
-            _tasks(spec, folder, dag, head, named)
-    if lone is None:
-        # Last, as Airflow copies them into every task that comes after, and checks each of the
-        # copies when it serialises the DAG. What a step gets of them the head task has settled.
-        dag.params = ParamsDict(params)
+        return dag
+    head = ReuseSensor(
+        task_id=HEAD_TASK,
+        spec=spec,
+        folder=folder,
+        settings=settings,
+        setup=setup,
+        scheduled=scheduled,
+        frozen=frozen,
+        dag=dag,
+        retries=RETRIES,
+        retry_delay=RETRY_DELAY,
+    )
+    if only != HEAD_TASK:
+        _tasks(spec, folder, dag, head, named)
+    # Last, as Airflow copies them into every task that comes after, and checks each of the
+    # copies when it serialises the DAG. What a step gets of them the head task has settled.
+    dag.params = ParamsDict(params)
     return dag
+
+
+def _about(spec: PipelineSpec, settings: Mapping[str, Any], only: str | None) -> dict[str, Any]:
+    return {
+        "catchup": False,
+        "description": spec.description.partition("\n")[0] or None,
+        "doc_md": _documentation(spec) if only is None else None,
+        "tags": sorted({TAG, *_experiment_tag(settings)}),
+    }
 
 
 def _schedule(schedule: Any, only: str | None) -> Any:

@@ -21,7 +21,7 @@ from airflow_aml import (
 from airflow_aml.definition.declarations import Declarations
 from airflow_aml.definition.engine import using
 from airflow_aml.definition.spec import SPEC_VERSION
-from airflow_aml.errors import NotServedError, PipelineDefinitionError, UserErrorException
+from airflow_aml.errors import PipelineDefinitionError, UserErrorException
 
 
 def order(pipeline):
@@ -391,12 +391,6 @@ def test_a_damaged_config_is_named(project):
         Workspace.from_config()
 
 
-def test_later_features_name_themselves(step):
-    """publish is not there yet, and says so."""
-    with pytest.raises(NotServedError, match=r"Pipeline.publish"):
-        Pipeline("ws", [step()]).publish("name")
-
-
 def test_a_sequence_can_be_the_whole_of_steps(step):
     """v1's own page passes a StepSequence as steps."""
     a, b = step("a"), step("b")
@@ -416,7 +410,7 @@ def test_a_refusal_names_the_line(step):
 
 def test_hasattr_answers_for_what_is_not_served():
     """Programs ask before they use a feature; the answer is no, not an error."""
-    assert not hasattr(Workspace(), "get_default_compute_target")
+    assert not hasattr(Workspace(), "webservices")
     assert hasattr(Workspace(), "name")
 
 

@@ -388,10 +388,10 @@ def test_a_typing_error_in_a_run_configuration_is_caught():
         RunConfiguration().enviroment = "x"
 
 
-def test_what_comes_later_says_so():
+def test_what_azure_alone_can_do_says_so():
     """A v1 feature that is not there raises an error that names it."""
-    with pytest.raises(NotServedError, match=r"Workspace.compute_targets"):
-        Workspace().compute_targets["x"]
+    with pytest.raises(NotServedError, match=r"Workspace.webservices"):
+        Workspace().webservices["x"]
 
 
 @pytest.mark.parametrize(

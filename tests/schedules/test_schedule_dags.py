@@ -118,7 +118,7 @@ def test_what_was_published_is_scheduled_by_its_id(declare, by_run):
 def test_a_course_program_as_it_stands_runs_every_day(tmp_path):
     """A v1 program that submits, publishes and schedules is one DAG, dropped into the folder."""
     shutil.copytree(PROGRAMS / "seed_004", tmp_path / "dags" / "course")
-    bundle = AmlDagBundle(name=f"v1-{tmp_path.name}", path=str(tmp_path / "dags"))
+    bundle = AmlDagBundle(name=f"v1-{tmp_path.name}", path=str(tmp_path / "dags"), published=())
     bundle.initialize()
 
     bag = BundleDagBag(bundle.path, bundle_path=bundle.path, bundle_name=bundle.name)
