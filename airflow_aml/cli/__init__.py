@@ -6,7 +6,7 @@ import argparse
 import gc
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 
 from airflow_aml._version import __version__
@@ -30,6 +30,9 @@ _VERBS = {
     "gc": "garbage",
 }
 """Verb -> the module that has it, as ``add_<verb>``, with ``_`` for a space."""
+
+_HANDS_ON = frozenset(["exec"])
+"""Verbs whose last words, options too, are those of a program that they run."""
 
 NOBODY_READS = 141
 """The exit code when the reader of our output has gone: that of a program ended by SIGPIPE."""
@@ -87,7 +90,12 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
     gc.disable()
     words = _with_verb(words)
     try:
-        return _parser(words).parse_args(words)
+        parser, verbs = _parsers(words)
+        verb = verbs.get(words[0]) if words else None
+        if verb is None or words[0] in _HANDS_ON:
+            return parser.parse_args(words)
+        # Options may stand before, between and after what a verb is told.
+        return verb.parse_intermixed_args(words[1:])
     finally:
         gc.enable()
 
@@ -98,7 +106,8 @@ def _with_verb(words: Sequence[str]) -> list[str]:
     ``runs show`` alone lists the runs of an experiment of that name, as it does for any other.
     """
     double = " ".join(words[:2])
-    if double in _VERBS and ((len(words) > 2 and words[2][:1] != "-") or _asks_help(words[2:])):
+    told = any(word[:1] != "-" for word in words[2:]) and "--last" not in words
+    if double in _VERBS and (told or _asks_help(words[2:])):
         return [double, *words[2:]]
     return list(words)
 
@@ -119,7 +128,10 @@ def _done(arguments: argparse.Namespace) -> int:
     return code
 
 
-def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+def _parsers(
+    words: Sequence[str],
+) -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentParser]]:
+    """The parser of all words, and that of each verb that may be meant."""
     parser = argparse.ArgumentParser(
         prog="airflow-aml", description="Azure ML SDK v1 pipelines, running on Apache Airflow."
     )
@@ -131,4 +143,4 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     for name in asked or _VERBS:
         module = import_module(f"airflow_aml.cli.{_VERBS[name]}")
         getattr(module, f"add_{name.replace(' ', '_')}")(verbs)
-    return parser
+    return parser, verbs.choices

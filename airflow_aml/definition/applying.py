@@ -122,7 +122,8 @@ def _upload(action: SetupAction, folder: str, home: Home, say: Said) -> str:
     progress = Report(f"uploading to datastore {name!r} at {target}", say, len(wanted))
     store.upload(wanted, progress, skip_same=True)
     progress.end()
-    return f"{len(pairs)} files are in datastore {name!r} at {target}"
+    files = "1 file is" if len(pairs) == 1 else f"{len(pairs)} files are"
+    return f"{files} in datastore {name!r} at {target}"
 
 
 def _register_dataset(action: SetupAction, folder: str, home: Home, say: Said) -> str:

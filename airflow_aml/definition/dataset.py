@@ -88,7 +88,9 @@ class Dataset:
         refuse_while_loading("Dataset.get_by_id")
         home = home_of(workspace)
         try:
-            return _opened(datasets.named_by_id(home, id), workspace)
+            found = datasets.named_by_id(home, id)
+            note("dataset", found.name, found.number, {"version": found.number, "id": id})
+            return _opened(found, workspace)
         except UserErrorException:
             version = datasets.by_id(home, id)
         made: ReadableDataset = dataset_of(version.definition, workspace)
@@ -126,17 +128,24 @@ class Datasets(Mapping[str, ReadableDataset]):
         return Dataset.get_by_name(self._workspace, name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names())
+        return iter(self._listed())
 
     def __len__(self) -> int:
-        return len(self._names())
+        return len(self._listed())
 
     def __contains__(self, name: object) -> bool:
-        return name in self._names()
+        return name in self._listed()
 
     def keys(self) -> Any:
         """The names."""
-        return dict.fromkeys(self._names()).keys()
+        return dict.fromkeys(self._listed()).keys()
+
+    def _listed(self) -> List[str]:
+        from airflow_aml.workspace import datasets
+
+        names = self._names()
+        note(datasets.ALL, "*", None, {"version": None, "id": datasets.listing(names)})
+        return names
 
     def _names(self) -> List[str]:
         from airflow_aml.workspace import datasets

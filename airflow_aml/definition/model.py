@@ -8,11 +8,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from airflow_aml.definition.homes import home_of
-from airflow_aml.definition.modelsearch import Wanted, find_model, fits, local_model
+from airflow_aml.definition.modelsearch import (
+    Wanted,
+    find_model,
+    fits,
+    local_model,
+    note_listing,
+)
 from airflow_aml.definition.names import warn_ignored
 from airflow_aml.definition.setup import refuse_while_loading
 from airflow_aml.errors import ModelNotFoundException, NotServedError, UserErrorException
-from airflow_aml.runtime.hidden import note
 
 if TYPE_CHECKING:
     from airflow_aml.definition.runs.context import Run
@@ -143,12 +148,13 @@ class Model:
 
         refuse_while_loading("Model.list")
         found: List[Model] = []
-        for each, number, known in models.versions(home_of(workspace), name):
+        known_versions = list(models.versions(home_of(workspace), name))
+        note_listing(name, known_versions)
+        for each, number, known in known_versions:
             if latest and found and found[-1].name == each:
                 continue
             if fits(known, tags, properties, run_id):
                 found.append(Model._of(workspace, each, number, known))
-        note(models.KIND, name or "*", None, {"version": None, "id": "list"})
         return found
 
     @staticmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Mapping, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Any, Mapping, Optional, Sequence, Tuple, Union
 
 from airflow_aml.definition.homes import home_of
 from airflow_aml.errors import ModelNotFoundException, UserErrorException
@@ -33,25 +33,30 @@ def find_model(
     home = home_of(workspace)
     try:
         if version is None and (tags or properties or run_id):
-            found = next(
+            known_versions = list(models.versions(home, name))
+            note_listing(name, known_versions)
+            return next(
                 (number, known)
-                for _, number, known in models.versions(home, name)
+                for _, number, known in known_versions
                 if fits(known, tags, properties, run_id)
             )
-        else:
-            found = models.get(home, name, version)
+        found = models.get(home, name, version)
     except StopIteration:
-        note(models.KIND, name, None, {"version": None, "id": "search"})
         raise ModelNotFoundException(
             f"no version of model {name!r} has these tags and properties."
         ) from None
     except UserErrorException as error:
         note(models.KIND, name, version, None)
         raise ModelNotFoundException(str(error)) from error
-    searched = version is None and bool(tags or properties or run_id)
-    identity = "search" if searched else found[1].id
-    note(models.KIND, name, version, {"version": found[0], "id": identity})
+    note(models.KIND, name, version, {"version": found[0], "id": found[1].id})
     return found
+
+
+def note_listing(name: Optional[str], found: Sequence[Tuple[str, int, ModelVersion]]) -> None:
+    """Notes that a script has seen all versions of one model, or of all."""
+    from airflow_aml.workspace import models
+
+    note(models.ALL, name or "*", None, {"version": None, "id": models.listing(found)})
 
 
 def fits(known: ModelVersion, tags: Wanted, properties: Wanted, run_id: Optional[str]) -> bool:

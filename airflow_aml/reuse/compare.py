@@ -156,7 +156,8 @@ def _content(name: str, paths: Sequence[str] | None) -> str:
         return f"the file of input {name!r} changed"
     files = f"{len(paths)} file{'' if len(paths) == 1 else 's'}"
     dots = ", ..." if len(paths) > _MOST else ""
-    return f"input {name!r} changed: {files} ({', '.join(paths[:_MOST])}{dots})"
+    names = ", ".join(" ".join(path.splitlines()) for path in paths[:_MOST])
+    return f"input {name!r} changed: {files} ({names}{dots})"
 
 
 def _ports(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:

@@ -24,6 +24,8 @@ Ask = Callable[[Mapping[str, Any]], Any]
 STAMP = "stamp"
 CONTENT = "content"
 
+_RUN = "run"
+
 
 class Verifier:
     """Checks records of one workspace.
@@ -108,6 +110,8 @@ class Verifier:
 
     def _wrong_with_read(self, read: Mapping[str, Any]) -> str | None:
         asked = read.get("asked")
+        if isinstance(asked, Mapping) and asked.get("kind") == _RUN:
+            return "its script reads what was noted about the whole run, which is never reused"
         try:
             if self._ask is not None:
                 answer = self._ask(asked or {})
@@ -179,6 +183,8 @@ def _shown(asked: Any) -> str:
         return repr(asked)
     version = asked.get("version")
     kind, name = asked.get("kind", "something"), asked.get("name", "?")
+    if kind in ("datasets", "models"):
+        return f"the list of {kind}" if name == "*" else f"the versions of model {name!r}"
     return f"{kind} {name!r}{f', version {version}' if version not in (None, 'latest') else ''}"
 
 

@@ -18,6 +18,7 @@ from airflow_aml.runtime import is_uri
 from airflow_aml.runtime.contents import (
     close_folders,
     copy,
+    drop_empty_folders,
     keep_matching,
     make_read_only,
     own,
@@ -41,6 +42,7 @@ Warn = Callable[[str], None]
 Remote = Callable[[], "Places"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_NAMED = 3
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
 
 
@@ -154,6 +156,10 @@ def _prepare(output: JobOutput, check: Check, warn: Warn) -> _Prepared:
         )
     if output.source_globs and os.path.isdir(path) and not keep_matching(path, output.source_globs):
         warn(f"No file of the output {output.name!r} matches {', '.join(output.source_globs)}.")
+    empty = drop_empty_folders(path)
+    if empty and not output.source_globs:
+        named = ", ".join(map(repr, empty[:_NAMED])) + (", ..." if len(empty) > _NAMED else "")
+        warn(f"Empty folders of the output {output.name!r} are not kept: {named}.")
     manifest = build(path)
     if os.path.isdir(path) and not manifest.files and not output.source_globs:
         warn(f"The script wrote nothing to the output {output.name!r}; it is an empty folder.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -84,6 +85,26 @@ def keep_matching(place: str, globs: Iterable[str]) -> int:
         else:
             os.unlink(found.path)
     return stay
+
+
+def drop_empty_folders(place: str) -> List[str]:
+    """Removes the folders below ``place`` that hold no file; returns their paths in it, sorted.
+
+    Object stores cannot hold them and no digest counts them, so no step is to rely on them.
+    """
+    root = os.fsencode(place)
+    dropped = []
+    for folder, _, files in os.walk(root, topdown=False):
+        if files or folder == root:
+            continue
+        try:
+            os.rmdir(folder)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        else:
+            dropped.append(shown(os.path.relpath(folder, root)))
+    return sorted(dropped)
 
 
 def make_read_only(place: str) -> None:

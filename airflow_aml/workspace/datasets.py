@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from airflow_aml.workspace.home import Home
     from airflow_aml.workspace.registry import Registry
 
+ALL = "datasets"
+"""What a question is about that is answered by a list of names."""
+
 _KIND = "dataset"
 _SAVED = "definition"
 
@@ -131,6 +134,13 @@ def find(home: Home, name: str) -> Optional[NamedVersion]:
 def names(home: Home) -> List[str]:
     """All registered names, sorted."""
     return _registry(home).names(_KIND)
+
+
+def listing(names: List[str]) -> str:
+    """A digest of names: whether a list is still the same list."""
+    from airflow_aml.workspace.digests import digest_record
+
+    return digest_record(["datasets", 1, *((name, "") for name in names)])
 
 
 def versions(home: Home, name: str) -> List[int]:

@@ -11,9 +11,11 @@ deleted leaves its document, so that its number never means another model.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from airflow_aml.codec import decode, encode
 from airflow_aml.errors import UserErrorException
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from airflow_aml.workspace.home import Home
 
 KIND = "model"
+ALL = "models"
+"""What a question is about that is answered by a list of models."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,12 @@ def versions(home: Home, name: Optional[str] = None) -> Iterator[Tuple[str, int,
             found = _read(registry, each, number)[1]
             if not found.deleted:
                 yield each, number, found
+
+
+def listing(found: Iterable[Tuple[str, int, ModelVersion]]) -> str:
+    """A digest of all that is known of these versions: whether a list is still the same list."""
+    rows = [[name, number, encode(version)] for name, number, version in found]
+    return f"sha256:{hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()}"
 
 
 def update(

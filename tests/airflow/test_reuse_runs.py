@@ -367,6 +367,39 @@ def test_a_dataset_that_is_registered_later_is_made_of_the_result_that_is_there(
     assert (again.states["work"], removed.states["work"]) == ("skipped", "skipped")
 
 
+def test_lists_that_a_script_has_read_are_asked_for_again(write, one_dag, run_dag, tmp_path):
+    """Models by name and tag, names of datasets: reused while the lists stay, and no longer."""
+    from airflow_aml import Model, Workspace
+
+    write(
+        "ask/ask.py",
+        """
+        from airflow_aml import Model, Run
+        ws = Run.get_context().experiment.workspace
+        print(len(Model.list(ws, name="m")), Model(ws, "m", tags=["good"]).version, [*ws.datasets])
+    """,
+    )
+    write("look/look.py", "from airflow_aml import Run; Run.get_context().parent.get_tags()")
+    write("p.py", HEADER + '    pipeline = Pipeline(ws, [step("ask"), step("look")])')
+    (tmp_path / "weights").write_text("1")
+
+    def register(name):
+        Model.register(Workspace(), str(tmp_path / "weights"), name, tags={"good": "yes"})
+
+    register("m")
+    run_dag(one_dag())
+    register("another")
+    second = run_dag(one_dag())
+    register("m")
+    third = run_dag(one_dag())
+
+    assert (second.states["ask"], third.states["ask"]) == ("skipped", "success")
+    said = "what the script asks for (the versions of model 'm') has another answer now"
+    assert reason(third, "ask") == said
+    said = "its script reads what was noted about the whole run, which is never reused"
+    assert reason(second, "look") == said
+
+
 def test_hidden_reads_are_asked_again(write, one_dag, run_dag, tmp_path):
     """A script that looks up a dataset by name runs again when that name has a new version."""
     from airflow_aml import Dataset, Workspace

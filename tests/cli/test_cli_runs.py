@@ -217,3 +217,16 @@ def test_an_experiment_may_be_called_show(run, say, write, capsys):
     with pytest.raises(SystemExit):
         main(["runs", "show", "--help"])
     assert "--snapshot DIR" in capsys.readouterr().out
+
+
+def test_options_may_stand_anywhere(run, say):
+    """Whoever types an option before the step's name is understood."""
+    run()
+    for words in (
+        ["explain", "latest", "--diff", "train"],
+        ["explain", "--json", "latest", "train"],
+        ["runs", "show", "latest", "--json", "train"],
+        ["runs", "show", "--json", "latest", "train"],
+    ):
+        assert "train" in say(*words)
+        assert "'score'" not in say(*words)

@@ -101,6 +101,19 @@ def test_output_left_empty_is_a_warning(lab: Lab) -> None:
         assert "nothing to the output 'out'" in report.warnings[0]
 
 
+def test_empty_folders_are_not_kept(lab: Lab) -> None:
+    """What no store can hold and no digest counts reaches no step; the author is told."""
+    script = (
+        "import os, sys; os.chdir(sys.argv[1]); "
+        "[os.makedirs(name) for name in ('full', 'bare/deep', 'class_b')]; open('full/x', 'w')"
+    )
+    report = lab.run(script, outputs=("out",), arguments=OUT)
+    assert os.listdir(committed(report)) == ["full"]
+    assert report.warnings == (
+        "Empty folders of the output 'out' are not kept: 'bare', 'bare/deep', 'class_b'.",
+    )
+
+
 def test_promised_file_that_was_not_written(lab: Lab) -> None:
     """An output that was declared a file cannot be an empty folder."""
     report = lab.run("", outputs=(replace(REFERENCE, is_directory=False),), arguments=OUT)
