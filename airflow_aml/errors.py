@@ -9,6 +9,7 @@
             │   ├── PipelineDefinitionError (also ValueError) a step or pipeline cannot be built
             │   ├── AuthenticationException nobody is logged in, or the login is refused
             │   ├── PipelineTypeError       (also TypeError) an argument has the wrong type
+            │   │   └── NotAStepError       (also NotImplementedError) no step in steps=
             │   └── NotServedError          (also NotImplementedError, AttributeError) a v1 feature
             │                               that is not here
             ├── ComputeTargetException      a compute target is unknown or cannot be used
@@ -83,6 +84,10 @@ class PipelineDefinitionError(UserErrorException, ValueError):
 
 class PipelineTypeError(UserErrorException, TypeError):
     """An argument of a step or pipeline has a type that cannot be used there."""
+
+
+class NotAStepError(PipelineTypeError, NotImplementedError):
+    """Something in a pipeline's steps is no step. SDK v1 raised ``NotImplementedError``."""
 
 
 class AuthenticationException(UserErrorException):

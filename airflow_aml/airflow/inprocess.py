@@ -13,6 +13,7 @@ import shutil
 import sys
 import time
 from base64 import urlsafe_b64encode
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -192,7 +193,9 @@ def run_pipeline(
     from airflow_aml.airflow.settings import open_workspace
     from airflow_aml.airflow.telling import Telling
 
-    telling = Telling({node.id: node.name for node in spec.nodes}, tell)
+    named = Counter(node.name for node in spec.nodes)
+    names = {node.id: node.name if named[node.name] == 1 else node.id for node in spec.nodes}
+    telling = Telling(names, tell)
     with telling.listening():
         dag = build_dag(
             spec, dag_id=dag_id, folder=folder, settings=settings, setup=setup, frozen=frozen

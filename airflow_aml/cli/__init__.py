@@ -31,8 +31,8 @@ _VERBS = {
 }
 """Verb -> the module that has it, as ``add_<verb>``, with ``_`` for a space."""
 
-_HANDS_ON = frozenset(["exec"])
-"""Verbs whose last words, options too, are those of a program that they run."""
+_HANDS_ON = frozenset(["exec", "schedule"])
+"""Verbs whose last words, options too, are those of a program that they run or of a verb below."""
 
 NOBODY_READS = 141
 """The exit code when the reader of our output has gone: that of a program ended by SIGPIPE."""

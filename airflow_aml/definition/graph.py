@@ -8,7 +8,7 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence, Set, Tuple
 from airflow_aml.definition.outputs import OutputFileDatasetConfig, PipelineData
 from airflow_aml.definition.parameters import PipelineParameter
 from airflow_aml.definition.step import PipelineStep, StepSequence
-from airflow_aml.errors import NotServedError, PipelineDefinitionError
+from airflow_aml.errors import NotAStepError, PipelineDefinitionError
 
 
 class Graph:
@@ -20,14 +20,14 @@ class Graph:
 
     Raises:
         PipelineDefinitionError: a producer is missing or doubled, parameters clash.
-        NotServedError: something in ``steps`` that cannot be a step.
+        NotAStepError: something in ``steps`` that cannot be a step.
     """
 
     def __init__(self, steps: Sequence[Any], resolve_closure: bool = True):
         if isinstance(steps, (StepSequence, PipelineStep, PipelineData)):
             steps = [steps]
         if not isinstance(steps, (list, tuple)):
-            raise NotServedError(f"Can not add object of type {type(steps)} to Pipeline.")
+            raise NotAStepError(f"Can not add object of type {type(steps)} to Pipeline.")
         sequenced: List[Tuple[PipelineStep, PipelineStep]] = []
         listed = _flatten(list(steps), sequenced)
         self.steps: List[PipelineStep] = _closure(listed, resolve_closure)
@@ -138,7 +138,7 @@ def _flatten(
         elif isinstance(item, PipelineData):
             members[id(item)] = [_producer_of(item)]
         elif not isinstance(item, (list, StepSequence)):
-            raise NotServedError(
+            raise NotAStepError(
                 f"Can not add object of type {type(item)} to Pipeline.",
                 hint="Call as_input() in the step that reads it."
                 if isinstance(item, OutputFileDatasetConfig)

@@ -7,7 +7,7 @@ from typing import Any
 
 Key = Mapping[str, Any]
 Contents = Callable[[str], "Sequence[str] | None"]
-"""Input name -> paths of its files that differ; None if nobody knows."""
+"""Input name -> its files that differ, each with what became of it; None if nobody knows."""
 
 _LONGEST = 60
 _MOST = 3
@@ -54,7 +54,7 @@ def differences(
         said.extend(packages(str(old.get("environment")), str(new.get("environment"))))
     said.extend(_variables(_part(old, "variables"), _part(new, "variables")))
     said.extend(_settings(old, new))
-    return said
+    return list(dict.fromkeys(said))  # a file of hash_paths may be one of the sources, too
 
 
 def _part(key: Key, name: str) -> Mapping[str, Any]:

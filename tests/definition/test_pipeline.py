@@ -21,7 +21,7 @@ from airflow_aml import (
 from airflow_aml.definition.declarations import Declarations
 from airflow_aml.definition.engine import using
 from airflow_aml.definition.spec import SPEC_VERSION
-from airflow_aml.errors import PipelineDefinitionError, UserErrorException
+from airflow_aml.errors import PipelineDefinitionError, PipelineTypeError, UserErrorException
 
 
 def order(pipeline):
@@ -99,8 +99,10 @@ def test_no_steps_are_a_pipeline(project):
 @pytest.mark.parametrize("thing", ["a step", ("a",), 3, None])
 def test_what_is_no_step_is_refused(project, thing):
     """v1's words for something else in steps."""
-    with pytest.raises(NotImplementedError, match="Can not add object of type"):
+    with pytest.raises(NotImplementedError, match="Can not add object of type") as refused:
         Pipeline("ws", [thing])
+    assert isinstance(refused.value, PipelineTypeError)
+    assert not isinstance(refused.value, NotServedError)
 
 
 def test_two_steps_may_share_a_name(step):

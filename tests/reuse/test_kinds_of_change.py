@@ -286,7 +286,7 @@ def test_input_of_several_paths(project: Project) -> None:
     second = project.run()
     assert second.reasons["prepare"] == "input 'raw' changed: 1 file (more/days/one.csv)"
     project.write("data/three.csv", "3")
-    assert project.run().reasons["prepare"] == "input 'raw' changed: 1 file (three.csv)"
+    assert project.run().reasons["prepare"] == "input 'raw' changed: 1 file (three.csv added)"
 
 
 def test_touch(project: Project) -> None:

@@ -278,7 +278,7 @@ def test_the_files_of_an_external_input_that_changed_are_named(story: Story, hom
     said = "input 'raw' changed: 5 files (data/a.csv, data/b.csv, data/c.csv, ...)"
     assert story.why(facts=now) == said
     now = replace(BASE, inputs={"raw": ExternalInput("sha256:d3")})
-    assert story.why(facts=now) == "input 'raw' changed: 1 file (data/a.csv)"
+    assert story.why(facts=now) == "input 'raw' changed: 1 file (data/a.csv removed)"
 
 
 def test_the_files_of_an_upstream_output_that_changed_are_named(world: World) -> None:
