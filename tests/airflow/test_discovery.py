@@ -132,7 +132,7 @@ def test_to_dag_without_an_id_uses_the_files(write, parse):
          ["Step [train]", "no.py"]),
         ("a = step('a'); b = step('b'); a.run_after(b); b.run_after(a); Pipeline('ws', [a])",
          ["Cycle detected", "a -> b -> a"]),
-        ("Workspace().compute_targets['x']", ["Workspace.compute_targets"]),
+        ("Workspace().webservices['x']", ["Workspace.webservices"]),
         ("p = Pipeline('ws', []); p.submit('e').get_metrics()", ["get_metrics", "only declared"]),
         ("Pipeline('ws', [step('a')]); raise SystemExit(3)", ["SystemExit"]),
         ("Pipeline('ws', [step('a')]", ["never closed"]),

@@ -21,7 +21,12 @@ from airflow_aml import (
 from airflow_aml.definition.declarations import Declarations
 from airflow_aml.definition.engine import using
 from airflow_aml.definition.spec import SPEC_VERSION
-from airflow_aml.errors import PipelineDefinitionError, PipelineTypeError, UserErrorException
+from airflow_aml.errors import (
+    NotServedError,
+    PipelineDefinitionError,
+    PipelineTypeError,
+    UserErrorException,
+)
 
 
 def order(pipeline):
