@@ -16,12 +16,10 @@ from airflow_aml.definition.engine import declaring_engine, works_with_airflow
 from airflow_aml.definition.names import check_mapping
 from airflow_aml.definition.parameters import check_value, parse_text
 from airflow_aml.definition.pipeline import Pipeline
-from airflow_aml.definition.schedule_expressions import check_expression, is_expression
 from airflow_aml.definition.schedule_recurrence import ScheduleRecurrence
 from airflow_aml.definition.schedule_slots import Recurrence
 from airflow_aml.definition.schedule_spec import ACTIVE, DISABLED, ScheduleSpec
 from airflow_aml.definition.schedule_words import in_words
-from airflow_aml.definition.schedule_yaml import load_schedule
 from airflow_aml.errors import NotServedError, PipelineDefinitionError, UserErrorException
 
 if TYPE_CHECKING:
@@ -178,6 +176,8 @@ class Schedule:
         Raises:
             UserErrorException: the file cannot be read, or something in it is wrong.
         """
+        from airflow_aml.definition.schedule_yaml import load_schedule
+
         return load_schedule(filename)
 
     @property
@@ -380,6 +380,8 @@ def _text(what: str, value: Any) -> str:
 
 def _parameters(pipeline: Pipeline, given: Any, where: str) -> Dict[str, Any]:
     """The values, of the parameters' types; v1 sends texts, so a text of that type will do."""
+    from airflow_aml.definition.schedule_expressions import check_expression, is_expression
+
     known = {each.name: each for each in pipeline.spec.parameters}
     values = {}
     for name, value in check_mapping(f"{where}: pipeline_parameters=", given).items():

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Callable, Dict, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional
 
 from airflow_aml.errors import ComputeTargetException
-from airflow_aml.workspace.computes import ComputeRecord
-from airflow_aml.workspace.vmsizes import vm_size as known_size
+
+if TYPE_CHECKING:
+    from airflow_aml.workspace.computes import ComputeRecord
 
 _SECRETS = ("access_token", "application_key", "password", "private_key_passphrase")
 
@@ -40,6 +41,8 @@ class ProvisioningConfiguration:
             raise ComputeTargetException(
                 f"vm_priority must be 'dedicated' or 'lowpriority', not {vm_priority!r}."
             )
+        from airflow_aml.workspace.vmsizes import vm_size as known_size
+
         if vm_size and known_size(vm_size) is None:
             warnings.warn(
                 f"the size of {vm_size!r} is not known here; it asks for nothing.", stacklevel=3
@@ -56,6 +59,8 @@ class ProvisioningConfiguration:
 
     def record(self, name: str) -> ComputeRecord:
         """The compute of that name."""
+        from airflow_aml.workspace.computes import ComputeRecord
+
         return ComputeRecord(name, **self._values)
 
 
@@ -79,6 +84,8 @@ class AttachConfiguration:
 
     def record(self, name: str) -> ComputeRecord:
         """The compute of that name."""
+        from airflow_aml.workspace.computes import ComputeRecord
+
         return ComputeRecord(
             name, kind=self._type.lower(), type=self._type, settings=self._settings
         )

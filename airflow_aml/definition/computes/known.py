@@ -5,23 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from typing import Any, Dict, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Mapping, Sequence
 
 from airflow_aml.codec import decode, encode
 from airflow_aml.definition.engine import declaring_engine
 from airflow_aml.definition.homes import home_of
 from airflow_aml.definition.setup import SetupAction, declare, is_loading
 from airflow_aml.errors import RunEnvironmentException
-from airflow_aml.workspace.computes import (
-    DEFAULT,
-    ComputeRecord,
-    Computes,
-    find,
-    made_computes,
-    remove_compute,
-    save_compute,
-    site_computes,
-)
+
+if TYPE_CHECKING:
+    from airflow_aml.workspace.computes import ComputeRecord, Computes
 
 CREATE_COMPUTE = "create_compute"
 DELETE_COMPUTE = "delete_compute"
@@ -39,6 +32,7 @@ def site() -> Computes:
     if "airflow.sdk.configuration" in sys.modules and _STEP_VARIABLE not in os.environ:
         found: Computes = import_module(_SETTINGS).computes()
         return found
+    from airflow_aml.workspace.computes import site_computes
     from airflow_aml.workspace.configuration import setting
 
     return site_computes(setting(os.environ, "computes"))
@@ -46,6 +40,8 @@ def site() -> Computes:
 
 def declared(actions: Iterable[SetupAction]) -> Dict[str, ComputeRecord]:
     """The computes that a file creates or attaches, whether or not it deletes them afterwards."""
+    from airflow_aml.workspace.computes import ComputeRecord
+
     return {
         str(each.arguments["record"]["name"]): decode(ComputeRecord, each.arguments["record"])
         for each in actions
@@ -55,6 +51,8 @@ def declared(actions: Iterable[SetupAction]) -> Dict[str, ComputeRecord]:
 
 def known(workspace: Any) -> Dict[str, ComputeRecord]:
     """All computes by name. A file that is being loaded knows the site's and its own."""
+    from airflow_aml.workspace.computes import DEFAULT, find, made_computes
+
     ours = site()
     if is_loading():
         made: Mapping[str, ComputeRecord] = _declared_and_kept()
@@ -67,6 +65,8 @@ def known(workspace: Any) -> Dict[str, ComputeRecord]:
 
 def keep(workspace: Any, record: ComputeRecord) -> None:
     """Keeps a compute, or declares it where a file is only being loaded."""
+    from airflow_aml.workspace.computes import save_compute
+
     refuse_in_steps("creates or attaches")
     if not declare(CREATE_COMPUTE, {"record": {**encode(record), "name": record.name}}):
         save_compute(home_of(workspace), record)
@@ -74,6 +74,8 @@ def keep(workspace: Any, record: ComputeRecord) -> None:
 
 def forget(workspace: Any, name: str) -> None:
     """Removes a compute, or declares that."""
+    from airflow_aml.workspace.computes import remove_compute
+
     refuse_in_steps("deletes")
     if not declare(DELETE_COMPUTE, {"name": name}):
         remove_compute(home_of(workspace), name)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
-from airflow_aml.workspace.computes import ComputeRecord
+if TYPE_CHECKING:
+    from airflow_aml.workspace.computes import ComputeRecord
 
 _STATES = (
     "preparingNodeCount",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Type
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Type
 
 from airflow_aml.codec import encode
 from airflow_aml.definition.computes import known
@@ -17,9 +17,11 @@ from airflow_aml.definition.computes.status import AmlComputeStatus
 from airflow_aml.definition.data.near import near
 from airflow_aml.definition.setup import is_loading
 from airflow_aml.errors import ComputeTargetException, NotServedError, UserErrorException
-from airflow_aml.workspace.computes import DEFAULT, ComputeRecord, check_name
 
-_RESERVED = ("amlcompute", "containerinstance", DEFAULT, "local")
+if TYPE_CHECKING:
+    from airflow_aml.workspace.computes import ComputeRecord
+
+_RESERVED = ("amlcompute", "containerinstance", "default", "local")
 
 
 class ComputeTarget:
@@ -300,6 +302,8 @@ class ComputeTargets(Mapping[str, ComputeTarget]):
 
     def __getitem__(self, name: str) -> ComputeTarget:
         if name not in self._records and is_loading() and not known.site():
+            from airflow_aml.workspace.computes import ComputeRecord
+
             return target_of(self._workspace, ComputeRecord(name))
         return target_of(self._workspace, self._records[name])
 
@@ -345,11 +349,15 @@ def default_target(workspace: Any, kind: str) -> Optional[ComputeTarget]:
     """
     if kind not in ("CPU", "GPU"):
         raise ValueError(f"type must be 'CPU' or 'GPU', not {kind!r}.")
+    from airflow_aml.workspace.computes import DEFAULT
+
     record = known.site().get(DEFAULT)
     return None if record is None else target_of(workspace, record)
 
 
 def _check(name: str) -> None:
+    from airflow_aml.workspace.computes import check_name
+
     if check_name(name).lower() in _RESERVED:
         raise UserErrorException(
             f"{name!r} is a reserved name of computes.", hint=f"So are {', '.join(_RESERVED)}."
