@@ -108,8 +108,9 @@ def test_a_python_that_is_not_there_lists_those_that_are(workspace):
 )
 def test_packages_that_cannot_be_had_are_uvs_explanation(workspace, packages, said):
     """Misspelt, unsatisfiable, or no requirement at all."""
-    with pytest.raises(UserErrorException, match=said):
+    with pytest.raises(UserErrorException) as refused:
         lock_of(wish(workspace, *packages), workspace)
+    assert said in " ".join(str(refused.value).split())  # as uv wraps its lines
 
 
 def test_a_lock_is_made_once_and_kept(workspace):

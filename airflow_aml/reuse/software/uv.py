@@ -69,6 +69,7 @@ def run_uv(
         return done.stdout
     said = done.stderr.strip() or f"uv ended with {done.returncode} and said nothing"
     text = f"{failed}. uv says:\n{said}"
-    if any(each in said for each in _MAY_PASS):
+    unwrapped = " ".join(said.split())
+    if any(each in unwrapped for each in _MAY_PASS):
         raise WorkspaceException(text)
     raise UserErrorException(text)
