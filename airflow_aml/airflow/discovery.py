@@ -21,10 +21,10 @@ from airflow_aml.definition.declarations import Declaration, Declarations
 from airflow_aml.definition.engine import declaring_engine
 from airflow_aml.definition.names import slug
 from airflow_aml.definition.pipeline import Pipeline
-from airflow_aml.definition.runs.declared import DeclaredPublishedPipeline
-from airflow_aml.definition.runs.pipelinerun import PipelineRun
 
 if TYPE_CHECKING:
+    from airflow_aml.definition.runs.declared import DeclaredPublishedPipeline
+    from airflow_aml.definition.runs.pipelinerun import PipelineRun
     from airflow_aml.definition.schedule_spec import ScheduleSpec
 
 _MARKS = (b"Pipeline", b"airflow_aml")

@@ -14,6 +14,7 @@ from airflow.listeners import hookimpl
 
 _NEEDED_BY_STEPS = (
     "airflow_aml.airflow.discovery",
+    "airflow_aml.airflow.planning",
     "airflow_aml.airflow.steps.local",
     "airflow_aml.definition.pipeline",
     "airflow_aml.definition.workspace",
@@ -44,8 +45,9 @@ def on_starting(component: object) -> None:
     from airflow_aml.runtime.report import StepReport
     from airflow_aml.workspace.plans import RunPlan
     from airflow_aml.workspace.process import Process
+    from airflow_aml.workspace.runs import RunHead
 
-    prepare(RunPlan, StepReport)
+    prepare(RunPlan, StepReport, RunHead)
     environment.of_this_process()  # what is installed is listed once, until that changes
     Process.this()  # and the host is known
     if getattr(component, "job_type", "") == _FORKS_STEPS:

@@ -114,46 +114,51 @@ def installed(folders: Iterable[str]) -> dict[str, str]:
     """Normalised name -> version of what is installed in these folders, sorted by name.
 
     Of a package that is there twice the first counts, as it does for an import. What was found is
-    kept for this process, and those that it forks, until one of the folders changes.
+    kept for this process, and those that it forks, folder by folder until that changes.
     """
-    places = tuple((folder, _changed(folder)) for folder in dict.fromkeys(folders))
+    found: dict[str, str] = {}
+    for folder in dict.fromkeys(folders):
+        for project, version in _packages_in(folder).items():
+            found.setdefault(project, version)
+    return dict(sorted(found.items()))
+
+
+def _packages_in(folder: str) -> Mapping[str, str]:
+    changed = _changed(folder)
     # A folder may change again within the tick of the clock that its last change was stamped with.
-    if max((stamp for _, stamp in places), default=0) > time.time_ns() - _TICKS:
-        return _listing(places).packages
-    found = _kept_listing(places)
-    return dict((_listing(places) if found.develops else found).packages)
+    if changed > time.time_ns() - _TICKS:
+        return _listing(folder, changed).packages
+    found = _kept_listing(folder, changed)
+    return (_listing(folder, changed) if found.develops else found).packages
 
 
 @dataclass(frozen=True)
 class _Listing:
-    """What is installed, and whether that is told inside files, too."""
+    """What is installed in one folder, and whether that is told inside files, too."""
 
-    packages: dict[str, str]
-    develops: bool
+    packages: Mapping[str, str] = field(default_factory=dict)
+    develops: bool = False
 
 
-def _listing(places: tuple[tuple[str, int], ...]) -> _Listing:
-    found: dict[str, str] = {}
+def _listing(folder: str, changed: int) -> _Listing:
+    """The folder as it is; ``changed``, its stamp, is for who keeps that."""
+    try:
+        names = os.listdir(folder) if folder and changed >= 0 else []
+    except OSError:  # a zip
+        return _Listing()
+    here: dict[str, str] = {}
     develops = False
-    for folder, _ in places:
-        here: dict[str, str] = {}
-        try:
-            names = os.listdir(folder) if folder else []
-        except OSError:  # a zip, or not there
-            continue
-        for name in names:
-            if name.endswith((".dist-info", ".egg-info")):
-                project, version = _named(name)
-                if version is None:
-                    develops, version = True, _version_inside(os.path.join(folder, name))
-                # Leftovers of an upgrade may stand beside the real one: no order of a disk decides.
-                here[project] = max(here.get(project, ""), version)
-        for project, version in here.items():
-            found.setdefault(project, version)
-    return _Listing(dict(sorted(found.items())), develops)
+    for name in names:
+        if name.endswith((".dist-info", ".egg-info")):
+            project, version = _named(name)
+            if version is None:
+                develops, version = True, _version_inside(os.path.join(folder, name))
+            # Leftovers of an upgrade may stand beside the real one: no order of a disk decides.
+            here[project] = max(here.get(project, ""), version)
+    return _Listing(here, develops)
 
 
-_kept_listing = lru_cache(maxsize=8)(_listing)
+_kept_listing = lru_cache(maxsize=64)(_listing)
 
 
 def _changed(folder: str) -> int:

@@ -44,7 +44,8 @@ class Index:
         """
         path = layout.record(record.fingerprint, record.created, record.step_run_id)
         data = record.to_bytes()
-        self._store.create(path, data)
+        # Not durable: what a power cut does to it makes a miss of it, and never a wrong hit.
+        self._store.create(path, data, durable=False)
         latest = layout.latest(record.dag_id, record.task_id, record.map_index)
         self._store.write(latest, data, durable=False)  # it only serves to give reasons
 

@@ -60,7 +60,8 @@ class InlineRuntime:
         sweep: Sequence[str] = _SWEEP,
     ) -> None:
         self._job = job
-        self._environ = with_stores(environ, stores)
+        self._own = inherited(os.environ)
+        self._environ = with_stores(self._own if environ is os.environ else environ, stores)
         self._place = place
         self._sweep = sweep
         self._on_line = on_line
@@ -74,7 +75,7 @@ class InlineRuntime:
         output, errors = Lines(), Lines()
         sinks = (self._sink(output), self._sink(errors))
         try:
-            with _watched(self._job, self._sweep), _alarm_stops(self._stop):
+            with _watched(self._job, self._sweep, self._own), _alarm_stops(self._stop):
                 report = entry.run(self._job, self._stop, sinks, self._environ, self._place)
                 for line in [*output.finish(), *errors.finish()]:
                     self._on_line(line)
@@ -96,7 +97,7 @@ class InlineRuntime:
 
 
 @contextmanager
-def _watched(job: StepJob, sweep: Sequence[str]) -> Iterator[None]:
+def _watched(job: StepJob, sweep: Sequence[str], environ: Mapping[str, str]) -> Iterator[None]:
     """Inside, the end of this process is the end of the attempt."""
     folders = {os.path.dirname(output.staging) for output in job.outputs}
     command = [sys.executable, *sweep, job.attempt, str(job.kill_after)]
@@ -106,7 +107,7 @@ def _watched(job: StepJob, sweep: Sequence[str]) -> Iterator[None]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd="/",
-        env=inherited(os.environ),
+        env=environ,
         start_new_session=True,
         bufsize=0,
     )

@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_aml.airflow import parameters
 from airflow_aml.airflow.discovery import parsing_engine
-from airflow_aml.airflow.reuse import Locks, planned_steps
+from airflow_aml.airflow.planning import Locks, planned_steps
 from airflow_aml.airflow.settings import environment_setting, open_workspace
 from airflow_aml.airflow.steps.local import LocalStepOperator
 from airflow_aml.airflow.steps.shown import shown_command
