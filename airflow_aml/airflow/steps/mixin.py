@@ -17,18 +17,10 @@ from airflow.sdk.exceptions import (
     TaskDeferred,
 )
 
-from airflow_aml.airflow import mlflow, secrets, skipping, xcoms
-from airflow_aml.airflow.lineage import Made, facets
+from airflow_aml.airflow import mlflow, skipping, xcoms
 from airflow_aml.airflow.settings import cache_bytes, open_workspace, scratch
-from airflow_aml.airflow.steps import onward, reusing
-from airflow_aml.airflow.steps.assemble import Reference, StepRun
 from airflow_aml.airflow.steps.halt import raise_halt, raise_time_limit, refuse_after_failure
-from airflow_aml.airflow.steps.logged import logged_numbers
-from airflow_aml.airflow.steps.properties import properties_of
-from airflow_aml.airflow.steps.publishing import publish_again
 from airflow_aml.airflow.steps.shown import failure_text, shown_command
-from airflow_aml.airflow.steps.software import equipped
-from airflow_aml.airflow.steps.storage import StepStores
 from airflow_aml.definition.spec import NodeSpec
 from airflow_aml.errors import AirflowAmlError
 from airflow_aml.reuse.walk import Decision
@@ -42,6 +34,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from jinja2 import Environment
 
+    from airflow_aml.airflow.lineage import Made
+    from airflow_aml.airflow.steps.assemble import Reference, StepRun
     from airflow_aml.definition.registered import RegisteredOutput
     from airflow_aml.reuse.lease import Lease
 
@@ -88,6 +82,8 @@ class AmlStepMixin(_Native):
 
     def equip(self, run: StepRun, job: StepJob) -> StepJob:
         """The job with the interpreter that its script runs in, which is made if need be."""
+        from airflow_aml.airflow.steps.software import equipped
+
         return equipped(run, job, self.log.info)
 
     def read_report(self, job: StepJob) -> StepReport | None:
@@ -130,6 +126,8 @@ class AmlStepMixin(_Native):
         Args:
             gone: of whom it has waited for.
         """
+        from airflow_aml.airflow.steps.reusing import single_flight
+
         if self.job is None:
             self.render_template_fields(context)
         job, run = self.job, self.step_run
@@ -141,7 +139,7 @@ class AmlStepMixin(_Native):
 
             sweep_earlier_attempts(run)
         try:
-            with reusing.single_flight(run, gone) as found:
+            with single_flight(run, gone) as found:
                 if isinstance(found, Decision) and found.record is not None:
                     self.adopt(context, run, found)
                 elif isinstance(found, Decision):
@@ -179,6 +177,9 @@ class AmlStepMixin(_Native):
 
     def run_job(self, context: Context, run: StepRun, job: StepJob, decision: Decision) -> None:
         """Runs the step's script, and keeps what it has made."""
+        from airflow_aml.airflow import secrets
+        from airflow_aml.airflow.steps.properties import properties_of
+
         job = replace(job, properties=properties_of(run, decision))
         work = Path(job.work)
         work.mkdir(parents=True)
@@ -207,7 +208,11 @@ class AmlStepMixin(_Native):
         self, task_instance: Any
     ) -> OperatorLineage[Any, Any] | None:
         """What Airflow's OpenLineage provider asks for; None for a step that has not succeeded."""
-        return None if self.made is None else facets(self.made)
+        if self.made is None:
+            return None
+        from airflow_aml.airflow.lineage import facets
+
+        return facets(self.made)
 
     def _register(
         self, context: Context, run: StepRun, references: Mapping[str, Mapping[str, Any]]
@@ -226,6 +231,9 @@ class AmlStepMixin(_Native):
 
     def assemble(self, context: Context) -> StepRun:
         """The step in this run, as its plan and its upstream outputs say."""
+        from airflow_aml.airflow.steps.assemble import StepRun
+        from airflow_aml.airflow.steps.storage import StepStores
+
         home = open_workspace(self.workspace)
         ti = context["ti"]
         run_id = layout.pipeline_run_id(home.uuid, ti.dag_id, ti.run_id)
@@ -303,6 +311,10 @@ class AmlStepMixin(_Native):
         Raises:
             DownstreamTasksSkipped: steps below need not run; the task itself succeeds.
         """
+        from airflow_aml.airflow.lineage import Made
+        from airflow_aml.airflow.steps import reusing
+        from airflow_aml.airflow.steps.logged import logged_numbers
+
         references = {key: output.reference for key, output in report.outputs.items()}
         registered = self._register(context, run, references)
         metrics = logged_numbers(job)
@@ -325,6 +337,9 @@ class AmlStepMixin(_Native):
         Raises:
             DownstreamTasksSkipped: steps below need not run either.
         """
+        from airflow_aml.airflow.lineage import Made
+        from airflow_aml.airflow.steps import reusing
+
         assert decision.record is not None
         self.log.info("step %r is reused: %s", run.node.name, decision.reason)
         references = {name: each.reference for name, each in decision.record.outputs.items()}
@@ -336,6 +351,8 @@ class AmlStepMixin(_Native):
             return done
 
         if decision.publishes:
+            from airflow_aml.airflow.steps.publishing import publish_again
+
             publish_again(run, decision.record, register)
         self.made = Made(run, references, versions, decision.record.metrics)
         result = skipping.reused(decision)
@@ -374,6 +391,8 @@ class AmlStepMixin(_Native):
         Raises:
             DownstreamTasksSkipped: there are any.
         """
+        from airflow_aml.airflow.steps import onward
+
         perhaps = onward.perhaps_below(run, references)
         if not perhaps:
             return
