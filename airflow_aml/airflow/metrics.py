@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 
 from airflow.sdk import conf, get_current_context
 from airflow.sdk.observability import stats
@@ -34,7 +33,6 @@ def count_run() -> None:
         _count(STEPS_RUN, 1)
 
 
-@lru_cache(maxsize=1)
 def _are_on() -> bool:
     # Where they are off even the names of Airflow's metrics need not be read.
     return any(conf.getboolean("metrics", name, fallback=False) for name in _SWITCHES)
