@@ -121,8 +121,9 @@ def run() -> Report:
         rounds = []
         for number in range(ROUNDS):
             wait_for_quiet()
-            rounds.append({name: run_chain(airflow, name, number + 1) for name in NAMES})
-            shown = ", ".join(f"{name} {each.seconds:.2f} s" for name, each in rounds[-1].items())
+            order = list(NAMES) if number % 2 == 0 else list(NAMES)[::-1]
+            rounds.append({name: run_chain(airflow, name, number + 1) for name in order})
+            shown = ", ".join(f"{name} {rounds[-1][name].seconds:.2f} s" for name in NAMES)
             print(f"  round {number + 1} of {ROUNDS}: {shown}", file=sys.stderr, flush=True)
     return report(rounds)
 
