@@ -27,11 +27,9 @@ if TYPE_CHECKING:
     from airflow_aml.definition.runs.pipelinerun import PipelineRun
     from airflow_aml.definition.schedule_spec import ScheduleSpec
 
-_MARKS = (b"Pipeline", b"airflow_aml")
-
 
 def might_contain_dag(file_path: str, zip_file: Any = None) -> bool:
-    """For ``[core] might_contain_dag_callable``: Airflow's own rule, or our package and a Pipeline.
+    """For ``[core] might_contain_dag_callable``: Airflow's own rule, or a pipeline of ours.
 
     Airflow looks only into files that hold the words "airflow" and "dag" or "asset"; with this
     setting a pipeline file need not mention a DAG.
@@ -45,7 +43,9 @@ def might_contain_dag(file_path: str, zip_file: Any = None) -> bool:
             content = stream.read()
     else:
         content = Path(file_path).read_bytes()
-    return all(mark in content for mark in _MARKS)
+    from airflow_aml.definition.loading import speaks_of_pipeline
+
+    return speaks_of_pipeline(content)
 
 
 class ParsedFile(Declarations):

@@ -21,6 +21,7 @@ from airflow_aml.errors import UserErrorException
 YAML = (".yml", ".yaml")
 PIPELINE_YAML = (".pipeline.yml", ".pipeline.yaml")
 _PACKAGE, _PIPELINE = b"airflow_aml", b"Pipeline"
+_SCRIPT_ALONE = (b"ScriptRunConfig", b"Experiment")
 
 
 class _Loader(SourceFileLoader):
@@ -99,18 +100,24 @@ def pipeline_files(path: str) -> Iterator[str]:
 
 
 def may_declare(path: str) -> bool:
-    """Whether a Python file mentions this package, and a Pipeline or a mistake.
-
-    A step's script mentions the package, too, and is not to be executed.
-    """
+    """Whether a Python file speaks of a pipeline, or mentions this package and has a mistake."""
     try:
         with open(path, "rb") as file:
             content = file.read()
     except OSError:
         return True  # who loads it is told what is wrong
+    return speaks_of_pipeline(content) or (_PACKAGE in content and cannot_work(content))
+
+
+def speaks_of_pipeline(content: bytes) -> bool:
+    """Whether a Python file mentions this package and a Pipeline, or an Experiment and a script.
+
+    A step's script mentions the package, too, and is not to be executed: one that submits others
+    as child runs has a ScriptRunConfig, but no Experiment.
+    """
     if _PACKAGE not in content:
         return False
-    return _PIPELINE in content or cannot_work(content)
+    return _PIPELINE in content or all(mark in content for mark in _SCRIPT_ALONE)
 
 
 @contextmanager

@@ -252,9 +252,11 @@ def test_a_file_without_the_word_dag_is_found_by_our_rule(tmp_path, write):
     from airflow_aml.airflow.discovery import might_contain_dag
 
     good = write("plain.py", "from airflow_aml import Pipeline\n")
-    script = write("script.py", "import argparse\n")
+    alone = write("alone.py", "from airflow_aml import Experiment, ScriptRunConfig\n")
+    script = write("script.py", "from airflow_aml import Run, ScriptRunConfig\n")
 
     assert might_contain_dag(str(good))
+    assert might_contain_dag(str(alone))
     assert not might_contain_dag(str(script))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ from airflow_aml import (
     Workspace,
     get_run,
 )
+from airflow_aml.definition.loading import pipeline_files
 from airflow_aml.definition.runs.offline import _OfflineRun
 from airflow_aml.errors import ActivityFailedException, NotServedError, UserErrorException
 
@@ -171,6 +173,19 @@ def test_a_submitted_script_becomes_a_dag(folder, write, parse):
 
     parsed = parse()
 
+    assert parsed.errors == {}
+    assert [sorted(dag.task_ids) for dag in parsed.dags.values()] == [["reuse", "train"]]
+
+
+def test_the_page_s_example_is_a_dag_as_it_stands(folder, write, parse):
+    """It is found where a script is not that begins child runs, and declares one task."""
+    page = (Path(__file__).parents[2] / "docs/runs.md").read_text(encoding="utf-8")
+    (example,) = (each for each in re.findall(r"```python\n(.*?)```", page, re.S) if "ridge" in each)
+    write("training/train.py", "from airflow_aml import Run, ScriptRunConfig\n")
+    alone = write("alone.py", example)
+
+    assert list(pipeline_files(str(alone.parent))) == [str(alone)]
+    parsed = parse()
     assert parsed.errors == {}
     assert [sorted(dag.task_ids) for dag in parsed.dags.values()] == [["reuse", "train"]]
 
