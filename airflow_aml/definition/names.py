@@ -16,7 +16,7 @@ RESERVED_OUTPUT = "return_value"
 """The XCom key under which a step tells how it ended; no output can be called so."""
 
 LONGEST_NAME = 200
-"""File systems take 255 bytes."""
+"""File systems take 255 bytes, and something is added to a file's name while it is written."""
 
 _ENVIRONMENT_NAMES = frozenset(
     ["path", "home", "user", "pwd", "shell", "logname", "ld_library_path"]
@@ -95,6 +95,17 @@ def check_mapping(what: str, value: Any) -> Mapping[str, Any]:
     if value is not None and not isinstance(value, Mapping):
         raise UserErrorException(f"{what} takes a dict, not {value!r}.")
     return value or {}
+
+
+def check_text(call: str, what: str, value: object) -> str:
+    """What was given, if it is a text.
+
+    Raises:
+        UserErrorException: it is anything else.
+    """
+    if not isinstance(value, str):
+        raise UserErrorException(f"{call} takes {what}, a text, not {value!r}.")
+    return value
 
 
 def check_pipeline_data_name(name: object) -> str:

@@ -28,6 +28,7 @@ import json
 import os
 import re
 import time
+from collections.abc import Mapping, MappingView, Sequence, Set
 from typing import Any, Dict, Iterable, Iterator, List, Optional
 
 Note = Dict[str, Any]
@@ -162,11 +163,17 @@ def _plain(value: Any) -> Any:
         return value.tolist()
     if hasattr(value, "item"):
         return value.item()
-    if isinstance(value, (set, frozenset)):
-        return sorted(value, key=repr)
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")
+    if isinstance(value, (Set, Mapping, MappingView, Sequence)):
+        return _collected(value)
     try:
         return float(value)  # Decimal, Fraction
     except (TypeError, ValueError):
         return str(value)
+
+
+def _collected(value: Any) -> Any:
+    if isinstance(value, (set, frozenset)):  # which have no order of their own
+        return sorted(value, key=repr)
+    return dict(value) if isinstance(value, Mapping) else list(value)

@@ -180,7 +180,8 @@ def test_a_submitted_script_becomes_a_dag(folder, write, parse):
 def test_the_page_s_example_is_a_dag_as_it_stands(folder, write, parse):
     """It is found where a script is not that begins child runs, and declares one task."""
     page = (Path(__file__).parents[2] / "docs/runs.md").read_text(encoding="utf-8")
-    (example,) = (each for each in re.findall(r"```python\n(.*?)```", page, re.S) if "ridge" in each)
+    blocks = re.findall(r"```python\n(.*?)```", page, re.S)
+    (example,) = (each for each in blocks if "ridge" in each)
     write("training/train.py", "from airflow_aml import Run, ScriptRunConfig\n")
     alone = write("alone.py", example)
 

@@ -12,6 +12,7 @@ import re
 from abc import ABCMeta
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
+from airflow_aml.definition.names import warn_ignored
 from airflow_aml.definition.runs import process
 from airflow_aml.definition.runs.files import Files, Tags
 from airflow_aml.definition.runs.metrics import Metrics
@@ -65,7 +66,6 @@ class Run(Metrics, Files, Tags, Snapshots, Registering, Told, metaclass=_Found):
         _parent: Optional[Run] = None,
         _name: str = "",
         _record_folder: str = "",
-        **_: Any,
     ):
         self.id = run_id
         self.name = _name
@@ -84,13 +84,15 @@ class Run(Metrics, Files, Tags, Snapshots, Registering, Told, metaclass=_Found):
 
     @staticmethod
     def get_context(
-        allow_offline: bool = True, used_for_context_manager: bool = False, **_: Any
+        allow_offline: bool = True, used_for_context_manager: bool = False, **others: Any
     ) -> Any:
         """The run of this process; outside a run an object that only prints, as in v1.
 
         Raises:
             RunEnvironmentException: this is no run's process and ``allow_offline`` is not set.
         """
+        if others:
+            warn_ignored("Run.get_context", others)
         run_id = os.environ.get(process.RUN)
         if run_id:
             if Run._current is None or Run._current.id != run_id:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
 
-from airflow_aml.definition.names import check_mapping
+from airflow_aml.definition.names import LONGEST_NAME, check_mapping
 from airflow_aml.definition.runs.recorded import Recorded
 from airflow_aml.errors import UserErrorException
 from airflow_aml.workspace.journal import properties_of, tags_of
@@ -18,23 +18,27 @@ class Files(Recorded):
         """Keeps a local file, or what an open binary stream gives, with the run.
 
         Raises:
-            UserErrorException: there is no such file, or the name climbs.
+            UserErrorException: there is no such file, the name climbs, or a stream gives text.
         """
+        checked, where = _checked(name), f"upload_file({name!r})"
         if hasattr(path_or_stream, "read"):
-            import shutil
-            import tempfile  # most scripts never need either
+            import tempfile  # most scripts never need it
 
-            with tempfile.NamedTemporaryFile(delete=False) as copy:
-                shutil.copyfileobj(path_or_stream, copy)
-            try:
-                self._add(_checked(name), copy.name)
-            finally:
-                os.unlink(copy.name)
+            with tempfile.TemporaryDirectory() as folder:
+                copy = os.path.join(folder, "content")
+                _copy_stream(path_or_stream, copy, where)
+                self._add(checked, copy)
             return
+        if not isinstance(path_or_stream, (str, os.PathLike)):
+            raise UserErrorException(
+                "a file is given by its path or as an open binary stream, not as a "
+                f"{type(path_or_stream).__name__}.",
+                where=where,
+            )
         path = os.fspath(path_or_stream)
         if not os.path.isfile(path):
-            raise UserErrorException(f"there is no file {path!r}.", where=f"upload_file({name!r})")
-        self._add(_checked(name), path)
+            raise UserErrorException(f"there is no file {path!r}.", where=where)
+        self._add(checked, path)
 
     def upload_files(
         self,
@@ -58,13 +62,14 @@ class Files(Recorded):
         Raises:
             UserErrorException: there is no such folder.
         """
+        name = _checked(name.rstrip("/") if isinstance(name, str) else name)
         if not os.path.isdir(path):
             raise UserErrorException(
                 f"there is no folder {path!r}.", where=f"upload_folder({name!r})"
             )
         for root, _, files in os.walk(path):
             below = os.path.relpath(root, path).replace(os.sep, "/")
-            prefix = name.rstrip("/") if below == "." else f"{name.rstrip('/')}/{below}"
+            prefix = name if below == "." else f"{name}/{below}"
             for file in files:
                 self.upload_file(f"{prefix}/{file}", os.path.join(root, file))
 
@@ -72,7 +77,9 @@ class Files(Recorded):
         """Names of the run's files, sorted; also what is in ``./outputs`` and ``./logs``."""
         return self._names()
 
-    def download_file(self, name: str, output_file_path: Optional[str] = None, **_: Any) -> None:
+    def download_file(
+        self, name: str, output_file_path: Optional[str] = None, _validate_checksum: bool = False
+    ) -> None:
         """Copies one of the run's files to a local path, or into a folder.
 
         Args:
@@ -131,20 +138,33 @@ class Tags(Recorded):
     """The calls about tags and properties."""
 
     def tag(self, key: str, value: Optional[str] = None) -> None:
-        """Sets one tag."""
-        self._note({"tag": str(key), "value": None if value is None else str(value)})
+        """Sets one tag.
+
+        Raises:
+            UserErrorException: it has no name.
+        """
+        self._note({"tag": _key("tag", key), "value": None if value is None else str(value)})
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Sets several tags; others stay.
 
         Raises:
-            UserErrorException: it is no dict.
+            UserErrorException: it is no dict, or one has no name.
         """
-        for key, value in check_mapping("set_tags", tags).items():
+        given = check_mapping("set_tags", tags)
+        for key in given:
+            _key("tag", key)
+        for key, value in given.items():
             self.tag(key, value)
 
     def remove_tags(self, tags: Sequence[str]) -> None:
-        """Takes tags away."""
+        """Takes tags away.
+
+        Raises:
+            UserErrorException: these are no names.
+        """
+        if not isinstance(tags, Iterable):
+            raise UserErrorException(f"remove_tags takes names of tags, not {tags!r}.")
         for key in [tags] if isinstance(tags, str) else tags:
             self._note({"untag": str(key)})
 
@@ -161,12 +181,12 @@ class Tags(Recorded):
         """Adds properties; one that was set once stays as it is.
 
         Raises:
-            UserErrorException: one of them has another value already, or it is no dict.
+            UserErrorException: one of them has another value already or no name, or it is no dict.
         """
         check_mapping("add_properties", properties)
         known = self.get_properties()
         for key, value in properties.items():
-            if known.get(str(key), str(value)) != str(value):
+            if known.get(_key("property", key), str(value)) != str(value):
                 raise UserErrorException(
                     f"property {key!r} is {known[str(key)]!r} already; properties do not change.",
                     hint="Use a tag for what changes.",
@@ -199,17 +219,42 @@ def make_local_folder(folder: str, where: str) -> None:
         ) from error
 
 
-_LONGEST_PART = 200
-"""Bytes: a file name holds 255, with what is added to it while it is written."""
+def _key(kind: str, name: Any) -> str:
+    """The name of a tag or property; a number is taken as text, as its value is."""
+    if name is None or name == "":
+        raise UserErrorException(f"the name of a {kind} is a text, not {name!r}.")
+    return str(name)
 
 
-def _checked(name: str) -> str:
+def _copy_stream(stream: Any, target: str, where: str) -> None:
+    with open(target, "wb") as copy:
+        data = stream.read(_CHUNK)
+        while data:
+            if not isinstance(data, (bytes, bytearray, memoryview)):
+                raise UserErrorException(
+                    f"the stream gives {type(data).__name__}, and a file holds bytes.",
+                    where=where,
+                    hint='Open the file with mode "rb", or write io.BytesIO(text.encode()).',
+                )
+            copy.write(data)
+            data = stream.read(_CHUNK)
+
+
+_CHUNK = 1 << 20
+
+
+def _checked(name: Any) -> str:
+    if not isinstance(name, str):
+        raise UserErrorException(
+            f"{name!r} cannot be the name of a run's file.",
+            hint='A name is a path inside the run, such as "outputs/model.pkl".',
+        )
     parts = name.replace("\\", "/").split("/")
     longest = max(len(each.encode("utf-8", "surrogatepass")) for each in parts)
-    if longest > _LONGEST_PART:
+    if longest > LONGEST_NAME:
         raise UserErrorException(
             f"{name[:20] + '...'!r} cannot be the name of a run's file: a part of it has {longest} "
-            f"bytes, and {_LONGEST_PART} are as many as it can have."
+            f"bytes, and {LONGEST_NAME} are as many as it can have."
         )
     climbs = ".." in parts or name.startswith("/") or not parts[-1]
     if climbs or "\0" in name or not _is_text(name):

@@ -47,8 +47,10 @@ def find(workspace: Any, run_id: str) -> Run:
     )
 
 
-def get_run(experiment: Experiment, run_id: str, **_: Any) -> Run:
-    """v1's ``azureml.core.get_run``: as ``Run.get``.
+def get_run(
+    experiment: Experiment, run_id: str, rehydrate: bool = True, clean_up: bool = True
+) -> Run:
+    """v1's ``azureml.core.get_run``: as ``Run.get``; ``rehydrate``, ``clean_up`` have no effect.
 
     Raises:
         UserErrorException: the workspace has no such run.

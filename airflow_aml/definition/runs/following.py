@@ -49,7 +49,6 @@ class Following(Waiting):
         run_id: str,
         *,
         _airflow: Optional[RunInAirflow] = None,
-        **_: Any,
     ):
         super().__init__(experiment, run_id)
         self._in_airflow = _airflow

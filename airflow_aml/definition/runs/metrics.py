@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterator, MappingView
 from typing import Any, Dict, Mapping, Optional
 
+from airflow_aml.definition.names import LONGEST_NAME
 from airflow_aml.definition.runs.recorded import Recorded
 from airflow_aml.errors import UserErrorException
 from airflow_aml.workspace.journal import Note, metrics_of
@@ -20,14 +22,14 @@ class Metrics(Recorded):
 
         Args:
             value: also a scalar of numpy, torch and the like; NaN and infinity are numbers.
-            step: what the series is plotted over.
+            step: what the series is plotted over, a whole number.
 
         Raises:
-            UserErrorException: the value is a list.
+            UserErrorException: the value is a list, or the step no number.
         """
         note: Note = {"metric": _name(name), "kind": "scalar", "value": _scalar(name, value)}
         if step is not None:
-            note["step"] = step
+            note["step"] = _step(name, step)
         if description:
             note["about"] = description
         self._note(note)
@@ -46,7 +48,7 @@ class Metrics(Recorded):
         """Logs one row of a table: ``log_row("epochs", loss=0.1, accuracy=0.9)``.
 
         Raises:
-            UserErrorException: there is no column.
+            UserErrorException: there is no column, or one is a generator.
         """
         if not kwargs:
             raise UserErrorException(
@@ -54,16 +56,20 @@ class Metrics(Recorded):
                 where=f"metric {name!r}",
                 hint='Write run.log_row("name", column=value).',
             )
-        self._metric("row", name, kwargs, description or "")
+        self._metric("row", name, _columns(name, kwargs), description or "")
 
     def log_table(self, name: str, value: Mapping[str, Any], description: str = "") -> None:
-        """Logs a table: column name -> values."""
+        """Logs a table: column name -> values.
+
+        Raises:
+            UserErrorException: it is no dict, or a column is a generator.
+        """
         if not isinstance(value, Mapping):
             raise UserErrorException(
                 f"log_table takes a dict of columns, not {type(value).__name__}.",
                 where=f"metric {name!r}",
             )
-        self._metric("table", name, dict(value), description)
+        self._metric("table", name, _columns(name, value), description)
 
     def log_image(
         self,
@@ -87,14 +93,13 @@ class Metrics(Recorded):
                 where=f"image {name!r}",
                 hint="Give the path of a picture as path=.",
             )
-        plain = "".join(each if each.isalnum() or each in "-_. " else "_" for each in _name(name))
         if path is not None:
             if not os.path.isfile(path):
                 raise UserErrorException(f"there is no file {path!r}.", where=f"image {name!r}")
-            kept = f"{plain}_{time.time_ns() // 1000000}{os.path.splitext(path)[1] or '.png'}"
+            kept = _file_name(_name(name), os.path.splitext(path)[1] or ".png")
             self._add(kept, path)
         else:
-            kept = f"{plain}_{time.time_ns() // 1000000}.png"
+            kept = _file_name(_name(name), ".png")
             import tempfile  # most scripts never need it
 
             with tempfile.TemporaryDirectory() as folder:
@@ -146,10 +151,14 @@ def _name(name: Any) -> str:
     return name
 
 
+_MANY = (list, tuple, set, range, Mapping, MappingView, Iterator)
+_LONGEST_EXTENSION = 16
+
+
 def _scalar(name: str, value: Any) -> Any:
     if isinstance(value, (int, float, str)):  # nearly always
         return value
-    if isinstance(value, (list, tuple, set, Mapping)) or _count(value) != 1:
+    if isinstance(value, _MANY) or _count(value) != 1:
         raise UserErrorException(
             f"log takes one value, not a {type(value).__name__}.",
             where=f"metric {name!r}",
@@ -164,6 +173,44 @@ def _count(value: Any) -> int:
         return int(value.numel())
     size = getattr(value, "size", 1)
     return size if isinstance(size, int) else 1
+
+
+def _step(name: str, step: Any) -> int:
+    if isinstance(step, int):
+        return step
+    try:  # numpy's and torch's numbers, and 3.0
+        whole = int(step)
+    except (TypeError, ValueError, OverflowError):
+        whole = None
+    if whole is None or isinstance(step, (str, bytes)) or whole != step:
+        raise UserErrorException(
+            f"step= is a whole number, not {step!r}.", where=f"metric {name!r}"
+        )
+    return whole
+
+
+def _columns(name: str, columns: Mapping[str, Any]) -> Dict[str, Any]:
+    for column, value in columns.items():
+        if isinstance(value, Iterator):
+            raise UserErrorException(
+                f"column {column!r} is a {type(value).__name__}, not values.",
+                where=f"metric {name!r}",
+                hint="Write list(...) around it.",
+            )
+    return dict(columns)
+
+
+def _file_name(name: str, extension: str) -> str:
+    """What a picture's file is called: of a name that is too long for that, how it begins."""
+    plain = "".join(each if each.isalnum() or each in "-_. " else "_" for each in name)
+    end = f"_{time.time_ns() // 1000000}{extension[:_LONGEST_EXTENSION]}"
+    room = LONGEST_NAME - len(end.encode())
+    if len(plain.encode()) > room:
+        from zlib import crc32  # else two that begin alike, at the same moment, were one
+
+        end = f"_{crc32(name.encode('utf-8', 'surrogatepass')):08x}{end}"
+        plain = plain.encode()[: room - 9].decode(errors="ignore")
+    return plain + end
 
 
 def _chart(name: str, value: Any) -> Any:

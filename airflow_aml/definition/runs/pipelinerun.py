@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional
 
+from airflow_aml.definition.names import check_text
 from airflow_aml.definition.runs.context import Run
 from airflow_aml.definition.runs.following import Following
 from airflow_aml.definition.runs.records import Record, StoredRecord
@@ -123,7 +124,12 @@ class PipelineRun(Following):
             yield StepRun.of(self, result)
 
     def find_step_run(self, name: str) -> List[StepRun]:
-        """The runs of the steps of that name: v1 allows several; none is an empty list."""
+        """The runs of the steps of that name: v1 allows several; none is an empty list.
+
+        Raises:
+            UserErrorException: it is no name.
+        """
+        check_text("find_step_run", "a step's name", name)
         return [step for step in self.get_steps() if step.name == name]
 
     def get_tags(self) -> Dict[str, Optional[str]]:

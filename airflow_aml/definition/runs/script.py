@@ -9,6 +9,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional
 
+from airflow_aml.definition.names import check_text
 from airflow_aml.definition.runs import process
 from airflow_aml.definition.runs.context import Run
 from airflow_aml.definition.runs.records import ScriptRecord, SharedRecord, StoredRecord
@@ -44,7 +45,12 @@ class _PipelineRun(Run):
         return PipelineRun(self.experiment, self.id).get_steps()
 
     def find_step_run(self, name: str) -> List[Run]:
-        """The runs of the steps of that name."""
+        """The runs of the steps of that name.
+
+        Raises:
+            UserErrorException: it is no name.
+        """
+        check_text("find_step_run", "a step's name", name)
         return [step for step in self.get_steps() if step.name == name]
 
     def _children(self) -> Iterator[Run]:

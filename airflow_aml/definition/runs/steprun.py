@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Dict, Iterator, Optional, Tuple, Union
 
+from airflow_aml.definition.names import check_text
 from airflow_aml.definition.runs.context import Run
 from airflow_aml.definition.runs.outputs import PortDataReference, StepRunOutput
 from airflow_aml.definition.runs.records import StoredRecord
@@ -211,7 +212,12 @@ def _found(
 ) -> Tuple[PipelineRun, StepResult]:
     """A step's pipeline run, and how the step has ended there."""
     from airflow_aml.definition.runs.pipelinerun import PipelineRun
+    from airflow_aml.definition.workspace import Experiment
 
+    if not isinstance(experiment, Experiment):
+        raise UserErrorException(f"StepRun takes an Experiment, not {experiment!r}.")
+    check_text("StepRun", "the id of a step's run", step_run_id)
+    check_text("StepRun", "the id of a pipeline's run", pipeline_run_id)
     run = PipelineRun(experiment, pipeline_run_id)
     for step in run.get_steps():
         if step.id == step_run_id:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import tempfile
 import threading
@@ -18,7 +19,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional
 from uuid import uuid4
 
-from airflow_aml.definition.names import check_mapping
+from airflow_aml.definition.names import check_mapping, slug
 from airflow_aml.definition.runs import process
 from airflow_aml.definition.runs.context import Run
 from airflow_aml.definition.runs.records import ScriptRecord
@@ -171,8 +172,10 @@ def submit(
         )
     arguments, settings = _arguments(config), config.run_config.settings
     _check_script(config)
-    number = 1 + sum("child" in note for note in record.notes())
     stem = os.path.splitext(os.path.basename(str(config.script)))[0]
+    named = re.compile(rf"{re.escape(stem)}_\d+").fullmatch
+    known = (str(note.get("value")) for note in record.notes() if "child" in note)
+    number = 1 + sum(named(name) is not None for name in known)
     job = _job(parent, record, config, f"{stem}_{number}", arguments)
     parent._note({"child": job.run_id, "value": job.step})  # noqa: SLF001
     child = ScriptRecord(record.folder, job.run_id)
@@ -209,7 +212,10 @@ def _job(
     from airflow_aml.workspace.home import open_home
     from airflow_aml.workspace.snapshots import take
 
-    run_id, settings = str(uuid4()), config.run_config.settings
+    workspace, url, uuid, experiment, root = _whereabouts(parent)
+    settings = config.run_config.settings
+    # As v1's are; what its experiment is called may hold signs that an id has not.
+    run_id = f"{slug(experiment, fallback='run')[:36]}_{int(time.time())}_{uuid4().hex[:8]}"
     work = tempfile.mkdtemp(prefix="airflow-aml-child-")
     try:
         # Its sources are this run's, or beside them: nobody needs them kept once more.
@@ -225,7 +231,6 @@ def _job(
         "folder": os.path.abspath(record.folder),
         "about": record.run_id,
     }
-    workspace, url, uuid, experiment, root = _whereabouts(parent)
     return StepJob(
         attempt=uuid4().hex,
         run_id=run_id,
