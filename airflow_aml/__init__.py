@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from airflow_aml.definition.filedataset import FileDataset
     from airflow_aml.definition.keyvault import Keyvault
     from airflow_aml.definition.model import Model
+    from airflow_aml.definition.modeldetails import ResourceConfiguration
     from airflow_aml.definition.outputs import (
         HDFSOutputDatasetConfig,
         LinkFileOutputDatasetConfig,
@@ -122,6 +123,7 @@ _HOMES = {
     "PythonScriptStep": "definition.step",
     "PythonScriptStepOperator": "airflow.steps.script",
     "ReusePolicy": "definition.reusepolicy",
+    "ResourceConfiguration": "definition.modeldetails",
     "Run": "definition.runs.context",
     "RunConfiguration": "definition.runconfig",
     "RunDetails": "definition.runs.rundetails",
@@ -183,6 +185,7 @@ __all__ = [
     "PublishedPipeline",
     "PyTorchConfiguration",
     "PythonScriptStep",
+    "ResourceConfiguration",
     "ReusePolicy",
     "Run",
     "RunConfiguration",

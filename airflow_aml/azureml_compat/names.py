@@ -45,6 +45,7 @@ MODULES: Mapping[str, str] = {
     "azureml.core.image": "ContainerImage Image",
     "azureml.core.keyvault": "Keyvault",
     "azureml.core.model": "BatchInferenceConfig Dataset InferenceConfig Model",
+    "azureml.core.resource_configuration": "ResourceConfiguration",
     "azureml.core.run": "Run _OfflineRun get_run",
     "azureml.core.runconfig": """
         CondaDependencies DEFAULT_CPU_IMAGE DEFAULT_GPU_IMAGE Data DataReferenceConfiguration

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from airflow_aml.definition.homes import home_of
+from airflow_aml.definition.modeldetails import Detailed, details_of
 from airflow_aml.definition.modelsearch import (
     Wanted,
     find_model,
@@ -15,11 +16,12 @@ from airflow_aml.definition.modelsearch import (
     local_model,
     note_listing,
 )
-from airflow_aml.definition.names import warn_ignored
+from airflow_aml.definition.names import check_mapping, warn_ignored
 from airflow_aml.definition.setup import refuse_while_loading
 from airflow_aml.errors import ModelNotFoundException, NotServedError, UserErrorException
 
 if TYPE_CHECKING:
+    from airflow_aml.definition.modeldetails import ResourceConfiguration
     from airflow_aml.definition.runs.context import Run
     from airflow_aml.workspace.models import ModelVersion
 
@@ -29,7 +31,7 @@ _CACHE = "azureml-models"
 _NAME = re.compile(r"[^\W_][\w.-]{0,254}\Z")
 
 
-class Model:
+class Model(Detailed):
     """One version of a registered model.
 
     Args:
@@ -86,33 +88,39 @@ class Model:
         model_framework: Optional[str] = None,
         model_framework_version: Optional[str] = None,
         child_paths: Optional[Sequence[str]] = None,
+        sample_input_dataset: Any = None,
+        sample_output_dataset: Any = None,
+        resource_configuration: Optional[ResourceConfiguration] = None,
         **others: Any,
     ) -> Model:
         """Stores a local file or folder as the next version of that name.
 
+        Args:
+            datasets: pairs of a purpose (``training``) and a dataset.
+
         Raises:
-            UserErrorException: there is nothing at the path, or the name cannot be used.
+            UserErrorException: there is nothing at the path, the name cannot be used, or what is
+                given besides is something else than it has to be.
         """
         from airflow_aml.definition.runs.registering import note_registered
         from airflow_aml.workspace import models
         from airflow_aml.workspace.datasets import now
 
         refuse_while_loading("Model.register")
-        if not isinstance(model_name, str) or not _NAME.match(model_name):
-            raise UserErrorException(
-                f"{model_name!r} cannot be a model's name: up to 255 letters, digits, underscores, "
-                "dashes and periods, the first a letter or digit."
-            )
+        _check_name(model_name)
         warn_ignored("Model.register", [*others, *(["child_paths"] if child_paths else [])])
         if not os.path.exists(model_path):
             raise UserErrorException(
                 f"there is no file or folder {model_path!r} in {os.getcwd()}.",
                 where=f"model {model_name!r}",
             )
-        details = {
+        given = {
             "framework": model_framework,
             "framework_version": model_framework_version,
-            "datasets": [[purpose, _id_of(each)] for purpose, each in datasets or ()],
+            "datasets": datasets,
+            "sample_input_dataset": sample_input_dataset,
+            "sample_output_dataset": sample_output_dataset,
+            "resource_configuration": resource_configuration,
         }
         version = models.ModelVersion(
             path="",
@@ -120,10 +128,10 @@ class Model:
             is_folder=False,
             created=now(),
             description=description or "",
-            tags=dict(tags or {}),
-            properties=dict(properties or {}),
+            tags=dict(check_mapping("Model.register: tags=", tags)),
+            properties=dict(check_mapping("Model.register: properties=", properties)),
             origin=_origin(),
-            details={key: value for key, value in details.items() if value},
+            details=details_of(workspace, given),
         )
         number, stored = models.register(home_of(workspace), model_name, model_path, version)
         note_registered(model_name, number)
@@ -235,26 +243,6 @@ class Model:
         """Where its file or folder is, in the workspace."""
         return home_of(self.workspace).uri(f"{self._known.path}/{self._known.entry}")
 
-    @property
-    def datasets(self) -> Dict[str, List[Any]]:
-        """The datasets that it was registered with, by their purpose (``training``...)."""
-        from airflow_aml.definition.dataset import Dataset
-
-        found: Dict[str, List[Any]] = {}
-        for purpose, identity in self._known.details.get("datasets", ()):
-            found.setdefault(purpose, []).append(Dataset.get_by_id(self.workspace, identity))
-        return found
-
-    @property
-    def model_framework(self) -> Optional[str]:
-        """As it was given."""
-        return self._known.details.get("framework")
-
-    @property
-    def model_framework_version(self) -> Optional[str]:
-        """As it was given."""
-        return self._known.details.get("framework_version")
-
     def download(
         self, target_dir: str = ".", exist_ok: bool = False, exists_ok: Optional[bool] = None
     ) -> str:
@@ -278,33 +266,76 @@ class Model:
         return models.download(home_of(self.workspace), self._known, target_dir)
 
     def delete(self) -> None:
-        """Removes this version for good; its number is not used again."""
+        """Removes this version for good; its number is not used again.
+
+        Raises:
+            UserErrorException: it has been deleted already.
+        """
         from airflow_aml.workspace import models
 
         models.delete(home_of(self.workspace), self.name, self.version)
 
     def update(
-        self, tags: Optional[Mapping[str, Any]] = None, description: Optional[str] = None, **_: Any
+        self,
+        tags: Optional[Mapping[str, Any]] = None,
+        description: Optional[str] = None,
+        sample_input_dataset: Any = None,
+        sample_output_dataset: Any = None,
+        resource_configuration: Optional[ResourceConfiguration] = None,
     ) -> None:
-        """Replaces tags or description, as far as they are given."""
+        """Replaces what is given, and leaves the rest as it is.
+
+        Raises:
+            UserErrorException: the version has been deleted, or something is of another kind than
+                it has to be.
+        """
         given: Dict[str, Any] = {}
         if tags is not None:
-            given["tags"] = dict(tags)
+            given["tags"] = dict(check_mapping("Model.update: tags=", tags))
         if description is not None:
             given["description"] = description
-        self._change(**given)
+        details = {
+            "sample_input_dataset": sample_input_dataset,
+            "sample_output_dataset": sample_output_dataset,
+            "resource_configuration": resource_configuration,
+        }
+        kept = details_of(self.workspace, details)
+        self._change(lambda known: replace(known, **given, details={**known.details, **kept}))
 
     def add_tags(self, tags: Mapping[str, Any]) -> None:
         """Adds tags to those that are there."""
-        self._change(tags={**self.tags, **tags})
+        check_mapping("Model.add_tags", tags)
+        self._change(lambda known: replace(known, tags={**known.tags, **(tags or {})}))
 
     def remove_tags(self, tags: Sequence[str]) -> None:
         """Takes tags away."""
-        self._change(tags={key: value for key, value in self.tags.items() if key not in tags})
+        gone = [tags] if isinstance(tags, str) else tags
+        self._change(
+            lambda known: replace(
+                known, tags={key: value for key, value in known.tags.items() if key not in gone}
+            )
+        )
 
     def add_properties(self, properties: Mapping[str, Any]) -> None:
-        """Adds properties; one that is there stays as it is."""
-        self._change(properties={**properties, **self.properties})
+        """Adds properties; one that was set once stays as it is.
+
+        Raises:
+            UserErrorException: one of them has another value already, or it is no dict.
+        """
+        given = check_mapping("Model.add_properties", properties)
+
+        def added(known: ModelVersion) -> ModelVersion:
+            for key, value in given.items():
+                if str(known.properties.get(key, value)) != str(value):
+                    raise UserErrorException(
+                        f"property {key!r} is {known.properties[key]!r} already; properties do "
+                        "not change.",
+                        where=f"model {self.id!r}",
+                        hint="Use a tag for what changes.",
+                    )
+            return replace(known, properties={**given, **known.properties})
+
+        self._change(added)
 
     def serialize(self) -> Dict[str, Any]:
         """What is known of it, for JSON."""
@@ -320,16 +351,16 @@ class Model:
             "runId": self.run_id,
         }
 
-    def _change(self, **given: Any) -> None:
+    def _change(self, change: Callable[[ModelVersion], ModelVersion]) -> None:
         from airflow_aml.workspace import models
 
-        self._known = models.update(
-            home_of(self.workspace), self.name, self.version, lambda known: replace(known, **given)
-        )
+        self._known = models.update(home_of(self.workspace), self.name, self.version, change)
 
     def __getattr__(self, name: str) -> Any:
         if name in _NOT_SERVED:
             raise NotServedError(f"Model.{name} is not served: it deploys to Azure.")
+        if name in _NOT_KEPT:
+            return None
         raise AttributeError(f"'Model' object has no attribute {name!r}")
 
     def __repr__(self) -> str:
@@ -337,12 +368,18 @@ class Model:
 
 
 _NOT_SERVED = ("deploy", "package", "profile", "print_configuration")
+_NOT_KEPT = ("created_by", "mime_type", "parent_id", "unpack")
+"""What v1's service knows of a model, and nobody here."""
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or not _NAME.match(name):
+        raise UserErrorException(
+            f"{name!r} cannot be a model's name: up to 255 letters, digits, underscores, dashes "
+            "and periods, the first a letter or digit."
+        )
 
 
 def _origin() -> Dict[str, str]:
     names = {"run": "AZUREML_RUN_ID", "pipeline_run": "AZUREML_ROOT_RUN_ID"}
     return {key: os.environ[name] for key, name in names.items() if os.environ.get(name)}
-
-
-def _id_of(dataset: Any) -> str:
-    return str(getattr(dataset, "id", dataset))

@@ -93,7 +93,7 @@ def get(home: Home, name: str, number: Optional[int] = None) -> Numbered:
         raise UserErrorException(f"all versions of model {name!r} have been deleted.")
     found = _read(registry, name, number)
     if found[1].deleted:
-        raise UserErrorException(f"version {number} of model {name!r} has been deleted.")
+        raise _gone(name, number)
     return found
 
 
@@ -117,15 +117,26 @@ def listing(found: Iterable[Tuple[str, int, ModelVersion]]) -> str:
 def update(
     home: Home, name: str, number: int, change: Callable[[ModelVersion], ModelVersion]
 ) -> ModelVersion:
-    """Replaces what is known of a version; of two writers at once the later one wins."""
+    """Replaces what is known of a version; of two writers at once the later one wins.
+
+    Raises:
+        UserErrorException: there is no such version any more.
+    """
     registry = Registry(home.store)
-    changed = change(_read(registry, name, number)[1])
+    known = _read(registry, name, number)[1]
+    if known.deleted:
+        raise _gone(name, number)
+    changed = change(known)
     registry.update(KIND, name, number, encode(changed))
     return changed
 
 
 def delete(home: Home, name: str, number: int) -> None:
-    """Removes a version's files; its number is not used again."""
+    """Removes a version's files; its number is not used again.
+
+    Raises:
+        UserErrorException: there is no such version any more.
+    """
     version = update(home, name, number, lambda known: replace(known, deleted=True))
     home.store.delete([each.path for each in home.store.find(f"{version.path}/")])
 
@@ -145,6 +156,10 @@ def download(home: Home, version: ModelVersion, folder: str) -> str:
 def _read(registry: Registry, name: str, number: int) -> Numbered:
     number, document = registry.get(KIND, name, number)
     return number, decode(ModelVersion, document)
+
+
+def _gone(name: str, number: int) -> UserErrorException:
+    return UserErrorException(f"version {number} of model {name!r} has been deleted.")
 
 
 def _files(local: str, entry: str) -> List[Tuple[str, str]]:

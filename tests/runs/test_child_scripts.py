@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import re
 import subprocess
 import sys
 import threading
@@ -250,6 +251,7 @@ def test_a_program_with_a_run_of_its_own(tmp_path: Path, monkeypatch: pytest.Mon
     )
     (own,) = Run.get(Workspace(), run_id).get_steps()
     hand, fold = own.get_children()
+    assert re.fullmatch(r"search_\d+_[0-9a-f]{8}", fold.id)
     assert (hand.name, hand.get_status(), hand.get_metrics()) == (
         "by hand",
         "Completed",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_aml import Model, Run, Workspace
+from airflow_aml import Dataset, Model, ResourceConfiguration, Run, Workspace
 from airflow_aml.errors import ModelNotFoundException, UserErrorException
 
 
@@ -116,8 +116,12 @@ def test_what_is_not_there(ws: Workspace, pickle: str) -> None:
 def test_a_deleted_version_is_gone_for_good(ws: Workspace, pickle: str) -> None:
     """Its files go, its number is not used again, and the latest is the one before."""
     Model.register(ws, pickle, "m")
-    Model.register(ws, pickle, "m").delete()
+    second = Model.register(ws, pickle, "m")
+    second.delete()
 
+    for call in (second.delete, lambda: second.add_tags({"a": "1"})):
+        with pytest.raises(UserErrorException, match="version 2 of model 'm' has been deleted"):
+            call()
     assert Model(ws, "m").version == 1
     with pytest.raises(ModelNotFoundException, match="version 2 of model 'm' has been deleted"):
         Model(ws, "m", version=2)
@@ -130,13 +134,49 @@ def test_tags_change_and_properties_do_not(ws: Workspace, pickle: str) -> None:
     model = Model.register(ws, pickle, "m", tags={"a": "1"}, properties={"p": "1"})
     model.add_tags({"b": "2"})
     model.remove_tags(["a"])
-    model.add_properties({"p": "changed", "q": "2"})
+    with pytest.raises(UserErrorException, match="property 'p' is '1' already; properties do not"):
+        model.add_properties({"q": "3", "p": "changed"})
+    model.add_properties({"p": "1", "q": "2"})
     model.update(description="new")
 
     seen = Model(ws, "m")
     assert seen.tags == {"b": "2"}
     assert seen.properties == {"p": "1", "q": "2"}
     assert json.loads(json.dumps(seen.serialize()))["description"] == "new"
+
+
+def test_a_model_keeps_what_it_was_registered_with(ws: Workspace, pickle: str) -> None:
+    """Framework, datasets, resources; what was not given is None, and what is none is refused."""
+    Path("rows.csv").write_text("a,b\n1,2\n")
+    rows = Dataset.Tabular.from_delimited_files(os.path.abspath("rows.csv"))
+    resources = ResourceConfiguration(cpu=0.5, memory_in_gb=1)
+    given = Model.register(
+        ws,
+        pickle,
+        "m",
+        model_framework=Model.Framework.SCIKITLEARN,
+        model_framework_version="1.5",
+        datasets=[("training", rows)],
+        sample_input_dataset=rows,
+        resource_configuration=resources,
+    )
+
+    seen = Model(ws, "m")
+    assert (seen.model_framework, seen.model_framework_version) == ("ScikitLearn", "1.5")
+    assert seen.sample_input_dataset.to_pandas_dataframe().to_dict("list") == {"a": [1], "b": [2]}
+    assert [each.id for each in seen.datasets["training"]] == [rows.id]
+    assert seen.resource_configuration == resources
+    assert (seen.sample_output_dataset, seen.created_by, seen.unpack) == (None, None, None)
+    given.update(sample_output_dataset=rows)
+    assert Model(ws, "m").sample_output_dataset.id == rows.id
+    with pytest.raises(
+        UserErrorException, match=r"sample_input_dataset= takes a dataset, not a int"
+    ):
+        Model.register(ws, pickle, "m", sample_input_dataset=5)
+    with pytest.raises(UserErrorException, match="is a ResourceConfiguration, not a dict"):
+        given.update(resource_configuration={"cpu": 1})
+    with pytest.raises(UserErrorException, match=r"Model\.add_tags takes a dict, not 'a'"):
+        given.add_tags("a")
 
 
 def test_many_register_at_once(ws: Workspace, pickle: str) -> None:

@@ -12,6 +12,7 @@ from airflow_aml.errors import UserErrorException
 
 if TYPE_CHECKING:
     from airflow_aml.definition.model import Model
+    from airflow_aml.definition.modeldetails import ResourceConfiguration
     from airflow_aml.definition.workspace import Experiment
 
 
@@ -34,6 +35,9 @@ class Registering(Recorded):
         model_framework_version: Optional[str] = None,
         description: Optional[str] = None,
         datasets: Any = None,
+        sample_input_dataset: Any = None,
+        sample_output_dataset: Any = None,
+        resource_configuration: Optional[ResourceConfiguration] = None,
         **others: Any,
     ) -> Model:
         """Registers a file or folder of this run's files as the next version of a model.
@@ -61,6 +65,9 @@ class Registering(Recorded):
                 datasets=datasets,
                 model_framework=model_framework,
                 model_framework_version=model_framework_version,
+                sample_input_dataset=sample_input_dataset,
+                sample_output_dataset=sample_output_dataset,
+                resource_configuration=resource_configuration,
                 **others,
             )
 
