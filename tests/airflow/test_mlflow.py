@@ -229,6 +229,27 @@ def test_steps_that_begin_at_once_make_one_run(workspace, client):
     assert left.data.params == {"a": "1"}
 
 
+FIRST = """
+import sys, time
+from airflow_aml.airflow.mlflow import runs, server
+server.load_client()
+time.sleep(max(0, float(sys.argv[2]) - time.time()))
+print("experiment", runs._experiment(server.client(sys.argv[1]), "first"))
+"""
+
+
+@pytest.mark.soak
+def test_steps_that_find_no_database_make_one(tmp_path):
+    """Of three that begin at once with a new SQLite file none is left without its experiment."""
+    command = [sys.executable, "-c", FIRST, f"sqlite:///{tmp_path}/new.db", str(time.time() + 20)]
+    started = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for _ in range(3)
+    ]
+    told = [process.communicate(timeout=300)[0] for process in started]
+    assert [text.splitlines()[-1] for text in told] == ["experiment 1"] * 3
+
+
 @pytest.fixture
 def refusing() -> str:
     """An address where nobody listens."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -17,6 +19,7 @@ SHORT, LONG = 5, 60
 """Seconds that a request may take: about a run, and with files of any size."""
 
 _CONNECT_SECONDS = 3.0
+_PAUSE = 0.05
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -58,7 +61,43 @@ def client(uri: str) -> MlflowClient:
         socket.create_connection((parts.hostname, port), _CONNECT_SECONDS).close()
     from mlflow.tracking import MlflowClient  # of all that a step does here, the longest
 
-    return MlflowClient(tracking_uri=uri, registry_uri=os.environ.get("MLFLOW_REGISTRY_URI") or uri)
+    registry_uri = os.environ.get("MLFLOW_REGISTRY_URI") or uri
+    with _alone(uri):
+        return MlflowClient(tracking_uri=uri, registry_uri=registry_uri)
+
+
+@contextmanager
+def _alone(uri: str) -> Iterator[None]:
+    """Inside, no other process of this host opens the same SQLite file.
+
+    MLflow makes the tables of one that is new when it opens it: of two that do so at once, one is
+    lost, and the file may be spoilt. A file system without such locks is used without one.
+    """
+    parts = urlsplit(uri)
+    folder = os.path.dirname(os.path.abspath(parts.path[1:]))
+    if not parts.scheme.startswith("sqlite") or not os.path.isdir(folder):
+        yield
+        return
+    # The folder: who closes the file itself gives up all locks that SQLite has on it.
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    deadline = time.monotonic() + LONG
+    while time.monotonic() < deadline:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_PAUSE)
+            continue
+        except OSError:  # there are none here
+            pass
+        return
 
 
 def load_client() -> None:
