@@ -21,6 +21,7 @@ from airflow_aml.definition.datareference import DataPath, DataReference
 from airflow_aml.definition.datastore import Datastore, datastore_name, relative_path
 from airflow_aml.definition.filedataset import FileDataset
 from airflow_aml.definition.origin import defining_folder
+from airflow_aml.definition.runs.outputs import OutputStore
 from airflow_aml.definition.setup import refuse_while_loading
 from airflow_aml.definition.tabular import TabularDataset
 from airflow_aml.errors import NotServedError, UserErrorException
@@ -267,6 +268,9 @@ def _folder(places: Tuple[DataPlace, ...]) -> Optional[str]:
     return None
 
 
+_STORES = (Datastore, OutputStore)
+
+
 def _places(path: Any, call: str) -> Tuple[Tuple[DataPlace, ...], Any]:
     """The places that an author's paths name, and the workspace of the first datastore."""
     items = _as_list(path)
@@ -280,9 +284,9 @@ def _places(path: Any, call: str) -> Tuple[Tuple[DataPlace, ...], Any]:
 
 
 def _as_list(path: Any) -> List[Any]:
-    if isinstance(path, tuple) and len(path) == 2 and isinstance(path[0], Datastore):
+    if isinstance(path, tuple) and len(path) == 2 and isinstance(path[0], _STORES):
         return [path]
-    if isinstance(path, tuple) and any(isinstance(each, Datastore) for each in path):
+    if isinstance(path, tuple) and any(isinstance(each, _STORES) for each in path):
         raise _no_pair(path)
     if isinstance(path, (list, tuple)):
         return list(path)
@@ -298,6 +302,8 @@ def source_place(item: Any) -> DataPlace:
     if isinstance(item, tuple):
         if len(item) != 2 or not isinstance(item[1], str):
             raise _no_pair(item)
+        if isinstance(item[0], OutputStore):
+            return item[0].place_of(relative_path(item[1]))
         return StoredPath(datastore_name(item[0]), relative_path(item[1]))
     if isinstance(item, DataPath):
         return StoredPath(item.reference, item.path_on_datastore)

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from airflow_aml import (
+    Dataset,
     Experiment,
     Model,
     Pipeline,
@@ -219,7 +220,15 @@ def test_an_output_is_the_input_of_another_pipeline(program) -> None:
 
     assert told[:2] == ["Finished", "['model.txt']"]
     port = run.find_step_run("train")[0].get_output_data("model")
-    assert (port.datastore_name, port.datastore) == ("", None)  # it had no destination
+    store, path = port.datastore, port.path_on_datastore  # it had no destination
+    assert port.datastore_name == store.name == "workspaceoutputs"
+    assert [store.download("again", prefix=path) for _ in range(2)] == [1, 0]
+    assert (Path("again") / path / "model.txt").read_text() == "weights"
+    assert store.download("again", prefix=f"{path}/none") == 0
+    (copied,) = Dataset.File.from_files((store, path)).download("copied")
+    assert Path(copied).read_text() == "weights"
+    with pytest.raises(NotServedError, match="upload: outputs in the workspace's own place are"):
+        store.upload("other")
     model = Model(Workspace(), "copied")
     assert (model.run.name, model.experiment_name, model.datasets) == ("copy", "copies", {})
     assert Path(urlsplit(model.url).path).read_text() == "weights"

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Optional
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, List, Optional, Union
+
+from airflow_aml.errors import NotServedError
 
 if TYPE_CHECKING:
     from airflow_aml.definition.consumption import DatasetConsumptionConfig
+    from airflow_aml.definition.data.files import SourceFile
+    from airflow_aml.definition.data.model import DataPlace
     from airflow_aml.definition.datastore import Datastore
     from airflow_aml.definition.filedataset import FileDataset
     from airflow_aml.definition.runs.steprun import StepRun
+
+OWN_PLACE = "workspaceoutputs"
+"""What a datastore's name is where an output lies in the workspace's own place."""
 
 
 class StepRunOutput:
@@ -33,6 +41,8 @@ class PortDataReference:
 
     Attributes:
         uri: where it is.
+        datastore_name: ``workspaceoutputs`` for the workspace's own place, where outputs without a
+            destination are.
         path_on_datastore: the path of it in its store; :meth:`download` keeps it.
     """
 
@@ -44,9 +54,7 @@ class PortDataReference:
         self.uri = uri
         self._workspace = workspace
         self._place = place_of_uri(uri, home_of(workspace))
-        self.datastore_name: str = getattr(self._place, "datastore", "")
-        """Empty for the workspace's own place, where outputs without a destination are."""
-
+        self.datastore_name: str = getattr(self._place, "datastore", OWN_PLACE)
         self.path_on_datastore: str = str(getattr(self._place, "path", "")).strip("/")
 
     def download(
@@ -81,11 +89,13 @@ class PortDataReference:
         return document is not None and not parsed(home.store.read(document), document).files
 
     @property
-    def datastore(self) -> Optional[Datastore]:
-        """The datastore; None for the workspace's own place."""
+    def datastore(self) -> Union[Datastore, OutputStore]:
+        """The datastore; of the workspace's own place, what can be read there as in one."""
         from airflow_aml.definition.datastore import Datastore
 
-        return Datastore(self._workspace, self.datastore_name) if self.datastore_name else None
+        if self.datastore_name == OWN_PLACE:
+            return OutputStore(self)
+        return Datastore(self._workspace, self.datastore_name)
 
     def as_input(self, name: Optional[str] = None) -> DatasetConsumptionConfig:
         """The data as an input of a step of another pipeline, called as the output by default."""
@@ -108,3 +118,71 @@ class PortDataReference:
 
     def __repr__(self) -> str:
         return f"PortDataReference({self.name!r}, {self.uri})"
+
+
+class OutputStore:
+    """The workspace's own place, as the datastore of an output that lies there: to read that.
+
+    Attributes:
+        name: ``workspaceoutputs``; no datastore is registered under it.
+    """
+
+    name = OWN_PLACE
+    datastore_type = "Workspace"
+
+    def __init__(self, port: PortDataReference):
+        self.workspace = port._workspace  # noqa: SLF001 - of the same module
+        self._port = port
+
+    def download(
+        self,
+        target_path: str,
+        prefix: Optional[str] = None,
+        overwrite: bool = False,
+        show_progress: bool = True,
+    ) -> int:
+        """Copies the output's files below a local folder, with their whole paths, and returns how
+        many were copied.
+
+        Args:
+            prefix: only paths that begin so.
+            overwrite: replace files that are there; else they are skipped.
+        """
+        from airflow_aml.definition.data.places import fetch
+
+        folder, wanted = os.path.abspath(target_path), (prefix or "").lstrip("/")
+        files = [
+            replace(each, relative=each.path)
+            for each in self._files()
+            if each.path.startswith(wanted)
+            and (overwrite or not os.path.exists(os.path.join(folder, each.path)))
+        ]
+        return len(fetch(files, folder, local_too=True))
+
+    def place_of(self, path: str) -> DataPlace:
+        """What a path in it names, as one of a dataset's paths."""
+        from airflow_aml.definition.data.model import LocalPath, WorkspacePath
+
+        own = isinstance(self._port._place, WorkspacePath)  # noqa: SLF001 - as above
+        return WorkspacePath(path) if own else LocalPath(f"/{path}")
+
+    def _files(self) -> List[SourceFile]:
+        from airflow_aml.definition.data.files import NoSuchFiles
+
+        try:
+            return self._port._dataset._files()  # noqa: SLF001 - as above
+        except NoSuchFiles:
+            if not self._port._is_empty():  # noqa: SLF001 - as above
+                raise
+            return []
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("upload", "upload_files", "set_as_default", "unregister"):
+            raise NotServedError(
+                f"{name}: outputs in the workspace's own place are only read.",
+                hint="Give the output a destination=(datastore, path) to have it in a datastore.",
+            )
+        raise AttributeError(f"'OutputStore' object has no attribute {name!r}")
+
+    def __repr__(self) -> str:
+        return f"OutputStore({self._port.uri})"
