@@ -6,12 +6,12 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from airflow_aml.cli.tables import counted, labels
+from airflow_aml.cli.tables import counted, fitted, labels, moment, plain, room
 from airflow_aml.definition.runs.kept import why_kept
 from airflow_aml.definition.runs.overview import ended_or_lost
 from airflow_aml.errors import UserErrorException, WorkspaceException
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 LATEST = "latest"
 _MOST_NAMES = 10
+_MOST_SIGNS = 24
 _ABOUT_ONE = ("show", "compare", "plot")
 """Words that say what to do with a run, where one follows."""
 
@@ -72,14 +73,14 @@ def _explain(arguments: argparse.Namespace) -> int:
         rows = [{**asdict(each), **_with_diff(diffs, each.task_id)} for each in steps]
         print(json.dumps({**_about(head), "steps": rows}))
         return 0
-    print(f"run {called(head)}, begun {head.created}")
-    names = labels((each.name, each.task_id) for each in steps)
+    print(f"run {called(head)}, begun {moment(head.created) if head.created else UNKNOWN}")
+    names = [plain(each) for each in labels((each.name, each.task_id) for each in steps)]
     width = max(map(len, names), default=0)
     for name, each in zip(names, steps, strict=True):
         first, *more = each.reason.splitlines() or [""]
-        print(f"{each.status:>10}  {name:<{width}}  {first}".rstrip())
+        print(f"{each.status:>10}  {name:<{width}}  {plain(first)}".rstrip())
         for text in more:
-            print(f"            {text}")
+            print(f"            {plain(text)}")
         sys.stdout.write(diffs.get(each.task_id, ""))
     if arguments.diff:
         _say_what_has_no_diff(
@@ -107,7 +108,7 @@ def _say_what_has_no_diff(names: Mapping[str, str], diffs: Mapping[str, str]) ->
 def called(run: Any) -> str:
     """A run with all of its names; one that a program began by itself has no DAG."""
     of_dag = f": {run.run_id} of {run.dag_id}"
-    return f"{run.id}{of_dag}" if run.dag_id else f"{run.id} of experiment {run.experiment}"
+    return plain(f"{run.id}{of_dag}" if run.dag_id else f"{run.id} of experiment {run.experiment}")
 
 
 def find_run(home: Home, wanted: str, dag: str | None = None) -> RunHead:
@@ -217,16 +218,33 @@ def _runs(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"runs": rows, "total": total}))
         return 0
-    for row in rows:
-        begun = f"{row['created'][:19]}Z" if row["created"] else UNKNOWN
-        print(
-            f"{begun:<20}  {row['status']:<10}  {row['dag_id'] or row['experiment']}  "
-            f"{row['run_id'] or row['id']}  "
-            f"{row['ran']} ran in {duration(row['seconds'])}, {row['reused']} of {row['steps']} "
-            f"reused, {duration(row['saved_seconds'])} saved"
-        )
+    for line in _lines(rows):
+        print(line)
     print(_total_line(total, price))
     return 0
+
+
+def _lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """A line for each run; its id is whole, as others are to be told it."""
+    most = None if room() is None else _MOST_SIGNS
+    names = [fitted(plain(row["dag_id"] or row["experiment"]), most) for row in rows]
+    ids = [plain(row["run_id"] or row["id"]) for row in rows]
+    wide, widest = max(map(len, names), default=0), max(map(len, ids), default=0)
+    for row, name, run_id in zip(rows, names, ids, strict=True):
+        begun = moment(row["created"]) if row["created"] else UNKNOWN
+        yield (
+            f"{begun:<23}  {row['status']:<10}  {name:<{wide}}  {run_id:<{widest}}  "
+            f"{_ran_and_reused(row)}"
+        )
+
+
+def _ran_and_reused(row: Mapping[str, Any]) -> str:
+    """``1 ran in 3.1 s, 1 of 2 steps reused, 11 s saved``."""
+    took = f" in {duration(row['seconds'])}" if row["ran"] else ""
+    saved = f", {duration(row['saved_seconds'])} saved" if row["reused"] else ""
+    return (
+        f"{row['ran']} ran{took}, {row['reused']} of {counted(row['steps'], 'step')} reused{saved}"
+    )
 
 
 def _count(text: str) -> int:
@@ -238,7 +256,7 @@ def _count(text: str) -> int:
 def _nothing_of(wanted: str, home: Home) -> str:
     """That there are no runs of that name, and of which there are."""
     known = heads(home, by_hand=True)
-    names = sorted({name for head in known for name in (head.dag_id, head.experiment)} - {UNKNOWN})
+    names = sorted({name for head in known for name in (head.dag_id, head.experiment)} - {UNKNOWN, ""})
     if wanted in _ABOUT_ONE:
         return (
             f"{home.url} has no experiment {wanted!r}. To see one run: airflow-aml runs show RUN."
@@ -276,6 +294,8 @@ def _total(rows: Sequence[dict[str, Any]], price: Price | None) -> dict[str, Any
 
 
 def _total_line(total: dict[str, Any], price: Price | None) -> str:
+    if not total["runs"]:
+        return "no runs"
     money = f", {price.text(total['saved_seconds'])} at your price" if price else ""
     return (
         f"{counted(total['runs'], 'run')}: {counted(total['ran'], 'step')} ran, "

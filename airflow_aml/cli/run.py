@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from airflow_aml.cli.files import one_pipeline
 from airflow_aml.cli.given import given_parameters
-from airflow_aml.cli.tables import counted, labels
+from airflow_aml.cli.tables import counted, labels, plain
 from airflow_aml.definition.declarations import Declaration
 from airflow_aml.definition.loading import load_file
 from airflow_aml.reuse.lookup import duration
@@ -109,14 +109,15 @@ def _answer_stream() -> Iterator[IO[str]]:
 
 
 def _print_outcome(outcome: RunOutcome, stream: IO[str]) -> None:
-    names = labels((step.name, step.task_id) for step in outcome.steps)
+    names = [plain(each) for each in labels((step.name, step.task_id) for step in outcome.steps)]
     width = max(map(len, names), default=0)
     for label, step in zip(names, outcome.steps, strict=True):
         first, *more = step.reason.splitlines() or [""]
-        line = f"{step.status:>10}  {label:<{width}}  {step.seconds:8.2f} s  {first}"
+        spent = f"{step.seconds:.2f} s" if step.seconds else ""  # a reused step has taken none
+        line = f"{step.status:>10}  {label:<{width}}  {spent:>10}  {plain(first)}"
         print(line.rstrip(), file=stream)
         for text in more:
-            print(f"            {text}", file=stream)
+            print(f"            {plain(text)}", file=stream)
         for name, uri in step.outputs.items():
             print(f"            {name}: {uri}", file=stream)
     print(f"{outcome.status} in {outcome.seconds:.1f} s, run {outcome.run_id}", file=stream)

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from airflow_aml.cli.history import called, find_run
-from airflow_aml.cli.tables import json_text, labels
+from airflow_aml.cli.tables import fitted, json_text, labels, moment, plain, room
 from airflow_aml.definition.runs.overview import RunOverview, StepOverview, overview
 from airflow_aml.errors import UserErrorException
 from airflow_aml.reuse.lookup import duration
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from airflow_aml.workspace.runs import RunHead
 
 _MARK = "*"
-_WIDEST = 48
 _MOST_FILES = 8
 
 
@@ -100,9 +99,8 @@ def _chosen(steps: list[Any], wanted: str | None) -> list[Any]:
 
 def _run_lines(run: RunOverview) -> Iterator[str]:
     yield f"run {called(run)}"
-    yield from _block(
-        "", {"experiment": run.experiment, "status": run.status, "begun": run.created}
-    )
+    begun = moment(run.created) if run.created else None
+    yield from _block("", {"experiment": run.experiment, "status": run.status, "begun": begun})
     yield from _block("parameters", run.parameters)
     yield from _block("tags", run.tags)
     yield from _block("metrics", run.metrics)
@@ -111,25 +109,33 @@ def _run_lines(run: RunOverview) -> Iterator[str]:
 
 def _steps_table(run: RunOverview) -> Iterator[str]:
     yield "steps"
-    names = labels((each.name, each.task_id) for each in run.steps)
+    wide = room()
+    names = _fitted_names(labels((each.name, each.task_id) for each in run.steps), wide, 3)
     width = max(map(len, names), default=0)
     for name, step in zip(names, run.steps, strict=True):
-        reason = (step.reason.splitlines() or [""])[0]
-        spent = _spent(step)
-        yield f"  {step.status:<10}  {name:<{width}}  {spent:>12}  {reason}".rstrip()
+        reason = plain((step.reason.splitlines() or [""])[0])
+        line = f"  {step.status:<10}  {name:<{width}}  {_spent(step):>12}  {reason}"
+        yield fitted(line.rstrip(), wide)
         for output, uri in step.outputs.items():
-            yield f"    output  {output}  {uri}"
+            yield f"    output  {output}  {plain(uri)}"
         for metric, value in step.metrics.items():
-            yield f"    metric  {metric}  {short(value)}"
+            (shown,) = _fitted_names([metric], wide, 2)
+            yield fitted(f"    metric  {shown}  {short(value)}".rstrip(), wide)
         if step.files:
             yield f"    files   {len(step.files)}"
 
 
+def _fitted_names(names: Iterable[str], wide: int | None, parts: int) -> list[str]:
+    """Names that each fill so many parts of a line at most."""
+    return [fitted(plain(name), wide and wide // parts) for name in names]
+
+
 def _step_lines(steps: Iterable[StepOverview]) -> Iterator[str]:
     for step in steps:
-        yield f"step {step.name} ({step.id}): {step.status}, {_spent(step) or 'no time'}"
+        ended = ", ".join(filter(None, [step.status, _spent(step)]))
+        yield f"step {plain(step.name)} ({step.id}): {ended}"
         for line in step.reason.splitlines():
-            yield f"  {line}"
+            yield f"  {plain(line)}"
         yield from _block("outputs", step.outputs)
         yield from _block("metrics", step.metrics)
         yield from _block("tags", step.tags)
@@ -142,16 +148,17 @@ def _block(title: str, values: Mapping[str, Any]) -> Iterator[str]:
         return
     if title:
         yield title
-    indent = "  " if title else ""
-    width = max(map(len, values))
-    for name, value in values.items():
-        yield f"{indent}{name:<{width}}  {short(value)}"
+    indent, wide = "  " if title else "", room()
+    names = _fitted_names(values, wide, 2)
+    width = max(map(len, names))
+    for name, value in zip(names, values.values(), strict=True):
+        yield fitted(f"{indent}{name:<{width}}  {short(value)}".rstrip(), wide)
 
 
 def _names(title: str, names: list[str], most: int = _MOST_FILES) -> Iterator[str]:
     if names:
         yield title
-    yield from (f"  {name}" for name in names[:most])
+    yield from (f"  {plain(name)}" for name in names[:most])
     if len(names) > most:
         yield f"  and {len(names) - most} more"
 
@@ -169,8 +176,8 @@ def short(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, dict):
-        return f"table of {', '.join(map(str, value))}"
-    return "" if value is None else str(value)
+        return f"table of {', '.join(map(plain, value))}"
+    return "" if value is None else plain(value)
 
 
 def _compare(arguments: argparse.Namespace) -> int:
@@ -261,14 +268,21 @@ def _side_by_side(title: str, rows: Mapping[str, Mapping[str, Any]]) -> Iterator
     if not rows:
         return
     yield title
-    cells = {name: (_cell(row["a"]), _cell(row["b"])) for name, row in rows.items()}
-    width = max(map(len, rows))
-    middle = max(len(a) for a, _ in cells.values())
-    for name, (a, b) in cells.items():
-        mark = _MARK if rows[name]["differs"] else " "
+    wide = room()
+    names = _fitted_names(rows, wide, 3)
+    width = max(map(len, names))
+    side = wide and max((wide - width - 6) // 2, 1)  # what stands between them takes the 6
+    tell = _cell_of_seconds if title == "seconds" else _cell
+    cells = [(fitted(tell(row["a"]), side), fitted(tell(row["b"]), side)) for row in rows.values()]
+    middle = max(len(a) for a, _ in cells)
+    for name, row, (a, b) in zip(names, rows.values(), cells, strict=True):
+        mark = _MARK if row["differs"] else " "
         yield f"{mark} {name:<{width}}  {a:<{middle}}  {b}".rstrip()
 
 
 def _cell(value: Any) -> str:
-    text = "-" if value is None else short(value).partition("\n")[0]
-    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
+    return "-" if value is None else short(value)
+
+
+def _cell_of_seconds(value: Any) -> str:
+    return "-" if value is None else duration(value)

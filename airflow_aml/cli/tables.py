@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
+import sys
 from collections.abc import Iterable
 from typing import Any
+
+_JOINERS = "\u200c\u200d"
+"""Signs that some scripts and pictures need within a word; they are not printable by themselves."""
 
 
 def labels(steps: Iterable[tuple[str, str]]) -> list[str]:
@@ -24,6 +29,32 @@ def labels(steps: Iterable[tuple[str, str]]) -> list[str]:
 def counted(count: int, noun: str) -> str:
     """``1 step``, ``2 steps``."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def plain(value: object) -> str:
+    """A text on one line that a terminal shows and does not obey: other signs are escaped."""
+    text = str(value)
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() or each in _JOINERS else each.encode("unicode_escape").decode()
+        for each in text
+    )
+
+
+def room() -> int | None:
+    """How many signs a line of stdout has room for, where that is a terminal; else any number."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def fitted(text: str, signs: int | None) -> str:
+    """The text, shortened with ``…`` where it is longer than so many signs."""
+    return text if signs is None or len(text) <= signs else f"{text[: max(signs - 1, 0)]}…"
+
+
+def moment(created: str) -> str:
+    """A moment of UTC in ISO 8601 as people read it: ``2026-11-22 01:08:55 UTC``."""
+    return f"{created[:10]} {created[11:19]} UTC"
 
 
 def json_text(document: Any) -> str:

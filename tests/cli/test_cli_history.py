@@ -188,7 +188,7 @@ def test_runs_tells_what_reuse_saved(run, say, monkeypatch):
     assert money == pytest.approx(saved, abs=0.02)
     assert json.loads(say("runs", "other", "--json"))["runs"] == []
     assert say("runs").endswith(" at your price\n")
-    assert say("runs").splitlines()[0].split()[1:4] == ["Finished", "count", newest["run_id"]]
+    assert say("runs").splitlines()[0].split()[3:6] == ["Finished", "count", newest["run_id"]]
 
 
 def test_a_step_that_fails_before_its_script_starts_has_failed(run, say, write, tmp_path):
