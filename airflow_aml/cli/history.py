@@ -256,7 +256,9 @@ def _count(text: str) -> int:
 def _nothing_of(wanted: str, home: Home) -> str:
     """That there are no runs of that name, and of which there are."""
     known = heads(home, by_hand=True)
-    names = sorted({name for head in known for name in (head.dag_id, head.experiment)} - {UNKNOWN, ""})
+    names = sorted(
+        {name for head in known for name in (head.dag_id, head.experiment)} - {UNKNOWN, ""}
+    )
     if wanted in _ABOUT_ONE:
         return (
             f"{home.url} has no experiment {wanted!r}. To see one run: airflow-aml runs show RUN."

@@ -229,12 +229,55 @@ def test_steps_that_begin_at_once_make_one_run(workspace, client):
     assert left.data.params == {"a": "1"}
 
 
+def failing_program() -> str:
+    """A program with a run of its own, and the run's id."""
+    from airflow_aml import Experiment, Workspace
+
+    run = Experiment(Workspace(), "notes").start_logging(display_name="first try")
+    run.log("loss", 1)
+    run.log("loss", 0.5)
+    run.tag("stage", "tried")
+    run.upload_file("outputs/this.py", __file__)
+    with run.child_run("fold") as fold:
+        fold.log("auc", 0.8)
+    run.fail("no data")
+    return str(run.id)
+
+
+def test_a_programs_own_run_in_mlflow(workspace, client, capfd):
+    """What a program logs without a pipeline is there when it has ended."""
+    run_id = failing_program()
+
+    assert "MLflow" not in capfd.readouterr().err
+    found = {each.info.run_name: each for each in runs_of(client, "notes")}
+    tried, fold = found["first try"], found["fold"]
+    assert tried.info.status == "FAILED"
+    assert tried.data.metrics == {"loss": 0.5}
+    assert (tried.data.tags["stage"], tried.data.tags["airflow_aml.run_id"]) == ("tried", run_id)
+    assert [each.path for each in client.list_artifacts(tried.info.run_id)] == ["outputs"]
+    assert fold.data.metrics == {"auc": 0.8}
+    assert fold.data.tags["mlflow.parentRunId"] == tried.info.run_id
+
+
+@pytest.mark.soak
+def test_a_program_whose_server_is_away(workspace, capfd, monkeypatch):
+    """It is told so in one line, without the password."""
+    monkeypatch.setenv("AIRFLOW__AML__MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
+
+    failing_program()
+
+    told = capfd.readouterr().err
+    assert told.startswith("airflow_aml: MLflow at http://127.0.0.1:9: run ")
+    assert told.count("\n") == 1
+    assert "secret" not in told
+
+
 FIRST = """
 import sys, time
 from airflow_aml.airflow.mlflow import runs, server
 server.load_client()
 time.sleep(max(0, float(sys.argv[2]) - time.time()))
-print("experiment", runs._experiment(server.client(sys.argv[1]), "first"))
+print("experiment", runs.experiment_of(server.client(sys.argv[1]), "first"))
 """
 
 

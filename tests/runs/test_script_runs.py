@@ -177,7 +177,7 @@ def test_a_submitted_script_becomes_a_dag(folder, write, parse):
     assert [sorted(dag.task_ids) for dag in parsed.dags.values()] == [["reuse", "train"]]
 
 
-def test_the_page_s_example_is_a_dag_as_it_stands(folder, write, parse):
+def test_the_example_of_the_page_is_a_dag_as_it_stands(folder, write, parse):
     """It is found where a script is not that begins child runs, and declares one task."""
     page = (Path(__file__).parents[2] / "docs/runs.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", page, re.S)

@@ -42,6 +42,19 @@ def ship(server: MlflowClient, step: Shown, pipeline: Shown, home: Home, job: St
             _register(server, step, home, name, number)
 
 
+def ship_program(server: MlflowClient, shown: Shown, folder: str, run_id: str) -> None:
+    """Gives the record of a program's own run, which lies in that folder, to its run.
+
+    Raises:
+        Exception: what MLflow's client raises.
+    """
+    notes = _journal(folder)
+    files = os.path.join(folder, recording.OTHERS, run_id, recording.FILES)
+    with patience(LONG):
+        own = _put(server, shown.run_id, about(notes, run_id), files)
+        _below(server, shown, own, notes, folder)
+
+
 def _journal(folder: str) -> list[Note]:
     try:
         with open(os.path.join(folder, JOURNAL), "rb") as stream:

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from airflow_aml.airflow.steps.assemble import StepRun
 
 _LOG = logging.getLogger(__name__)
-_OURS = "airflow_aml.run_id"
+OURS = "airflow_aml.run_id"
+"""The tag with a run's id here."""
+
 _PARENT = "run"
 
 
@@ -84,7 +86,7 @@ def begin(uri: str, run: StepRun, job: StepJob) -> Begun | None:
             if earlier is not None and earlier.uri == uri:
                 _end_lost(server, earlier)
             tags = {
-                _OURS: run.id,
+                OURS: run.id,
                 "mlflow.parentRunId": pipeline.run_id,
                 "mlflow.source.type": "JOB",
                 "mlflow.source.name": job.script,
@@ -157,9 +159,9 @@ def _pipelines(
         if info.status != "RUNNING":  # a step of it was cleared
             server.update_run(known.run_id, status="RUNNING")
         return known
-    experiment_id = _experiment(server, plan.experiment)
+    experiment_id = experiment_of(server, plan.experiment)
     # A run that is there already was made by somebody who did not get to say so.
-    found = server.search_runs([experiment_id], f"tags.`{_OURS}` = '{pipeline_run_id}'")
+    found = server.search_runs([experiment_id], f"tags.`{OURS}` = '{pipeline_run_id}'")
     made = found[0] if found else _create(server, experiment_id, pipeline_run_id, plan)
     mine = Shown(uri, experiment_id, made.info.run_id)
     place, data = _document(pipeline_run_id, _PARENT), json.dumps(asdict(mine)).encode()
@@ -180,7 +182,7 @@ def _create(server: MlflowClient, experiment_id: str, pipeline_run_id: str, plan
 
     tags = {
         **plan.tags,
-        _OURS: pipeline_run_id,
+        OURS: pipeline_run_id,
         "mlflow.source.type": "JOB",
         "mlflow.source.name": plan.dag_id,
         "airflow.dag_id": plan.dag_id,
@@ -194,7 +196,8 @@ def _create(server: MlflowClient, experiment_id: str, pipeline_run_id: str, plan
     return made
 
 
-def _experiment(server: MlflowClient, name: str) -> str:
+def experiment_of(server: MlflowClient, name: str) -> str:
+    """The id of the experiment of that name, which is made if it is not there."""
     from mlflow.exceptions import MlflowException
 
     found = server.get_experiment_by_name(name)
@@ -252,6 +255,11 @@ def _read(home: Home, pipeline_run_id: str, name: str) -> Shown | None:
 
 
 def _warn(uri: str, what: str, error: Exception) -> None:
-    plain = without_password(uri)
-    said = " ".join(str(error).replace(uri, plain).split())[:300]
-    _LOG.warning("MLflow at %s: %s (%s: %s)", plain, what, type(error).__name__, said)
+    _LOG.warning("%s", sentence(uri, what, error))
+
+
+def sentence(uri: str, what: str, error: Exception) -> str:
+    """What is told of an error at a server, without a password."""
+    shown = without_password(uri)
+    said = " ".join(str(error).replace(uri, shown).split())[:300]
+    return f"MLflow at {shown}: {what} ({type(error).__name__}: {said})"

@@ -23,6 +23,8 @@ from airflow_aml.workspace.submitted import mark_canceled
 if TYPE_CHECKING:
     from airflow_aml.definition.workspace import Experiment
 
+_IN_MLFLOW = {"Completed": "FINISHED", "Failed": "FAILED", "Canceled": "KILLED"}
+
 TASK = "interactive"
 """Stands in the workspace for the one step of such a run: the program itself."""
 
@@ -85,6 +87,7 @@ class InteractiveRun(Run):
         atexit.unregister(self._end_with_program)
         with self._until_end:
             self._tell_end(status, error)
+        self._show_in_mlflow()
 
     def _tell_end(self, status: str, error: str) -> None:
         self.flush()
@@ -96,6 +99,26 @@ class InteractiveRun(Run):
             return
         values = {"status": "Finished", "seconds": round(time.monotonic() - self._started, 3)}
         write_report(self._kept_in, self.id, self._step, TASK, {"return_value": values})
+
+    def _show_in_mlflow(self) -> None:
+        from airflow_aml.definition.runs.mlflow import send_run, tracking_uri
+
+        uri = tracking_uri()
+        if not uri:
+            return
+        ended = time.time()
+        send_run(
+            {
+                "uri": uri,
+                "experiment": self.experiment.name,
+                "run_id": self.id,
+                "name": self.display_name,
+                "folder": os.path.abspath(str(self._record_folder)),
+                "status": _IN_MLFLOW[self._ended],
+                "begun": int((ended - (time.monotonic() - self._started)) * 1000),
+                "ended": int(ended * 1000),
+            }
+        )
 
     def _end_with_program(self) -> None:
         error: Any = getattr(sys, "last_value", None)
