@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -39,18 +39,32 @@ SEQUENTIAL_SHARE = 5
 
 @dataclass(frozen=True)
 class Figures:
-    """Seconds per thousand files of one kind of transfer, in each round."""
+    """Seconds per thousand files of one kind of transfer, in each round.
+
+    Attributes:
+        client, server: processor seconds of both sides per thousand files of ours.
+    """
 
     where: str
     what: str
-    ours: list[float]
-    loop: list[float]
-    bulk: list[float]
+    ours: list[float] = field(default_factory=list)
+    loop: list[float] = field(default_factory=list)
+    bulk: list[float] = field(default_factory=list)
+    client: list[float] = field(default_factory=list)
+    server: list[float] = field(default_factory=list)
 
     @property
     def against_loop(self) -> float:
         """How many times as long the loop takes."""
         return median(loop / ours for ours, loop in zip(self.ours, self.loop, strict=True))
+
+    @property
+    def attainable(self) -> float:
+        """How many times as long the loop takes as the server computes: its limit for any client.
+
+        Both servers work on requests in one thread.
+        """
+        return median(loop / server for loop, server in zip(self.loop, self.server, strict=True))
 
     @property
     def against_bulk(self) -> float:
@@ -76,7 +90,16 @@ def run(files: int = 1000, rounds: int = 5) -> Report:
 class Bench:
     """One store, filled with the files, and the three ways to it."""
 
-    def __init__(self, store: Store, system: Any, root: str, sources: list[str], folder: str):
+    def __init__(
+        self,
+        server: Server,
+        store: Store,
+        system: Any,
+        root: str,
+        sources: list[str],
+        folder: str,
+    ):
+        self.server = server
         self.store = store
         self.system = system
         self.root = root
@@ -89,9 +112,13 @@ class Bench:
         """Interleaved rounds; fsspec's batch size is the one that was fastest beforehand."""
         tries = {batch: self._bulk(what, f"try-{batch}", batch) for batch in BATCHES}
         best = min(tries, key=lambda batch: tries[batch])
-        found = Figures(where, what, [], [], [])
+        found = Figures(where, what)
         for number in range(rounds):
+            served, spent = self.server.cpu_seconds(), time.process_time()
             found.ours.append(self._ours(what, f"ours-{number}"))
+            files = len(self.sources) / 1000
+            found.client.append((time.process_time() - spent) / files)
+            found.server.append((self.server.cpu_seconds() - served) / files)
             found.loop.append(self._loop(what, f"loop-{number}"))
             found.bulk.append(self._bulk(what, f"bulk-{number}", best))
             print(f"{where} {what} {number + 1}/{rounds}", file=sys.stderr)
@@ -152,7 +179,7 @@ def _bench(server: Server, sources: list[str], folder: str, far: bool) -> Iterat
         # fsspec's bulk transfer gets as many connections as ours has.
         pool = {"config_kwargs": {"max_pool_connections": 64}} if scheme == "s3" else {}
         system = fsspec.filesystem(scheme, use_listings_cache=False, **options, **pool)
-        yield Bench(open_store(url, options), system, "bench", sources, folder)
+        yield Bench(server, open_store(url, options), system, "bench", sources, folder)
 
 
 @contextmanager
@@ -178,6 +205,8 @@ def _report(figures: list[Figures], files: int) -> Report:
             f"{median(each.bulk):.1f} s",
             f"{each.against_loop:.1f}",
             f"{each.against_bulk:.2f}",
+            f"{median(each.client):.1f} s, {median(each.server):.1f} s",
+            f"{each.attainable:.1f}",
         )
         for each in figures
     ]
@@ -186,7 +215,17 @@ def _report(figures: list[Figures], files: int) -> Report:
         title = f"{files:,} files of 100 KB {each.what}, {each.where}"
         claims.append(Claim(f"{title}: ours / fsspec's bulk", 1.3, each.against_bulk))
         claims.append(Claim(f"{title}: ours / sequential loop", 0.2, 1 / each.against_loop))
-    header = ("store", "way", "ours", "loop", "bulk", "loop / ours", "ours / bulk")
+    header = (
+        "store",
+        "way",
+        "ours",
+        "loop",
+        "bulk",
+        "loop / ours",
+        "ours / bulk",
+        "CPU of client, server",
+        "loop / server's CPU",
+    )
     return Report(header, rows, claims)
 
 

@@ -89,6 +89,15 @@ class Server:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
 
+    def cpu_seconds(self) -> float:
+        """What it has taken of the processors since it started."""
+        import psutil  # type: ignore[import-untyped]
+
+        assert self._process is not None
+        first = psutil.Process(self._process.pid)
+        used = [each.cpu_times() for each in (first, *first.children(recursive=True))]
+        return float(sum(each.user + each.system for each in used))
+
     def _answers(self) -> bool:
         try:
             urlopen(self.url, timeout=5).close()
