@@ -139,8 +139,8 @@ def test_a_run_and_its_steps_in_mlflow(project, one_dag, run_dag, client):
     assert train.data.tags["note"] == "good"
     folds = below(runs, train)
     assert folds["fold 1"].data.metrics == {"auc": 0.8}
-    assert (folds["fold_2"].data.metrics, folds["fold_2"].data.tags["fold"]) == ({"auc": 0.7}, "2")
-    (left,) = client.list_artifacts(folds["fold_2"].info.run_id, "outputs")
+    assert (folds["fold_1"].data.metrics, folds["fold_1"].data.tags["fold"]) == ({"auc": 0.7}, "2")
+    (left,) = client.list_artifacts(folds["fold_1"].info.run_id, "outputs")
     assert left.path == "outputs/fold.txt"
 
     def files(path: str = "") -> set[str]:
