@@ -92,7 +92,9 @@ class RunPlanning:
         folders = () if self.frozen else self.spec.sources
         git = GitLook({path: str(Path(self.folder, path)) for path in folders})
         plan, steps, pinned, locks = self._prepare(home, context)  # meanwhile git looks
-        decisions = decide(home, self.dag_id, steps, regenerate=plan.regenerate)
+        decisions = decide(
+            home, self.dag_id, steps, regenerate=plan.regenerate, experiment=plan.experiment
+        )
         plan.steps.update(planned_steps(self.spec, steps, pinned, decisions, locks))
         plan.git.update(git.answers())
         found = skipping.hits(decisions)

@@ -131,6 +131,7 @@ def planned(
         regenerate=arguments.regenerate or regenerates(declaration.options, given),
         verify=arguments.verify,
         aside=aside,
+        experiment=str(declaration.options.get("experiment_name") or dag_id),
     )
     names = names_of(steps)
     for warning, step_id in first_warnings(decisions).items():

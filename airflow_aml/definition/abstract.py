@@ -19,6 +19,7 @@ from airflow_aml.definition.data.model import (
 from airflow_aml.definition.homes import home_of
 from airflow_aml.definition.setup import REGISTER_DATASET, declare, refuse_while_loading
 from airflow_aml.errors import NotServedError, RunEnvironmentException, UserErrorException
+from airflow_aml.runtime.hidden import work_folder
 
 if TYPE_CHECKING:
     from airflow_aml.definition.data.compare import DatasetDiff
@@ -58,6 +59,7 @@ class AbstractDataset(ABC):
         self._folder = folder
         self._registered = registered
         self._definition = definition
+        self._is_input = False
 
     # -- identity -------------------------------------------------------------------------------
 
@@ -140,7 +142,15 @@ class AbstractDataset(ABC):
         definition = self.definition
         if isinstance(definition, Query):
             raise UserErrorException("a dataset from a query has no files.")
+        self._note()
         return source_files(definition, self._places())
+
+    def _note(self) -> None:
+        """Notes for whoever reuses the step that its script reads this by itself."""
+        if not self._is_input and work_folder() is not None:
+            from airflow_aml.definition.data.noting import note_read
+
+            note_read(self.definition, self._places())
 
     # -- registry -------------------------------------------------------------------------------
 
@@ -185,6 +195,12 @@ class AbstractDataset(ABC):
         home = home_of(workspace)
         done = datasets.register(home, name, version, new_version=create_new_version)
         return other.as_registered(done, self._anchored(), workspace)
+
+    def as_input(self: Self) -> Self:
+        """A copy that is known to be an input of the running step, whose content counts anyway."""
+        other = copy.copy(self)
+        other._is_input = True  # noqa: SLF001 - of the same class
+        return other
 
     def as_registered(
         self: Self, version: datasets.NamedVersion, definition: Definition, workspace: Any

@@ -83,18 +83,21 @@ class Dataset:
         Raises:
             UserErrorException: there is none.
         """
+        from airflow_aml.definition.runs.ports import direct_inputs
         from airflow_aml.workspace import datasets
 
         refuse_while_loading("Dataset.get_by_id")
         home = home_of(workspace)
+        is_input = id in direct_inputs()
         try:
             found = datasets.named_by_id(home, id)
-            note("dataset", found.name, found.number, {"version": found.number, "id": id})
-            return _opened(found, workspace)
         except UserErrorException:
-            version = datasets.by_id(home, id)
-        made: ReadableDataset = dataset_of(version.definition, workspace)
-        return made
+            made: ReadableDataset = dataset_of(datasets.by_id(home, id).definition, workspace)
+        else:
+            if not is_input:
+                note("dataset", found.name, found.number, {"version": found.number, "id": id})
+            made = _opened(found, workspace)
+        return made.as_input() if is_input else made
 
     @staticmethod
     def get_all(workspace: Any) -> Datasets:

@@ -55,6 +55,7 @@ class TabularDataset(AbstractDataset):
             from airflow_aml.definition.data.sql import read_query
             from airflow_aml.definition.homes import home_of
 
+            self._note()
             return read_query(definition, home_of(self._workspace), on_error)
         assert isinstance(definition, Table)
         from airflow_aml.definition.data.operations import apply_to_frame, row_limit

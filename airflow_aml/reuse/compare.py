@@ -140,7 +140,7 @@ def _inputs(old: Mapping[str, Any], new: Mapping[str, Any], contents: Contents) 
             continue
         before, after = dict(old[name]), dict(new[name])
         if before.pop("content", None) != after.pop("content", None):
-            yield _content(name, contents(name))
+            yield changed_content(f"input {name!r}", contents(name))
         for part in sorted({*before, *after}):
             if before.get(part) != after.get(part):
                 yield _setting(f"{_WORDS.get(part, part)} of input {name!r}", before, after, part)
@@ -149,15 +149,16 @@ def _inputs(old: Mapping[str, Any], new: Mapping[str, Any], contents: Contents) 
 _WORDS = {"read": "the way of reading", "path_on_compute": "the path_on_compute"}
 
 
-def _content(name: str, paths: Sequence[str] | None) -> str:
+def changed_content(what: str, paths: Sequence[str] | None) -> str:
+    """That data changed, and which of its files did, if that is known."""
     if not paths:
-        return f"input {name!r} changed"
+        return f"{what} changed"
     if list(paths) == [""]:
-        return f"the file of input {name!r} changed"
+        return f"the file of {what} changed"
     files = f"{len(paths)} file{'' if len(paths) == 1 else 's'}"
     dots = ", ..." if len(paths) > _MOST else ""
     names = ", ".join(" ".join(path.splitlines()) for path in paths[:_MOST])
-    return f"input {name!r} changed: {files} ({names}{dots})"
+    return f"{what} changed: {files} ({names}{dots})"
 
 
 def _ports(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:

@@ -147,7 +147,7 @@ class Explainer:
     def _files(
         self, name: str, old: StepRecord, new: Mapping[str, Any], step: WalkStep | None
     ) -> list[str] | None:
-        from airflow_aml.reuse.files import load_files
+        from airflow_aml.reuse.files import differing, load_files
 
         before, after = old.key["inputs"][name]["content"], new["inputs"][name]["content"]
         earlier = load_files(self._home, before, old.inputs.get(name), self._places)
@@ -160,11 +160,7 @@ class Explainer:
             now = load_files(self._home, after, self._upstream(name, after, step), self._places)
         if now is None:
             return None
-        differ = sorted(path for path in {*earlier, *now} if earlier.get(path) != now.get(path))
-        return [
-            path if path in earlier and path in now else f"{path} {_came(path in now)}"
-            for path in differ
-        ]
+        return differing(earlier, now)
 
     def _upstream(self, name: str, digest: str, step: WalkStep | None) -> str | None:
         """Where the data of an input is now, if a step of this DAG has just written it."""
@@ -190,10 +186,6 @@ def diff(old: StepRecord, new: StepRecord, home: Home) -> str:
     from airflow_aml.reuse import sources
 
     return sources.diff(old.snapshot, new.snapshot, home)
-
-
-def _came(is_there: bool) -> str:
-    return "added" if is_there else "removed"
 
 
 def _was(files: Sequence[object]) -> str:

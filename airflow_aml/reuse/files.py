@@ -56,3 +56,16 @@ def load_files(
         return {str(row[0]): str(row[2]) for row in document["files"]}
     except (OSError, AirflowAmlError, ValueError, LookupError, TypeError):
         return None
+
+
+def differing(earlier: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """The files that are not the same in two such lists, each with what became of it."""
+    return [
+        path if path in earlier and path in now else f"{path} {_came(path in now)}"
+        for path in sorted({*earlier, *now})
+        if earlier.get(path) != now.get(path)
+    ]
+
+
+def _came(is_there: bool) -> str:
+    return "added" if is_there else "removed"

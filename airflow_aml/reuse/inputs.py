@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_aml.definition.data.files import NoSuchFiles, files_of
+from airflow_aml.definition.data.files import NoSuchFiles, SourceFile, files_of
 from airflow_aml.definition.data.model import Files, Query, definition_of
 from airflow_aml.definition.data.places import places_of
 from airflow_aml.definition.staging import InputFiles, input_files
@@ -19,13 +19,14 @@ from airflow_aml.workspace.content import (
     manifest_of,
     store_digest,
 )
+from airflow_aml.workspace.datastores import open_datastore
 from airflow_aml.workspace.digests import digest_bytes, digest_record
 from airflow_aml.workspace.stores.base import StoredFile
 
 if TYPE_CHECKING:
-    from airflow_aml.definition.data.files import SourceFile
     from airflow_aml.reuse.aside import Aside
     from airflow_aml.workspace.home import Home
+    from airflow_aml.workspace.stores.base import Store
 
 MOST_NAMED = 5_000
 """Of an input with more files a reason says that it changed, not which files did."""
@@ -82,6 +83,38 @@ def content_of(
         return known.digest
     except NoSuchFiles as error:
         raise NoFiles(f"{error.message} {error.hint or ''}".rstrip()) from error
+
+
+def content_below(
+    datastore: str,
+    prefix: str,
+    home: Home,
+    *,
+    keep: bool = False,
+    aside: Aside | None = None,
+) -> str:
+    """The digest of all files of a datastore whose paths begin in one way; there may be none.
+
+    Args:
+        datastore: its name; empty for the default one.
+        keep, aside: as of :func:`content_of`.
+
+    Raises:
+        UserErrorException, WorkspaceException, OSError: the datastore cannot be read.
+    """
+    store = open_datastore(home, datastore)
+    found = [source_file(store, each) for each in store.find(prefix)]
+    kept = home if keep else None
+    if store.local_root is None:
+        return _of_store(found, kept, aside)
+    paths = tuple(each.local for each in found if each.local is not None)
+    return _of_paths(InputFiles(paths, store.local_root, exact=True), kept, aside).digest
+
+
+def source_file(store: Store, stored: StoredFile) -> SourceFile:
+    """A stored file under its whole path."""
+    path = stored.path
+    return SourceFile(store, path, path, path, stored.size, stored.version, md5=stored.md5)
 
 
 def _of_tree(path: str, home: Home | None, aside: Aside | None) -> str:

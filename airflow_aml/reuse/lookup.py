@@ -30,6 +30,7 @@ def decide(
     verify: str = STAMP,
     explain: bool = True,
     aside: Aside | None = None,
+    experiment: str = "",
 ) -> dict[str, Decision]:
     """What the walk says of these steps. It never raises: who cannot decide lets steps run.
 
@@ -39,12 +40,18 @@ def decide(
         verify: how results are checked; see :class:`~airflow_aml.reuse.verify.Verifier`.
         explain: whether a miss is compared with earlier results to say what changed.
         aside: what reasons are told from beside the workspace.
+        experiment: of the run that is decided.
     """
     steps = list(steps)
     try:
         asked = home if regenerate else asked_ahead(home, dag_id, steps)
         index, verifier, rules = _asked(
-            asked, dag_id, regenerate=regenerate, verify=verify, explain=explain, aside=aside
+            asked,
+            dag_id,
+            Verifier(asked, verify, experiment),
+            regenerate=regenerate,
+            explain=explain,
+            aside=aside,
         )
         return walk(steps, settled or {}, index, verifier, rules)
     except Exception as error:  # noqa: BLE001 - a run never fails for a reason of reuse
@@ -59,16 +66,20 @@ def decide_one(
     rejected: Iterable[str] = (),
     *,
     explain: bool = True,
+    experiment: str = "",
 ) -> Decision:
     """``reuse`` or ``run`` for a step whose inputs are all there. It never raises.
 
     Args:
         known: the outputs that it reads.
         rejected: step-run ids whose results do not count.
-        explain: as in :func:`decide`.
+        explain, experiment: as in :func:`decide`.
     """
     try:
-        index, verifier, rules = _asked(home, dag_id, rejected=frozenset(rejected), explain=explain)
+        verifier = Verifier(home, experiment=experiment)
+        index, verifier, rules = _asked(
+            home, dag_id, verifier, rejected=frozenset(rejected), explain=explain
+        )
         return look_up(step, known, index, verifier, rules)
     except Exception as error:  # noqa: BLE001 - see above
         return _undecided(error)
@@ -102,14 +113,14 @@ def duration(seconds: float) -> str:
 def _asked(
     home: Home,
     dag_id: str,
+    verifier: Verifier,
     *,
     regenerate: bool = False,
     rejected: frozenset[str] = frozenset(),
-    verify: str = STAMP,
     explain: bool = True,
     aside: Aside | None = None,
 ) -> tuple[Index, Verifier, Rules]:
-    index, verifier = Index(home), Verifier(home, verify)
+    index = Index(home)
 
     def in_place(step: WalkStep, record: StepRecord) -> str | None:
         return still_in_place(record, home, verifier.places, step.registers)

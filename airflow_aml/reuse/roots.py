@@ -223,6 +223,8 @@ def keep_record(record: StepRecord, result: Needed) -> None:
     result.makers.add(record.pipeline_run_id)
     inputs = record.key.get("inputs")
     contents = [each.get("content") for each in inputs.values()] if inputs else []
+    resolved = [each.get("resolved") or {} for each in record.hidden_reads]
+    contents += [each.get("content") for each in resolved]
     uris = [output.uri for output in record.outputs.values()]
     for text in (record.snapshot, record.environment, *contents, *uris):
         result.mentions(str(text))

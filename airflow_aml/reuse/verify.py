@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_aml.errors import AirflowAmlError
@@ -18,13 +18,8 @@ from airflow_aml.workspace.uris import path_of_uri
 if TYPE_CHECKING:
     from airflow_aml.workspace.home import Home
 
-Ask = Callable[[Mapping[str, Any]], Any]
-"""Puts a question that a script has put to the workspace again; the answer, plain JSON."""
-
 STAMP = "stamp"
 CONTENT = "content"
-
-_RUN = "run"
 
 
 class Verifier:
@@ -34,15 +29,14 @@ class Verifier:
         home: the workspace.
         how: ``stamp`` compares size and times of every file, and reads those of an output whose
             inodes alone were changed; ``content`` reads them all again.
-        ask: answers hidden reads; by default the workspace's registry does
-            (:func:`~airflow_aml.reuse.hidden.answer`).
+        experiment: of the run that is decided; scripts may ask for its name.
     """
 
-    def __init__(self, home: Home, how: str = STAMP, ask: Ask | None = None) -> None:
+    def __init__(self, home: Home, how: str = STAMP, experiment: str = "") -> None:
         self.places = Places(home)
         self._home = home
         self._content = how == CONTENT
-        self._ask = ask
+        self._experiment = experiment
 
     def wrong_with(self, record: StepRecord) -> str | None:
         """Why that result cannot be used, as one sentence without a full stop; None if it can."""
@@ -109,21 +103,9 @@ class Verifier:
         return f"the content of file {path!r} of {shown} changed" if path else f"{shown} changed"
 
     def _wrong_with_read(self, read: Mapping[str, Any]) -> str | None:
-        asked = read.get("asked")
-        if isinstance(asked, Mapping) and asked.get("kind") == _RUN:
-            return "its script reads what was noted about the whole run, which is never reused"
-        try:
-            if self._ask is not None:
-                answer = self._ask(asked or {})
-            else:
-                from airflow_aml.reuse.hidden import answer as answered
+        from airflow_aml.reuse.hidden import wrong_with_read
 
-                answer = answered(self._home, asked or {})
-        except (AirflowAmlError, OSError) as error:
-            return f"what the script asked for ({_shown(asked)}) is not there any more ({error})"
-        if answer == read.get("resolved"):
-            return None
-        return f"what the script asks for ({_shown(asked)}) has another answer now"
+        return wrong_with_read(self._home, read, self._experiment)
 
 
 def changed_since(uri: str, digest: str, places: Places) -> str | None:
@@ -176,16 +158,6 @@ def _is_whole(output: OutputRecord) -> bool:
         return digest_tree(path_of_uri(output.uri)).digest == output.digest
     except (OSError, AirflowAmlError):
         return False
-
-
-def _shown(asked: Any) -> str:
-    if not isinstance(asked, Mapping):
-        return repr(asked)
-    version = asked.get("version")
-    kind, name = asked.get("kind", "something"), asked.get("name", "?")
-    if kind in ("datasets", "models"):
-        return f"the list of {kind}" if name == "*" else f"the versions of model {name!r}"
-    return f"{kind} {name!r}{f', version {version}' if version not in (None, 'latest') else ''}"
 
 
 def _at(error: OSError) -> str:

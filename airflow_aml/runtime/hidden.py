@@ -1,16 +1,27 @@
 """Hidden reads: what a script asks the workspace for while it runs, noted for whoever reuses it.
 
 A step's result depends on the answers. Each question and its answer are one JSON line,
-``{"asked": {"kind", "name", "version"}, "resolved": {"version", "id"}}``.
+``{"asked": {"kind", "name", "version"}, "resolved": {"version", "id"}}``. Of files that a script
+reads by itself the question says where they are, and the answer is the stamp of those it found.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Iterable, Optional, Tuple
 
 READS_VARIABLE = "AIRFLOW_AML_READS"
+
+FILES = "files"
+"""Of a question: the files of a dataset that the script has made; ``definition`` says which."""
+
+BELOW = "below"
+"""Of a question: all files of ``datastore`` whose paths begin with the name."""
+
+EXPERIMENT = "experiment"
+"""Of a question: what the run's experiment is called."""
 
 
 def reads_file(work: str) -> str:
@@ -18,18 +29,37 @@ def reads_file(work: str) -> str:
     return os.path.join(work, "reads.jsonl")
 
 
-def note(kind: str, name: str, version: Optional[int], resolved: Optional[Dict[str, Any]]) -> None:
+def work_folder() -> Optional[str]:
+    """The work folder of the step's attempt, where this is a step's process."""
+    path = os.environ.get(READS_VARIABLE)
+    return os.path.dirname(path) if path else None
+
+
+def seen(files: Iterable[Tuple[str, int, str]]) -> str:
+    """A digest over path, size and version of files: another one if one of them was touched."""
+    return hashlib.sha256(json.dumps(sorted(files)).encode()).hexdigest()
+
+
+def note(
+    kind: str,
+    name: str,
+    version: Optional[int],
+    resolved: Optional[Dict[str, Any]],
+    **more: Any,
+) -> None:
     """Notes a question and its answer, where this is a step's process.
 
     Args:
-        kind: the registry's word: ``dataset``, ``model``.
+        kind: the registry's word: ``dataset``, ``model``; or one of this module's.
         version: that was asked for; None for the latest.
-        resolved: ``{"version", "id"}``; None if there was none.
+        resolved: ``{"version", "id"}``, or ``{"seen"}``; None if there was none.
+        more: what else belongs to the question, plain JSON.
     """
     path = os.environ.get(READS_VARIABLE)
     if not path:
         return
-    line = {"asked": {"kind": kind, "name": name, "version": version}, "resolved": resolved}
+    asked = {"kind": kind, "name": name, "version": version, **more}
+    line = {"asked": asked, "resolved": resolved}
     # One write of one line: processes of one step may ask at once.
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:

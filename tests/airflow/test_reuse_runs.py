@@ -367,6 +367,60 @@ def test_a_dataset_that_is_registered_later_is_made_of_the_result_that_is_there(
     assert (again.states["work"], removed.states["work"]) == ("skipped", "skipped")
 
 
+READS = """
+    from airflow_aml import Dataset, Run
+    run = Run.get_context()
+    raw = run.experiment.workspace.get_default_datastore()
+    print(Dataset.File.from_files((raw, "p/*.csv")).to_path())
+"""
+OWN = """
+    import sys
+    from airflow_aml import Dataset, Run
+    open("mine.csv", "w").write("n,1")
+    Dataset.File.from_files("mine.csv").to_path()
+    Dataset.File.from_files(sys.argv[2]).to_path()
+    Run.get_context().input_datasets["t"].get_partition_key_values()
+"""
+
+
+def test_files_that_a_script_finds_by_itself_are_asked_for_again(write, one_dag, run_dag, tmp_path):
+    """A new file under its glob runs it again and is named; inputs and its own files never do."""
+    from airflow_aml import Workspace
+
+    store = Workspace().get_default_datastore()
+    write("finds/finds.py", READS)
+    write("own/own.py", OWN)
+    write("in/a.txt", "a")
+    write(
+        "p.py",
+        HEADER
+        + """
+    table = Dataset.Tabular.from_delimited_files((store, "t/1.csv"), partition_format="t/{n}.csv")
+    given = Dataset.File.from_files("in").as_named_input("given").as_mount()
+    own = step("own", "--in", given, inputs=[table.as_named_input("t")])
+    pipeline = Pipeline(ws, [own, step("finds")])
+    """,
+    )
+
+    def put(path):
+        (tmp_path / path.name).write_text("n\n1\n")
+        files = [str(tmp_path / path.name)]
+        store.upload_files(files, target_path=str(path.parent), show_progress=False)
+
+    put(Path("t/1.csv"))
+    put(Path("p/a.csv"))
+    first, second = run_dag(one_dag()), run_dag(one_dag())
+    put(Path("p/b.csv"))
+    third = run_dag(one_dag())
+
+    assert [first.states[name] for name in ("own", "finds")] == ["success", "success"]
+    assert [second.states[name] for name in ("own", "finds")] == ["skipped", "skipped"]
+    assert [third.states[name] for name in ("own", "finds")] == ["skipped", "success"]
+    assert reason(third, "finds") == (
+        "what the script reads ('p/*.csv' of the default datastore) changed: 1 file (b.csv added)"
+    )
+
+
 def test_lists_that_a_script_has_read_are_asked_for_again(write, one_dag, run_dag, tmp_path):
     """Models by name and tag, names of datasets: reused while the lists stay, and no longer."""
     from airflow_aml import Model, Workspace

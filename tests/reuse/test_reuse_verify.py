@@ -296,7 +296,7 @@ def test_what_a_script_asked_for_is_asked_again(home: Home) -> None:
     record = replace(record_of_nothing(), key={}, hidden_reads=reads)
     assert Verifier(home).wrong_with(record) is None
     registry.create("dataset", "raw", {"id": "i-2"})
-    said = "what the script asks for (dataset 'raw') has another answer now"
+    said = "what the script asks for (dataset 'raw') has another answer now: version 2 instead of 1"
     assert Verifier(home).wrong_with(record) == said
     only_pinned = replace(record, hidden_reads=reads[1:])
     assert Verifier(home).wrong_with(only_pinned) is None

@@ -94,7 +94,15 @@ def _hits(
     run: StepRun, lower: Sequence[WalkStep], settled: Mapping[str, Mapping[str, str]]
 ) -> dict[str, Decision]:
     # Only hits are wanted, so no miss needs to be explained.
-    return skipping.hits(decide(run.home, run.plan.dag_id, lower, settled, explain=False))
+    found = decide(
+        run.home,
+        run.plan.dag_id,
+        lower,
+        settled,
+        explain=False,
+        experiment=run.plan.experiment,
+    )
+    return skipping.hits(found)
 
 
 def _states(context: Context, ids: list[str]) -> dict[str, str]:

@@ -20,7 +20,7 @@ from airflow_aml.definition.spec import StepOutput
 from airflow_aml.errors import AirflowAmlError, WorkspaceException
 from airflow_aml.reuse.effects import view_stamp
 from airflow_aml.reuse.fingerprint import Fingerprint, NoKey, complete
-from airflow_aml.reuse.hidden import answer
+from airflow_aml.reuse.hidden import recorded
 from airflow_aml.reuse.index import Index
 from airflow_aml.reuse.inputs import content_of
 from airflow_aml.reuse.lease import Lease, Owner, take
@@ -53,7 +53,13 @@ def decision_of(run: StepRun) -> Decision:
     if reason is None:
         told = planned.decision == RUN and bool(planned.reason)
         found = decide_one(
-            run.home, run.plan.dag_id, step, known, rejected=[run.id], explain=not told
+            run.home,
+            run.plan.dag_id,
+            step,
+            known,
+            rejected=[run.id],
+            explain=not told,
+            experiment=run.plan.experiment,
         )
         if told and found.decision == RUN and found.record is None:
             return replace(found, reason=planned.reason)
@@ -247,15 +253,7 @@ def _reads(run: StepRun, job: StepJob) -> list[dict[str, Any]]:
         lines = Path(reads_file(job.work)).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return []
-    reads = []
-    for line in dict.fromkeys(lines):
-        read = json.loads(line)
-        noted, found = read["resolved"], answer(run.home, read["asked"])
-        # The script noted which version it got, not what that held.
-        if noted and found and all(found[name] == value for name, value in noted.items()):
-            read["resolved"] = found
-        reads.append(read)
-    return reads
+    return [recorded(run.home, json.loads(line)) for line in dict.fromkeys(lines)]
 
 
 def _changed_inputs(run: StepRun, fingerprint: Fingerprint) -> str | None:

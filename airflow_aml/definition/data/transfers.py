@@ -10,6 +10,7 @@ from airflow_aml.definition.homes import home_of
 from airflow_aml.definition.origin import defining_folder
 from airflow_aml.definition.setup import UPLOAD_FILES, UPLOAD_FOLDER, declare
 from airflow_aml.errors import UserErrorException
+from airflow_aml.runtime.hidden import BELOW, note, seen
 from airflow_aml.workspace.datastores import open_datastore
 from airflow_aml.workspace.stores.base import Store
 from airflow_aml.workspace.stores.progress import Report
@@ -79,7 +80,10 @@ def download(
     """Downloads what begins with a prefix; returns how many files were copied."""
     store = _store(datastore)
     folder = absolute(target_path)
-    found = list(store.find((prefix or "").replace("\\", "/").lstrip("/")))
+    begins = (prefix or "").replace("\\", "/").lstrip("/")
+    found = list(store.find(begins))
+    there = {"seen": seen((each.path, each.size, each.version) for each in found)}
+    note(BELOW, begins, None, there, datastore=datastore.reference)
     progress = Progress("Download", show_progress)
     pairs: Pairs = []
     for each in found:

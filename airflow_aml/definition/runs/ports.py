@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Dict, Iterator, Mapping, MutableMapping
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, MutableMapping, Set
 
 if TYPE_CHECKING:
     from airflow_aml.definition.workspace import Workspace
@@ -11,6 +11,25 @@ if TYPE_CHECKING:
 _INPUTS = "AZUREML_DATASET_ENVIRONMENT_VARS"
 _OUTPUTS = "AZUREML_DATASET_FILE_OUTPUTS"
 _LINKS = "AZUREML_LINK_DATASET_OUTPUTS"
+_INPUT = "AZURE_ML_INPUT_"
+_OUTPUT = "AZURE_ML_OUTPUT_"
+_REFERENCE = "AZUREML_DATAREFERENCE_"
+
+
+def direct_inputs() -> Set[str]:
+    """The ids of the datasets that the running step was given as such."""
+    text = os.environ.get(_INPUTS, "")
+    pairs = (item.partition(":") for item in text.split(",") if item)
+    return {os.environ.get(f"{_INPUT}{name}", "") for name, _, mode in pairs if mode == "direct"}
+
+
+def port_paths() -> List[str]:
+    """The local paths of the running step's other inputs and of its outputs."""
+    return [
+        value
+        for name, value in os.environ.items()
+        if name.startswith((_INPUT, _OUTPUT, _REFERENCE)) and os.path.isabs(value)
+    ]
 
 
 class InputDatasets(MutableMapping[str, Any]):
@@ -28,7 +47,7 @@ class InputDatasets(MutableMapping[str, Any]):
             return self._given[name]
         if name not in self._modes:
             raise KeyError(_missing("input", name, self._modes))
-        value = os.environ[f"AZURE_ML_INPUT_{name}"]
+        value = os.environ[f"{_INPUT}{name}"]
         if self._modes[name] != "direct":
             return value
         from airflow_aml.definition.dataset import Dataset
@@ -61,7 +80,7 @@ class OutputDatasets(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name not in self._names:
             raise KeyError(_missing("output", name, self._names))
-        path = os.environ[f"AZURE_ML_OUTPUT_{name}"]
+        path = os.environ[f"{_OUTPUT}{name}"]
         return LinkOutput(name, path, self._workspace) if name in self._links else path
 
     def __iter__(self) -> Iterator[str]:

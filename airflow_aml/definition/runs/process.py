@@ -29,7 +29,8 @@ def record_folder() -> str:
 
 def experiment() -> Experiment:
     """The script's experiment, in its workspace."""
-    from airflow_aml.definition.workspace import Experiment, Workspace
+    from airflow_aml.definition.runs.ownexperiment import OwnExperiment
+    from airflow_aml.definition.workspace import Workspace
 
     workspace = Workspace.of_run(os.environ.get("AZUREML_ARM_WORKSPACE_NAME", ""))
-    return Experiment.of_run(workspace, os.environ.get("AZUREML_ARM_PROJECT_NAME", ""))
+    return OwnExperiment.of_run(workspace, os.environ.get("AZUREML_ARM_PROJECT_NAME", ""))

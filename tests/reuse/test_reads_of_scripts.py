@@ -1,0 +1,177 @@
+"""What a script reads by itself: noted while it runs, recorded after it, and asked again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_aml import Dataset, Datastore, Run
+from airflow_aml.definition.datastore import DEFAULT_DATASTORE
+from airflow_aml.errors import WorkspaceException
+from airflow_aml.reuse.hidden import recorded, wrong_with_read
+from airflow_aml.runtime.hidden import READS_VARIABLE, reads_file
+from airflow_aml.workspace.home import Home
+
+Script = Callable[[Datastore], Any]
+
+
+@pytest.fixture
+def store(workspace: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the default datastore with two files, in a step's process."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.setenv(READS_VARIABLE, reads_file(str(tmp_path / "work")))
+    monkeypatch.setenv("AZUREML_ARM_PROJECT_NAME", "one")
+    monkeypatch.setenv("AZUREML_RUN_ID", "r-1")
+    folder = workspace.path(f"datastores/{DEFAULT_DATASTORE}")
+    (folder / "p").mkdir(parents=True)
+    for name in ("a.csv", "b.csv"):
+        (folder / "p" / name).write_text("n\n1\n")
+    return folder
+
+
+def reads(script: Script, workspace: Home, tmp_path: Path) -> list[dict[str, Any]]:
+    """What is recorded of a script that does this."""
+    script(Datastore.get_default("default"))
+    lines = Path(reads_file(str(tmp_path / "work"))).read_text().splitlines()
+    return [recorded(workspace, json.loads(line)) for line in dict.fromkeys(lines)]
+
+
+def whole(store: Datastore) -> Any:
+    return store.download(str(Path.cwd() / "here"), prefix="p/", show_progress=False)
+
+
+def listed(store: Datastore) -> Any:
+    return Dataset.File.from_files((store, "p/*.csv")).to_path()
+
+
+def read(store: Datastore) -> Any:
+    return Dataset.Tabular.from_delimited_files((store, "p/*.csv")).to_pandas_dataframe()
+
+
+def missed(store: Datastore) -> Any:
+    return Dataset.File.from_files((store, "later/*")).download(ignore_not_found=True)
+
+
+WHAT = "what the script reads ('p/*.csv' of the default datastore) changed: 1 file"
+
+
+@pytest.mark.parametrize(
+    ("script", "path", "said"),
+    [
+        (listed, "p/c.csv", f"{WHAT} (c.csv added)"),
+        (read, "p/a.csv", f"{WHAT} (a.csv)"),
+        (listed, "q/c.csv", None),
+        (
+            whole,
+            "p/sub/c.csv",
+            "what the script reads ('p/' of the default datastore) changed: 1 file "
+            "(p/sub/c.csv added)",
+        ),
+        (
+            missed,
+            "later/c.csv",
+            "what the script reads ('later/*' of the default datastore) is there now",
+        ),
+    ],
+)
+def test_files_are_asked_for_again(
+    script: Script,
+    path: str,
+    said: str | None,
+    store: Path,
+    workspace: Home,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A file that is added or changed where the script has looked is a reason that names it."""
+    monkeypatch.chdir(tmp_path / "work")
+    (line,) = reads(script, workspace, tmp_path)
+    assert wrong_with_read(workspace, line, "one") is None
+    (store / path).parent.mkdir(parents=True, exist_ok=True)
+    (store / path).write_text("n\n2\n")
+    assert wrong_with_read(workspace, line, "one") == said
+
+
+def test_local_files_count_unless_they_are_the_scripts_own(
+    store: Path, workspace: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A path of the machine is asked again; inputs, outputs and the work folder are not noted."""
+    for name in ("elsewhere.txt", "work/mine.txt", "in/a.txt", "out/b.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("1")
+    monkeypatch.setenv("AZURE_ML_INPUT_x", str(tmp_path / "in"))
+    monkeypatch.setenv("AZUREML_DATAREFERENCE_y", str(tmp_path / "out"))
+    names = ("work/mine.txt", "in/a.txt", "out/*.txt", "elsewhere.txt")
+
+    def script(_: Datastore) -> None:
+        Dataset.File.from_files([str(tmp_path / name) for name in names]).to_path()
+        Dataset.File.from_files([str(tmp_path / name) for name in names[:3]]).to_path()
+
+    (line,) = reads(script, workspace, tmp_path)
+    (tmp_path / "elsewhere.txt").write_text("2")
+    said = wrong_with_read(workspace, line, "one")
+    elsewhere = str(tmp_path / "elsewhere.txt")
+    assert said == f"what the script reads ({elsewhere!r}) changed: 1 file (elsewhere.txt)"
+
+
+def test_files_that_change_while_the_script_runs_are_not_recorded(
+    store: Path, workspace: Home, tmp_path: Path
+) -> None:
+    """Nobody can tell which bytes it got, so its result is not for reuse."""
+
+    def script(datastore: Datastore) -> None:
+        listed(datastore)
+        (store / "p/b.csv").write_text("other")
+
+    with pytest.raises(WorkspaceException, match=r"'p/\*.csv' of .* changed while the script ran"):
+        reads(script, workspace, tmp_path)
+
+
+def test_a_new_default_datastore_is_asked_and_its_files_are_compared(
+    store: Path, workspace: Home, tmp_path: Path
+) -> None:
+    """The same question has the new default datastore's answer, whatever that is."""
+    from airflow_aml.workspace.datastores import set_default_datastore
+
+    (line,) = reads(listed, workspace, tmp_path)
+    set_default_datastore(workspace, "workspacefilestore")
+    said = "what the script reads ('p/*.csv' of the default datastore) is not there any more"
+    assert wrong_with_read(workspace, line, "one") == said
+
+
+def test_the_experiments_name_and_a_query(store: Path, workspace: Home, tmp_path: Path) -> None:
+    """The name is that of the run that is decided; what a query gives nobody knows beforehand."""
+
+    def script(datastore: Datastore) -> None:
+        print(Run.get_context().experiment.name)
+
+    (line,) = reads(script, workspace, tmp_path)
+    assert wrong_with_read(workspace, line, "one") is None
+    said = "its script asks for the name of the experiment, which is 'two' now and was 'one'"
+    assert wrong_with_read(workspace, line, "two") == said
+    asked = {"kind": "files", "name": "SELECT 1", "version": None}
+    asked["definition"] = {"kind": "query", "datastore": "db", "query": "SELECT 1"}
+    query = recorded(workspace, {"asked": asked, "resolved": {}})
+    said = "what the script reads ('SELECT 1') is a query, whose answer may have changed"
+    assert wrong_with_read(workspace, query, "one") == said
+
+
+def test_a_registered_version_whose_data_changed_names_the_file(
+    store: Path, workspace: Home, tmp_path: Path
+) -> None:
+    """The version is the one it was, and a file is new where it leads."""
+
+    def script(datastore: Datastore) -> None:
+        Dataset.get_by_name("default", "raw").to_path()
+
+    listed_now = Dataset.File.from_files((Datastore.get_default("default"), "p"))
+    listed_now.register("default", "raw")
+    by_name, by_path = reads(script, workspace, tmp_path)
+    (store / "p/c.csv").write_text("n")
+    said = "what the script asks for (dataset 'raw') changed: 1 file (c.csv added)"
+    assert wrong_with_read(workspace, by_name, "one") == said
+    assert "c.csv added" in str(wrong_with_read(workspace, by_path, "one"))
