@@ -13,6 +13,7 @@ from airflow_aml.codec import decode
 from airflow_aml.definition.data.model import definition_id
 from airflow_aml.definition.spec import OutputSpec
 from airflow_aml.errors import AirflowAmlError
+from airflow_aml.reuse.destinations import wanted_view
 from airflow_aml.reuse.places import Listed, Places
 from airflow_aml.reuse.records import StepRecord, stamp_of
 
@@ -38,9 +39,13 @@ def still_in_place(
     """
     places = places or Places(home)
     for name, output in record.outputs.items():
-        if output.view is None:
-            continue
         try:
+            wanted = wanted_view(record, name, places)
+            if wanted is not None and wanted[0] != output.view:
+                at = f"{wanted[1].path!r} of datastore {wanted[1].datastore!r}"
+                return f"the destination of output {name!r} is {at} now"
+            if output.view is None:
+                continue
             if view_stamp(output.uri, output.view, places) != output.view_stamp:
                 return f"the destination of output {name!r} holds other files"
         except FileNotFoundError:

@@ -39,6 +39,32 @@ class Places:
     def __init__(self, home: Home) -> None:
         self._home = home
         self._stores: dict[str, Store] = {}
+        self._datastores: dict[str, Store] = {}
+        self._default = ""
+
+    def default_datastore(self) -> str:
+        """The name of the default datastore.
+
+        Raises:
+            WorkspaceException: the workspace cannot be read.
+        """
+        if not self._default:
+            from airflow_aml.workspace.datastores import default_datastore
+
+            self._default = default_datastore(self._home)
+        return self._default
+
+    def datastore(self, name: str) -> Store:
+        """The store of a datastore.
+
+        Raises:
+            UserErrorException, WorkspaceException: there is none of that name, or it is not there.
+        """
+        if name not in self._datastores:
+            from airflow_aml.workspace.datastores import open_datastore
+
+            self._datastores[name] = open_datastore(self._home, name)
+        return self._datastores[name]
 
     def files(self, uri: str) -> list[Listed]:
         """The files at a place, in no order. Empty folders do not count.

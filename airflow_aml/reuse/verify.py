@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_aml.errors import AirflowAmlError
+from airflow_aml.reuse.destinations import elsewhere
 from airflow_aml.reuse.places import Listed, Places, changes_of
 from airflow_aml.reuse.records import OutputRecord, StepRecord, stamp_of
 from airflow_aml.workspace.uris import path_of_uri
@@ -44,7 +45,7 @@ class Verifier:
             if name not in record.outputs:
                 return f"the earlier result has no output {name!r}"
         for name, output in record.outputs.items():
-            wrong = self._wrong_with_output(name, output)
+            wrong = self._elsewhere(record, name) or self._wrong_with_output(name, output)
             if wrong:
                 return wrong
         for read in record.hidden_reads:
@@ -52,6 +53,12 @@ class Verifier:
             if wrong:
                 return wrong
         return None
+
+    def _elsewhere(self, record: StepRecord, name: str) -> str | None:
+        try:
+            return elsewhere(record, name, self.places)
+        except (AirflowAmlError, OSError) as error:
+            return f"where output {name!r} is to be cannot be told ({error})"
 
     def _wrong_with_output(self, name: str, output: OutputRecord) -> str | None:
         shown = f"output {name!r} of the earlier result"

@@ -148,11 +148,8 @@ def datastore_names(home: Home) -> List[str]:
 
 def default_datastore(home: Home) -> str:
     """The name of the default datastore."""
-    registry = _registry(home)
-    try:
-        return str(registry.load("default", _KIND)["name"])
-    except UserErrorException:
-        return DEFAULT_DATASTORE
+    found = _registry(home).try_load("default", _KIND)
+    return DEFAULT_DATASTORE if found is None else str(found["name"])
 
 
 def set_default_datastore(home: Home, name: str) -> None:

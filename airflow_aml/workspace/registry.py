@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from typing import Any, Dict, Iterable, List, Tuple, Union
+from typing import Any, Dict, Iterable, List, Optional, Tuple, Union
 
 from airflow_aml.errors import UserErrorException, WorkspaceException
 from airflow_aml.workspace.documents import parse_json
@@ -157,10 +157,21 @@ class Registry:
             UserErrorException: there is no such name; the text lists names like it.
             WorkspaceException: the document is damaged, or of a later release.
         """
+        found = self.try_load(kind, name)
+        if found is None:
+            raise self._unknown(kind, name)
+        return found
+
+    def try_load(self, kind: str, name: str) -> Optional[Document]:
+        """The document of a kind without versions; None if there is no such name.
+
+        Raises:
+            WorkspaceException: the document is damaged, or of a later release.
+        """
         try:
             return self._read(f"{_place(kind, name)}{_SUFFIX}")
         except FileNotFoundError:
-            raise self._unknown(kind, name) from None
+            return None
 
     def remove(self, kind: str, name: str) -> None:
         """Removes the document of a kind without versions.

@@ -421,6 +421,42 @@ def test_files_that_a_script_finds_by_itself_are_asked_for_again(write, one_dag,
     )
 
 
+def test_another_default_datastore_gets_what_is_reused(write, one_dag, run_dag, tmp_path):
+    """A fixed destination is filled there without its script; an output of no path runs again."""
+    from airflow_aml import Datastore, Workspace
+
+    ws = Workspace()
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+        Datastore.register_local(ws, name, str(tmp_path / name))
+    write("fixed/fixed.py", SCRIPT)
+    write("plain/plain.py", SCRIPT)
+    write("raw.txt", "data")
+    write(
+        "p.py",
+        HEADER
+        + """
+    shown = OutputFileDatasetConfig("shown", destination=(store, "models"))
+    one = step("fixed", "--in", raw, "--out", shown)
+    pipeline = Pipeline(ws, [one, step("plain", "--in", raw, "--out", a)])
+    """,
+    )
+    ran = {}
+    for name in ("old", "new", "again"):
+        if name != "again":
+            ws.set_default_datastore(name)
+        ran[name] = run_dag(one_dag())
+
+    for name in ("old", "new"):
+        assert (tmp_path / name / "models/text.txt").read_text() == "data None"
+        assert len([*(tmp_path / name / "dataset").glob("*/a/text.txt")]) == 1
+    assert ran["new"].xcom("fixed")["status"] == "Reused"
+    said = "the destination of output 'shown' is 'models' of datastore 'new' now"
+    assert reason(ran["new"], "fixed") == f"nothing changed, but {said}: it is published again"
+    assert reason(ran["new"], "plain") == "output 'a' is to be in datastore 'new' now"
+    assert [ran["again"].states[each] for each in ("fixed", "plain")] == ["skipped", "skipped"]
+
+
 def test_lists_that_a_script_has_read_are_asked_for_again(write, one_dag, run_dag, tmp_path):
     """Models by name and tag, names of datasets: reused while the lists stay, and no longer."""
     from airflow_aml import Model, Workspace

@@ -25,6 +25,7 @@ from airflow_aml.definition.spec import (
     WorkspacePath,
 )
 from airflow_aml.errors import UserErrorException
+from airflow_aml.reuse.destinations import RUN_ID, destination
 from airflow_aml.reuse.environment import Environment
 from airflow_aml.runtime import is_uri
 from airflow_aml.runtime.hidden import READS_VARIABLE, reads_file
@@ -32,15 +33,11 @@ from airflow_aml.runtime.job import JobArgument, JobInput, JobOutput, RemoteFile
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.caches import cache_folder
 from airflow_aml.workspace.committed import find_document
-from airflow_aml.workspace.datastores import BUILT_IN
 from airflow_aml.workspace.home import Home, path_of_uri
 from airflow_aml.workspace.plans import PlannedInput, RunPlan
 
 Reference = Mapping[str, Any]
 """The XCom value of an output: ``{"uri", "digest", "files", "bytes"}``."""
-
-_FOLDERS = {"reference": "azureml"}
-"""Where v1 puts outputs whose author names no path, by style; others below ``dataset``."""
 
 
 @dataclass(frozen=True)
@@ -284,17 +281,9 @@ class StepRun:
 
     def _place(self, output: OutputSpec) -> tuple[str, str] | None:
         """(datastore, path) of an output's destination; None for a place of the workspace's own."""
-        path = output.path
-        if path is None:
-            name = output.datastore or self.stores.default
-            if name in BUILT_IN:
-                return None
-            # v1's own places, in a store that the author or the workspace's default names.
-            path = f"{_FOLDERS.get(output.style, 'dataset')}/{{run-id}}/{{output-name}}"
-        else:
-            name = output.datastore or ""
-        path = path.replace("{run-id}", self.id).replace("{output-name}", output.name)
-        return name, path
+        wanted = {"style": output.style, "datastore": output.datastore, "path": output.path}
+        found = destination(output.name, wanted, lambda: self.stores.default)
+        return found and (found.datastore, found.path.replace(RUN_ID, self.id))
 
 
 def _uri(file: SourceFile) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from airflow_aml.reuse.destinations import wanted_view
 from airflow_aml.reuse.effects import view_stamp
 from airflow_aml.reuse.index import Index
 from airflow_aml.reuse.moments import next_moment
@@ -35,7 +36,7 @@ def publish_again(
     places = Places(run.home)
     overwrite = {output.name: output.overwrite for output in run.node.outputs}
     outputs = {
-        name: _filled(run, output, overwrite.get(name, True), places)
+        name: _filled(run, output, _view(record, name, places), overwrite.get(name, True), places)
         for name, output in record.outputs.items()
     }
     registered = tuple({"name": each.name, "version": each.version} for each in register())
@@ -49,16 +50,24 @@ def publish_again(
     Index(run.home).add(again)
 
 
-def _filled(run: StepRun, output: OutputRecord, overwrite: bool, places: Places) -> OutputRecord:
-    if output.view is None:
+def _view(record: StepRecord, name: str, places: Places) -> str | None:
+    wanted = wanted_view(record, name, places)
+    return wanted[0] if wanted is not None else record.outputs[name].view
+
+
+def _filled(
+    run: StepRun, output: OutputRecord, view: str | None, overwrite: bool, places: Places
+) -> OutputRecord:
+    if view is None:
         return output
     try:
-        if view_stamp(output.uri, output.view, places) == output.view_stamp:
-            return output
+        is_there = view_stamp(output.uri, view, places) == output.view_stamp
     except OSError:
-        pass
-    _fill(run, output.uri, output.view, overwrite)
-    return replace(output, view_stamp=view_stamp(output.uri, output.view, places))
+        is_there = False
+    if is_there and view == output.view:
+        return output
+    _fill(run, output.uri, view, overwrite)
+    return replace(output, view=view, view_stamp=view_stamp(output.uri, view, places))
 
 
 def _fill(run: StepRun, uri: str, view: str, overwrite: bool) -> None:
