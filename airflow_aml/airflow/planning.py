@@ -345,6 +345,7 @@ def planned_steps(
             },
             lock=lock.document if lock else {},
             registers=dict(step.registers),
+            shared=dict(step.shared),
         )
     return planned
 

@@ -12,6 +12,7 @@ from airflow_aml.definition.engine import declaring_engine, engine, note_run, op
 from airflow_aml.definition.graph import Graph
 from airflow_aml.definition.names import check_mapping, warn_ignored
 from airflow_aml.definition.origin import defining_file, defining_folder
+from airflow_aml.definition.overlaps import warnings_of
 from airflow_aml.definition.parameters import check_value
 from airflow_aml.definition.spec import PipelineSpec
 from airflow_aml.definition.workspace import DEFAULT_WORKSPACE, Workspace
@@ -66,6 +67,8 @@ class Pipeline:
             "default_source_directory": default_source_directory,
         }
         self._checked = compile_pipeline(self.graph, **compile_options)
+        for sentence in warnings_of(self._checked.nodes):
+            warnings.warn(sentence, stacklevel=2)
         listener = declaring_engine()
         if listener is not None:
             listener.built(self)

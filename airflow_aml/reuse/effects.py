@@ -6,18 +6,21 @@ is whoever registered last. A step whose result is reused must not leave another
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_aml.codec import decode
 from airflow_aml.definition.data.model import definition_id
-from airflow_aml.definition.spec import OutputSpec
+from airflow_aml.definition.overlaps import AFTER, BESIDE
+from airflow_aml.definition.spec import OutputSpec, Registration
 from airflow_aml.errors import AirflowAmlError
 from airflow_aml.reuse.destinations import wanted_view
 from airflow_aml.reuse.places import Listed, Places
 from airflow_aml.reuse.records import StepRecord, stamp_of
+from airflow_aml.workspace.layout import step_run_id
 
 if TYPE_CHECKING:
+    from airflow_aml.workspace.datasets import NamedVersion
     from airflow_aml.workspace.home import Home
 
 
@@ -26,6 +29,7 @@ def still_in_place(
     home: Home,
     places: Places | None = None,
     registers: Mapping[str, Any] = {},
+    shared: Mapping[str, Any] = {},
 ) -> str | None:
     """Why a result has to be published again, without a full stop; None if it has not.
 
@@ -36,6 +40,8 @@ def still_in_place(
         places: of the same workspace, so that stores are opened once.
         registers: what the step wants to be registered now, whatever the result was registered as
             when it was made (:attr:`~airflow_aml.reuse.walk.WalkStep.registers`).
+        shared: which other steps register the same names
+            (:attr:`~airflow_aml.reuse.walk.WalkStep.shared`).
     """
     places = places or Places(home)
     for name, output in record.outputs.items():
@@ -52,8 +58,20 @@ def still_in_place(
             return f"the destination of output {name!r} lacks files of it"
         except (OSError, AirflowAmlError) as error:
             return f"the destination of output {name!r} cannot be checked ({error})"
-    for document in registers.values():
-        wrong = _wrong_registration(decode(OutputSpec, document), record, home)
+    return _wrong_registrations(registers, shared, record, home)
+
+
+def _wrong_registrations(
+    registers: Mapping[str, Any], shared: Mapping[str, Any], record: StepRecord, home: Home
+) -> str | None:
+    # Of two outputs with one name the second has the last word.
+    lasting = {
+        registration.name: (output, registration)
+        for output in (decode(OutputSpec, document) for document in registers.values())
+        for registration in output.registrations
+    }
+    for name, (output, registration) in lasting.items():
+        wrong = _wrong_registration(output, registration, record, home, shared.get(name, {}))
         if wrong:
             return wrong
     return None
@@ -85,25 +103,44 @@ def _in_view(names: list[str], view: str, places: Places) -> list[Listed]:
     return [there[name] for name in names]
 
 
-def _wrong_registration(output: OutputSpec, record: StepRecord, home: Home) -> str | None:
+def _wrong_registration(
+    output: OutputSpec,
+    registration: Registration,
+    record: StepRecord,
+    home: Home,
+    others: Mapping[str, Sequence[str]],
+) -> str | None:
     from airflow_aml.definition.registered import registered_definition
     from airflow_aml.workspace import datasets
 
-    reference = record.outputs[output.name].reference
+    name, reference = registration.name, record.outputs[output.name].reference
     own = {each.get("name"): each.get("version") for each in record.registered}
-    for registration in output.registrations:
-        name = registration.name
-        try:
-            wanted = registered_definition(output, registration, reference, home)
-            found = datasets.find(home, name)
-        except (AirflowAmlError, OSError) as error:
-            return f"dataset {name!r} cannot be looked up ({error})"
-        if found is None:
-            return f"it is not registered as {name!r}"
-        if found.version.id == definition_id(wanted):
-            continue
-        if own.get(name) == found.number:
-            return f"version {found.number} of dataset {name!r} is read in another way"
-        its = f"its own {own[name]}" if name in own else "this result"
-        return f"the latest version of dataset {name!r} is {found.number}, not {its}"
-    return None
+    try:
+        wanted = definition_id(registered_definition(output, registration, reference, home))
+        found = datasets.find(home, name)
+        if found is not None and others and _is_anothers(found, others):
+            mine = datasets.get(home, name, own[name]) if name in own else None
+            if mine is not None and mine.version.id == wanted:
+                return None
+    except (AirflowAmlError, OSError) as error:
+        return f"dataset {name!r} cannot be looked up ({error})"
+    if found is None:
+        return f"it is not registered as {name!r}"
+    if found.version.id == wanted:
+        return None
+    if own.get(name) == found.number:
+        return f"version {found.number} of dataset {name!r} is read in another way"
+    its = f"its own {own[name]}" if name in own else "this result"
+    return f"the latest version of dataset {name!r} is {found.number}, not {its}"
+
+
+def _is_anothers(latest: NamedVersion, others: Mapping[str, Sequence[str]]) -> bool:
+    """Whether the latest version is the concern of another step of the pipeline.
+
+    A later step sees to it by itself; of steps that wait for neither whoever came last has it.
+    """
+    if others.get(AFTER):
+        return True
+    origin = latest.version.origin
+    ids = [step_run_id(str(origin.get("run")), task) for task in others.get(BESIDE, ())]
+    return origin.get("step_run") in ids

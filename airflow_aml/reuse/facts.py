@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_aml.codec import encode
+from airflow_aml.definition.overlaps import sharing
 from airflow_aml.errors import AirflowAmlError
 from airflow_aml.reuse import environment
 from airflow_aml.reuse.fingerprint import ExternalInput, KeyFacts, NoKey, key_template, unknowable
@@ -70,6 +71,7 @@ def walk_steps(spec: PipelineSpec, facts: RunFacts) -> list[WalkStep]:
     known: dict[str, str | NoKey] = {}
     environments: dict[str, str | NoKey] = {}
     unknown = unknowable(spec)
+    shared = sharing(spec.nodes)
     return [
         WalkStep(
             id=node.id,
@@ -81,6 +83,7 @@ def walk_steps(spec: PipelineSpec, facts: RunFacts) -> list[WalkStep]:
             allow_reuse=node.allow_reuse,
             max_age=node.reuse.max_age,
             registers={port.name: encode(port) for port in node.outputs if port.registrations},
+            shared=shared.get(node.id, {}),
         )
         for node in spec.nodes
     ]

@@ -95,6 +95,7 @@ def walk_step(step_id: str, planned: PlannedStep) -> WalkStep:
         planned.allow_reuse,
         planned.max_age,
         registers=planned.registers,
+        shared=planned.shared,
     )
 
 
@@ -123,7 +124,7 @@ def _asked(
     index = Index(home)
 
     def in_place(step: WalkStep, record: StepRecord) -> str | None:
-        return still_in_place(record, home, verifier.places, step.registers)
+        return still_in_place(record, home, verifier.places, step.registers, step.shared)
 
     rules = Rules(
         regenerate=regenerate,

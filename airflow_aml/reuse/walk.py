@@ -39,6 +39,8 @@ class WalkStep:
             those who ask before a run has begun.
         registers: its outputs that are to become registered datasets, name -> the output as a
             document. It is no part of the key: a result that is there can be registered later.
+        shared: names of datasets that other steps of the pipeline register, too
+            (:func:`~airflow_aml.definition.overlaps.sharing`).
     """
 
     id: str
@@ -49,6 +51,7 @@ class WalkStep:
     max_age: float | None = None
     pending: str = ""
     registers: Mapping[str, Any] = field(default_factory=dict)
+    shared: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ Remote = Callable[[], "Places"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NAMED = 3
+_SAME_FILE = "writes this file, too, and this one says overwrite=False"
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
 
 
@@ -104,6 +105,8 @@ def _get_ready(
     for output in job.outputs:
         with _Naming(output):
             prepared.append(_prepare(output, check, warn))
+    if sum(each.output.view is not None for each in prepared) > 1:
+        _refuse_collisions(prepared)
     for each in prepared:
         with _Naming(each.output):
             _bring_near(job, each, check)
@@ -166,6 +169,43 @@ def _prepare(output: JobOutput, check: Check, warn: Warn) -> _Prepared:
     check()
     make_read_only(path)
     return _Prepared(output, path, manifest)
+
+
+def _refuse_collisions(prepared: List[_Prepared]) -> None:
+    """Outputs whose fixed destinations are one place, or one in another, must not need one name."""
+    files: Dict[str, str] = {}
+    folders: Dict[str, str] = {}
+    for each in sorted(prepared, key=lambda one: one.output.view or ""):
+        view, name = each.output.view, each.output.name
+        if view is None:
+            continue
+        with _Naming(each.output):
+            for entry in each.manifest.files:
+                place = f"{view}/{entry.path}".rstrip("/")
+                if place in files and not each.output.overwrite:
+                    raise _collides(files[place], _SAME_FILE, place)
+                files[place] = name
+                if not is_uri(view):  # an object store has no folders
+                    _claim_folders(place, name, files, folders)
+
+
+def _claim_folders(place: str, name: str, files: Dict[str, str], folders: Dict[str, str]) -> None:
+    if place in folders:
+        raise _collides(folders[place], "has a folder where this file must go", place)
+    folder = os.path.dirname(place)
+    while folder not in folders and folder != os.path.dirname(folder):
+        if folder in files:
+            raise _collides(files[folder], "writes a file where this folder must go", folder)
+        folders[folder] = name
+        folder = os.path.dirname(folder)
+
+
+def _collides(other: str, does: str, place: str) -> UserErrorException:
+    return UserErrorException(
+        f"output {other!r} of the same step {does}.",
+        where=place,
+        hint="Give the outputs other destinations, or the files other names.",
+    )
 
 
 def _bring_near(job: StepJob, each: _Prepared, check: Check) -> None:

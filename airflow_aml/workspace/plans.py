@@ -49,6 +49,7 @@ class PlannedStep:
         offers: what the whole pipeline calls some of its outputs -> their names.
         lock: of its own environment; empty where it has none.
         registers: its outputs that become registered datasets, name -> how, as documents.
+        shared: of these the names that other steps register, too, and which steps these are.
     """
 
     snapshot: str
@@ -65,6 +66,7 @@ class PlannedStep:
     offers: Dict[str, str] = field(default_factory=dict)
     lock: Dict[str, Any] = field(default_factory=dict)
     registers: Dict[str, Any] = field(default_factory=dict)
+    shared: Dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

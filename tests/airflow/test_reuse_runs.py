@@ -457,6 +457,44 @@ def test_another_default_datastore_gets_what_is_reused(write, one_dag, run_dag, 
     assert [ran["again"].states[each] for each in ("fixed", "plain")] == ["skipped", "skipped"]
 
 
+def test_steps_that_register_one_name_do_not_overtake_each_other(write, one_dag, run_dag):
+    """In order the later one is the latest; side by side whoever came last; reuse leaves it so."""
+    from airflow_aml import Dataset, Workspace
+
+    for name in ("one", "two", "left", "right"):
+        write(f"{name}/{name}.py", SCRIPT)
+    write("raw.txt", "data")
+    write(
+        "p.py",
+        HEADER
+        + """
+    def made(name, dataset):
+        out = OutputFileDatasetConfig("o").register_on_complete(dataset)
+        return step(name, "--in", raw, "--rate", name, "--out", out)
+    one, two = made("one", "in_order"), made("two", "in_order")
+    two.run_after(one)
+    pipeline = Pipeline(ws, [one, two, made("left", "at_once"), made("right", "at_once")])
+    """,
+    )
+
+    def latest():
+        found = [Dataset.get_by_name(Workspace(), name) for name in ("in_order", "at_once")]
+        return [(each.version, Path(each.download()[0]).read_text()) for each in found]
+
+    run_dag(one_dag())
+    first = latest()
+    second = run_dag(one_dag())
+    assert {second.states[name] for name in ("one", "two", "left", "right")} == {"skipped"}
+    assert latest() == first
+    assert first[0] == (2, "data two")
+    write("one/one.py", SCRIPT + "\n    # a comment\n")
+    third = run_dag(one_dag())
+    assert [third.states[name] for name in ("one", "two")] == ["success", "success"]
+    said = "the latest version of dataset 'in_order' is 3, not its own 2"
+    assert reason(third, "two") == f"nothing changed, but {said}: it is published again"
+    assert latest() == [(4, "data two"), first[1]]
+
+
 def test_lists_that_a_script_has_read_are_asked_for_again(write, one_dag, run_dag, tmp_path):
     """Models by name and tag, names of datasets: reused while the lists stay, and no longer."""
     from airflow_aml import Model, Workspace

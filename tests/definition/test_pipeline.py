@@ -20,6 +20,7 @@ from airflow_aml import (
 )
 from airflow_aml.definition.declarations import Declarations
 from airflow_aml.definition.engine import using
+from airflow_aml.definition.overlaps import sharing
 from airflow_aml.definition.spec import SPEC_VERSION
 from airflow_aml.errors import (
     NotServedError,
@@ -289,6 +290,28 @@ def test_submit_refuses_unknown_parameters(step):
         ValueError, match=r"parameter with name zz does not exist.*This pipeline has p"
     ):
         Experiment(Workspace(), "exp").submit(pipeline, pipeline_parameters={"zz": 1})
+
+
+def test_two_unordered_steps_that_register_one_name(step):
+    """Both versions will be there, as in v1; that their order is left to chance is said."""
+
+    def made(name, *names):
+        output = OutputFileDatasetConfig("o")
+        for each in names:
+            output = output.register_on_complete(each)
+        return step(name, arguments=["--out", output])
+
+    one, two, three = made("one", "x"), made("two", "x", "y"), made("three", "x")
+    three.run_after(one)
+    three.run_after(two)
+    with pytest.warns(UserWarning, match="'one' and 'two' both register the dataset 'x'") as said:
+        spec = Pipeline("ws", [three]).spec
+    assert len(said) == 1
+    assert sharing(spec.nodes) == {
+        "one": {"x": {"after": ["three"], "beside": ["two"]}},
+        "two": {"x": {"after": ["three"], "beside": ["one"]}},
+        "three": {"x": {"after": [], "beside": []}},
+    }
 
 
 def test_submit_names_what_it_does_not_know(step):

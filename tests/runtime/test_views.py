@@ -24,6 +24,15 @@ for name, text in json.load(open("content")).items():
     open(path, "w").write(text)
 """
 
+WRITE_ALL = """
+import json, os, sys
+for place, content in zip(sys.argv[1:], json.load(open("content"))):
+    for name, text in content.items():
+        path = os.path.join(place, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        open(path, "w").write(text)
+"""
+
 
 def filling(lab: Lab, view: Path, content: dict, **members) -> StepJob:
     output = JobOutput("out", "", "", view=str(view), **members)
@@ -81,6 +90,32 @@ def test_no_overwriting_means_none(lab: Lab, tmp_path: Path) -> None:
     assert read(view) == {"a": "1", "b": "1"}
     assert not os.path.exists(job.outputs[0].destination)
     assert sorted(os.listdir(view)) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "below", "says"),
+    [
+        ({"b": "1"}, {"a": "2", "b": "2"}, "", "writes this file, too, and this one says overwr"),
+        ({"sub": "1"}, {"a": "2"}, "sub", "writes a file where this folder must go"),
+        ({"sub/b": "1"}, {"b/c": "2"}, "sub", "writes a file where this folder must go"),
+    ],
+)
+def test_outputs_of_one_step_that_need_one_name(
+    lab: Lab, tmp_path: Path, first: dict, second: dict, below: str, says: str
+) -> None:
+    """Where one is in the place of the other, a name that both need is an error at once."""
+    view = tmp_path / "view"
+    outputs = (
+        JobOutput("one", "", "", view=str(view)),
+        JobOutput("two", "", "", view=str(view / below), overwrite=False),
+    )
+    files = {"content": json.dumps([first, second])}
+    arguments = (OutputRef("one"), OutputRef("two"))
+    report = lab.run(lab.job(WRITE_ALL, files=files, outputs=outputs, arguments=arguments))
+    assert (report.outcome, report.fatal) == ("error", True)
+    assert f"output 'one' of the same step {says}" in report.message
+    assert "'two' could not be committed" in report.message
+    assert read(view) == {}
 
 
 def test_folder_where_a_file_must_go(lab: Lab, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -243,8 +243,8 @@ class StepRun:
     def _outputs(self, attempt: str) -> tuple[JobOutput, ...]:
         places = [self._place(output) for output in self.node.outputs]
         return tuple(
-            self._output(output, place, attempt, alone=places.count(place) == 1)
-            for output, place in zip(self.node.outputs, places, strict=True)
+            self._output(output, place, attempt, alone=_is_alone(number, places))
+            for number, (output, place) in enumerate(zip(self.node.outputs, places, strict=True))
         )
 
     def _output(
@@ -284,6 +284,19 @@ class StepRun:
         wanted = {"style": output.style, "datastore": output.datastore, "path": output.path}
         found = destination(output.name, wanted, lambda: self.stores.default)
         return found and (found.datastore, found.path.replace(RUN_ID, self.id))
+
+
+def _is_alone(number: int, places: Sequence[tuple[str, str] | None]) -> bool:
+    """Whether no other output is to be at the place of one, or above or below it."""
+    place = places[number]
+    if place is None:
+        return True
+    own = f"{place[1]}/"
+    others = [each for each in (*places[:number], *places[number + 1 :]) if each is not None]
+    return not any(
+        store == place[0] and (own.startswith(f"{path}/") or f"{path}/".startswith(own))
+        for store, path in others
+    )
 
 
 def _uri(file: SourceFile) -> str:

@@ -35,9 +35,13 @@ def publish_again(
     """
     places = Places(run.home)
     overwrite = {output.name: output.overwrite for output in run.node.outputs}
-    outputs = {
+    views = {
         name: _filled(run, output, _view(record, name, places), overwrite.get(name, True), places)
         for name, output in record.outputs.items()
+    }
+    # After all are filled, as two outputs may show files of one name in one place.
+    outputs = {
+        name: _stamped(output, views[name], places) for name, output in record.outputs.items()
     }
     registered = tuple({"name": each.name, "version": each.version} for each in register())
     again = replace(
@@ -57,16 +61,22 @@ def _view(record: StepRecord, name: str, places: Places) -> str | None:
 
 def _filled(
     run: StepRun, output: OutputRecord, view: str | None, overwrite: bool, places: Places
-) -> OutputRecord:
+) -> str | None:
+    """The destination that shows the output now, if it has one."""
     if view is None:
-        return output
+        return None
     try:
         is_there = view_stamp(output.uri, view, places) == output.view_stamp
     except OSError:
         is_there = False
-    if is_there and view == output.view:
+    if not is_there or view != output.view:
+        _fill(run, output.uri, view, overwrite)
+    return view
+
+
+def _stamped(output: OutputRecord, view: str | None, places: Places) -> OutputRecord:
+    if view is None:
         return output
-    _fill(run, output.uri, view, overwrite)
     return replace(output, view=view, view_stamp=view_stamp(output.uri, view, places))
 
 
