@@ -6,7 +6,9 @@ is whoever registered last. A step whose result is reused must not leave another
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow_aml.codec import decode
@@ -16,12 +18,18 @@ from airflow_aml.definition.spec import OutputSpec, Registration
 from airflow_aml.errors import AirflowAmlError
 from airflow_aml.reuse.destinations import wanted_view
 from airflow_aml.reuse.places import Listed, Places
-from airflow_aml.reuse.records import StepRecord, stamp_of
+from airflow_aml.reuse.records import OutputRecord, StepRecord, stamp_of
+from airflow_aml.reuse.verify import manifest_files
+from airflow_aml.workspace.content import digest_file
 from airflow_aml.workspace.layout import step_run_id
+from airflow_aml.workspace.uris import path_of_uri
 
 if TYPE_CHECKING:
     from airflow_aml.workspace.datasets import NamedVersion
     from airflow_aml.workspace.home import Home
+
+_MOST_READ = 1 << 26
+"""Of a destination with more bytes a reason says that it holds other files, not which."""
 
 
 def still_in_place(
@@ -53,9 +61,13 @@ def still_in_place(
             if output.view is None:
                 continue
             if view_stamp(output.uri, output.view, places) != output.view_stamp:
-                return f"the destination of output {name!r} holds other files"
-        except FileNotFoundError:
-            return f"the destination of output {name!r} lacks files of it"
+                other = _other_file(output, output.view, places)
+                what = f"another {other!r}" if other else "other files"
+                return f"the destination of output {name!r} holds {what}"
+        except FileNotFoundError as error:
+            lost = error.args[0] if error.args else ""
+            what = f"its {lost!r}" if isinstance(lost, str) and lost else "files of it"
+            return f"the destination of output {name!r} lacks {what}"
         except (OSError, AirflowAmlError) as error:
             return f"the destination of output {name!r} cannot be checked ({error})"
     return _wrong_registrations(registers, shared, record, home)
@@ -93,14 +105,29 @@ def view_stamp(uri: str, view: str, places: Places) -> str:
 
 
 def _in_view(names: list[str], view: str, places: Places) -> list[Listed]:
-    if view.startswith("file:") or len(names) <= 1:
-        return [places.file(view, name) for name in names]
-    # One listing of a store is cheaper than a question for each file.
-    there = {each.path: each for each in places.files(view)}
+    there: dict[str, Listed] = {}
+    with suppress(FileNotFoundError):
+        if view.startswith("file:") or len(names) <= 1:
+            for name in names:
+                there[name] = places.file(view, name)
+        else:  # one listing of a store is cheaper than a question for each file
+            there = {each.path: each for each in places.files(view)}
     missing = [name for name in names if name not in there]
     if missing:
         raise FileNotFoundError(missing[0])
     return [there[name] for name in names]
+
+
+def _other_file(output: OutputRecord, view: str, places: Places) -> str | None:
+    """The first file of an output that is another one in its destination; None: nobody knows."""
+    for path, size, digest, _ in manifest_files(output.uri, output.digest, places) or ():
+        if places.file(view, path).size != size:
+            return path
+        if view.startswith("file:") and output.bytes <= _MOST_READ:
+            now = digest_file(os.path.join(path_of_uri(view), path).rstrip("/"))
+            if now != digest and now.partition(":")[0] == digest.partition(":")[0]:
+                return path
+    return None
 
 
 def _wrong_registration(
