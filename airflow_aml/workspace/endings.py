@@ -24,14 +24,12 @@ def write_report(
     Args:
         values: its XComs by key: ``return_value`` and the outputs.
     """
-    from datetime import datetime, timezone
-
     document = {
         "version": RUN_VERSION,
         "task_id": task_id,
         "dag_id": os.environ.get(_DAG_VARIABLE, UNKNOWN),
         "run_id": os.environ.get(_RUN_VARIABLE, UNKNOWN),
-        "ended": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+        "ended": _now(),
         "values": dict(values),
     }
     path = f"{layout.step(pipeline_run_id, step_run_id)}/report.json"
@@ -41,13 +39,26 @@ def write_report(
         keep_if_last(home, pipeline_run_id)
 
 
-def mark_failed(home: Home, pipeline_run_id: str, task_id: str, why: str) -> None:
-    """Keeps that a step has failed, for steps to come and for who lists runs."""
+def mark_failed(
+    home: Home, pipeline_run_id: str, task_id: str, why: str, seconds: float = 0.0
+) -> None:
+    """Keeps that a step has failed, for steps to come and for who lists runs.
+
+    Args:
+        seconds: that it took; 0 where nobody has counted them.
+    """
+    document = {"why": why, "seconds": round(seconds, 3), "ended": _now()}
     with changing(home, pipeline_run_id):
-        home.store.write(layout.failed(pipeline_run_id) + task_id, why.encode())
+        home.store.write(layout.failed(pipeline_run_id) + task_id, json.dumps(document).encode())
 
 
 def unmark_failed(home: Home, pipeline_run_id: str, task_id: str) -> None:
     """Takes that back: the step is tried again."""
     with changing(home, pipeline_run_id):
         home.store.delete([layout.failed(pipeline_run_id) + task_id])
+
+
+def _now() -> str:
+    from datetime import datetime, timezone
+
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")

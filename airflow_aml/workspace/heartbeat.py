@@ -82,6 +82,17 @@ def is_silent(home: Home, pipeline_run_id: str) -> Optional[bool]:
         return None
 
 
+def last_sign(home: Home, pipeline_run_id: str) -> str:
+    """When the process that runs the run gave its last sign of life, UTC, ISO 8601; else empty."""
+    from datetime import datetime, timezone
+
+    try:
+        told = float(json.loads(home.store.read(layout.alive(pipeline_run_id)))["t"])
+    except (FileNotFoundError, ValueError, LookupError, TypeError):
+        return ""
+    return datetime.fromtimestamp(told, timezone.utc).isoformat(timespec="milliseconds")
+
+
 def _is_old(path: str, otherwise: bool) -> bool:
     """Whether a file was written long ago by its folder's clock; ``otherwise``: by this host's."""
     try:

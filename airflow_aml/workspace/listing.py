@@ -111,7 +111,7 @@ def _summary(head: RunHead, steps: List[StepResult]) -> RunSummary:
         len(steps),
         sum(each.status == "Finished" for each in steps),
         sum(each.status == "Reused" for each in steps),
-        round(sum(each.seconds for each in steps), 3),
+        round(sum(each.seconds for each in steps if each.status == "Finished"), 3),
         round(sum(each.saved_seconds for each in steps), 3),
     )
 

@@ -23,7 +23,12 @@ from airflow_aml.errors import AirflowAmlError
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.home import Home
 from airflow_aml.workspace.process import Process
-from airflow_aml.workspace.submitted import is_canceled, mark_canceled, read_submitted
+from airflow_aml.workspace.submitted import (
+    canceled_at,
+    is_canceled,
+    mark_canceled,
+    read_submitted,
+)
 
 if TYPE_CHECKING:
     from airflow_aml.workspace.plans import RunPlan
@@ -44,7 +49,9 @@ class RunHead:
     Attributes:
         id: the pipeline-run id.
         dag_id, run_id: Airflow's names of it.
-        created: when it was planned first, UTC, ISO 8601.
+        created: when it was submitted, or, if no program has done that, planned first; UTC, ISO
+            8601.
+        begun: when it was planned first, if it was submitted by a program before.
         planned: when it was planned last, if that was later: tasks of old runs can be cleared.
         steps: task id -> step name.
         by_hand: its DAG is hand-written and has no task that plans: what is known is what its steps
@@ -62,6 +69,7 @@ class RunHead:
     version: int = RUN_VERSION
     by_hand: bool = False
     script: str = ""
+    begun: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,7 +82,8 @@ class StepResult:
         reason: why it ran or was reused; of a failed step, why it failed.
         source: Airflow's names of the run whose result is reused.
         outputs: output name -> URI.
-        ended: when a step that was started was done, UTC, ISO 8601.
+        ended: when a step that was started was done, UTC, ISO 8601; of a run that was canceled,
+            when that was.
     """
 
     task_id: str
@@ -94,14 +103,16 @@ def write_head(home: Home, pipeline_run_id: str, plan: RunPlan) -> None:
     from datetime import datetime, timezone
 
     now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    submitted = read_submitted(home, pipeline_run_id)
     head = RunHead(
         id=pipeline_run_id,
         dag_id=plan.dag_id,
         run_id=plan.run_id,
         experiment=plan.experiment,
-        created=now,
+        created=(submitted.created if submitted else "") or now,
         steps={task_id: step.name for task_id, step in plan.steps.items()},
         script=plan.script,
+        begun=now,
     )
     if not home.store.create(_head(pipeline_run_id), json.dumps(encode(head)).encode()):
         first = read_head(home, pipeline_run_id)
@@ -209,22 +220,39 @@ def or_canceled(home: Home, head: RunHead, found: List[StepResult]) -> List[Step
     """These steps; of a run that somebody has ended, what has no result was canceled."""
     if status_of(found) == "Finished" or not is_canceled(home, head.id):
         return found
-    return [each if each.status in _DONE else replace(each, status="Canceled") for each in found]
+    ended = canceled_at(home, head.id)
+    return [
+        each
+        if each.status in _DONE
+        else replace(each, status="Canceled", ended=each.ended or ended)
+        for each in found
+    ]
 
 
 def _result(
     home: Home, head: RunHead, task_id: str, report: Optional[Mapping[str, Any]]
 ) -> StepResult:
     name = head.steps[task_id] or task_id
-    if report is None:
-        try:
-            why = home.store.read(layout.failed(head.id) + task_id).decode()
-        except FileNotFoundError:
-            if not _is_lost(home, head):
-                return StepResult(task_id, name, "NotStarted")
-            why = "its program was ended before it had ended the run"
-        return StepResult(task_id, name, "Failed", why)
-    return _ended(task_id, name, report)
+    if report is not None:
+        return _ended(task_id, name, report)
+    try:
+        mark = home.store.read(layout.failed(head.id) + task_id)
+    except FileNotFoundError:
+        if not _is_lost(home, head):
+            return StepResult(task_id, name, "NotStarted")
+        return StepResult(
+            task_id, name, "Failed", "its program was ended before it had ended the run"
+        )
+    return _failed(task_id, name, mark.decode())
+
+
+def _failed(task_id: str, name: str, mark: str) -> StepResult:
+    try:
+        told = json.loads(mark)
+        why, seconds = str(told["why"]), float(told["seconds"])
+        return StepResult(task_id, name, "Failed", why, seconds=seconds, ended=told["ended"])
+    except (ValueError, LookupError, TypeError):  # earlier releases kept the reason alone
+        return StepResult(task_id, name, "Failed", mark)
 
 
 def _ended(task_id: str, name: str, report: Mapping[str, Any]) -> StepResult:

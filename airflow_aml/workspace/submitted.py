@@ -3,7 +3,7 @@
 ::
 
     runs/<pipeline-run-id>/submitted.json   Airflow's names of a run that has yet to plan itself
-    runs/<pipeline-run-id>/canceled         somebody has ended the run
+    runs/<pipeline-run-id>/canceled         somebody has ended the run: when
 """
 
 from __future__ import annotations
@@ -60,20 +60,31 @@ def mark_script(home: Home, pipeline_run_id: str, task_id: str) -> None:
 
 def mark_canceled(home: Home, pipeline_run_id: str, canceled: bool = True) -> None:
     """Notes that somebody ends the run, or that it goes on nevertheless."""
+    from datetime import datetime, timezone
+
     with changing(home, pipeline_run_id):
         if canceled:
-            home.store.write(_canceled(pipeline_run_id), b"")
+            now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+            home.store.write(_canceled(pipeline_run_id), now.encode())
         else:
             home.store.delete([_canceled(pipeline_run_id)])
 
 
 def is_canceled(home: Home, pipeline_run_id: str) -> bool:
     """Whether somebody has ended the run."""
+    return _cancellation(home, pipeline_run_id) is not None
+
+
+def canceled_at(home: Home, pipeline_run_id: str) -> str:
+    """When somebody has ended the run, UTC, ISO 8601; empty if nobody has, or it is not known."""
+    return _cancellation(home, pipeline_run_id) or ""
+
+
+def _cancellation(home: Home, pipeline_run_id: str) -> Optional[str]:
     try:
-        home.store.read(_canceled(pipeline_run_id))
+        return home.store.read(_canceled(pipeline_run_id)).decode()
     except FileNotFoundError:
-        return False
-    return True
+        return None
 
 
 def _submitted(pipeline_run_id: str) -> str:

@@ -29,7 +29,8 @@ class RunSummary:
     Attributes:
         status: as :func:`~airflow_aml.workspace.runs.status_of` has it.
         steps, ran, reused: how many.
-        seconds: that its steps took; saved_seconds: that those took which are reused.
+        seconds: that the steps took which ran to their end; saved_seconds: that those which are
+            reused took.
     """
 
     id: str

@@ -16,7 +16,8 @@ from airflow_aml.workspace.endings import mark_failed, unmark_failed, write_repo
 from airflow_aml.workspace.home import Home, open_home
 from airflow_aml.workspace.listing import listing
 from airflow_aml.workspace.plans import PlannedStep, RunPlan, write_plan, write_reused
-from airflow_aml.workspace.runs import write_head
+from airflow_aml.workspace.runs import read_head, write_head
+from airflow_aml.workspace.submitted import Submitted, write_submitted
 
 STEPS = ("prepare", "train", "score")
 
@@ -50,6 +51,22 @@ def end(home: Home, run: str, name: str, seconds: float = 1.0) -> None:
     """A step of it has finished."""
     values = {"return_value": {"status": "Finished", "seconds": seconds}}
     write_report(home, run, layout.step_run_id(run, name), name, values)
+
+
+def test_runs_are_listed_as_they_were_submitted(home: Home) -> None:
+    """Whichever of them comes to its plan first."""
+    for number, second in ((1, 10), (2, 20)):
+        run_id = f"manual__{number}"
+        created = f"2026-01-01T00:00:{second}.000+00:00"
+        submitted = Submitted("dag", run_id, "spring", created=created)
+        write_submitted(home, layout.pipeline_run_id(home.uuid, "dag", run_id), submitted)
+
+    later, earlier = begin(home, 2), begin(home, 1)
+
+    assert [each.id for each in listing(home)] == [later, earlier]
+    head = read_head(home, earlier)
+    assert head is not None
+    assert head.begun > head.created
 
 
 def finish(home: Home, number: int = 1, experiment: str = "spring") -> str:
@@ -112,7 +129,7 @@ def test_a_cleared_step_that_ends_again_shows_as_it_ended_last(home):
     assert listing(home)[0].seconds == 6.0
     failing = begin(home, 2)
     end(home, failing, "train")
-    mark_failed(home, failing, "score", "out of memory")
+    mark_failed(home, failing, "score", "out of memory", 2.5)
     assert listing(home)[0].status == "Failed"
     assert kept(home, failing)
     unmark_failed(home, failing, "score")

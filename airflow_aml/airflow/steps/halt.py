@@ -21,9 +21,17 @@ class StepNotStarted(AirflowFailException):
 
 
 def raise_halt(
-    run: StepRun, text: str, *, cause: Exception | None = None, fatal: bool = False
+    run: StepRun,
+    text: str,
+    *,
+    cause: Exception | None = None,
+    fatal: bool = False,
+    seconds: float = 0.0,
 ) -> NoReturn:
     """Fails the task and leaves a marker that later steps of the run may honour.
+
+    Args:
+        seconds: that the step took.
 
     Raises:
         AirflowFailException: ``fatal``: trying again cannot help.
@@ -32,7 +40,7 @@ def raise_halt(
     from airflow_aml.workspace.endings import mark_failed
 
     with suppress(WorkspaceException):  # it may be just the store that broke; this is but a hint
-        mark_failed(run.home, run.pipeline_run_id, run.task_id, text)
+        mark_failed(run.home, run.pipeline_run_id, run.task_id, text, seconds)
     raise (AirflowFailException if fatal else AirflowException)(text) from cause
 
 
@@ -50,6 +58,7 @@ def raise_time_limit(run: StepRun, timeout: timedelta | None) -> NoReturn:
         run,
         f"step {run.node.name!r} was ended after {seconds:g} s, its {setting}.",
         fatal=limit == seconds,
+        seconds=seconds,
     )
 
 

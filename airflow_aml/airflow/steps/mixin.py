@@ -293,9 +293,11 @@ class AmlStepMixin(_Native):
         for warning in report.warnings:
             self.log.warning("%s", warning)
         if report.outcome == "script_failed":
-            raise_halt(run, failure_text(name, report), fatal=True)
+            spent = reusing.spent(report)
+            raise_halt(run, failure_text(name, report), fatal=True, seconds=spent)
         if report.outcome != "finished":
-            raise_halt(run, f"step {name!r}: {report.message}", fatal=report.fatal)
+            text, spent = f"step {name!r}: {report.message}", reusing.spent(report)
+            raise_halt(run, text, fatal=report.fatal, seconds=spent)
         return report
 
     def keep(
