@@ -65,6 +65,7 @@ def _run(program: str, source: bytes, argv: list[str]) -> int:
         with as_program(program):
             exec(compile(source, argv[0], "exec"), main.__dict__)  # noqa: S102 - what exec is for
     except SystemExit as end:
+        sys.last_value = end  # for what is called when this process ends
         return _exit_code(end)
     except KeyboardInterrupt:
         raise
