@@ -184,28 +184,31 @@ class StoredRecord:
                 for place in self._steps()
                 for note in about(self._journal(f"{place}/{JOURNAL}"), self._pipeline_run_id)
             ]
-        for name in self._home.store.children(f"{self._place}/notes/"):
-            found += self._journal(f"{self._place}/notes/{name}")
-        return sorted(found, key=lambda note: note.get("t", 0.0))
+        return sorted([*found, *self._beside()], key=lambda note: note.get("t", 0.0))
 
     def children(self) -> List[Tuple[str, str, StoredRecord]]:
         """(id, name, record) of the runs below a step's, or below this child run, newest first."""
         own = list(self._journal(f"{self._place}/{JOURNAL}"))
+        known = [(note, self._within) for note in self._beside()]
         if self._child is None:
-            known = [(n, "") for n in own if n.get("run") in (None, self._pipeline_run_id)]
+            known += [(n, "") for n in own if n.get("run") in (None, self._pipeline_run_id)]
         else:
             above = self._journal(f"{self._process_folder}/{JOURNAL}")
             within = f"{self._within}/of/{self._child}"
-            known = [(note, self._within) for note in about(above, self._child)]
+            known += [(note, self._within) for note in about(above, self._child)]
             known += [(note, within) for note in about(own, None)]
-            known.sort(key=lambda each: each[0].get("t", 0.0))
+        known.sort(key=lambda each: each[0].get("t", 0.0))
         return [
-            (note["child"], str(note.get("value")), self._below(note["child"], within))
+            (note["child"], str(note.get("value")), self._child_of(note["child"], within))
             for note, within in reversed(known)
             if "child" in note
         ]
 
-    def _below(self, run_id: str, within: str) -> StoredRecord:
+    def below(self, run_id: str) -> StoredRecord:
+        """The record of a run that is begun below this one from outside."""
+        return self._child_of(run_id, self._within)
+
+    def _child_of(self, run_id: str, within: str) -> StoredRecord:
         return StoredRecord(self._home, self._pipeline_run_id, self._step_run_id, run_id, within)
 
     def add(self, name: str, path: str) -> None:
@@ -223,6 +226,21 @@ class StoredRecord:
             raise FileNotFoundError(name)
         self._home.store.download([(found, target)], skip_same=False)
 
+    def read_on(self, name: str, start: int) -> Tuple[int, bytes]:
+        """What one of its files holds from there on; from its start, if it was begun anew."""
+        path = f"{self._place}/files/{name}"
+        try:
+            if not self._home.is_local:
+                data = self._home.store.read(path)
+                start = start if start <= len(data) else 0
+                return start, data[start:]
+            with open(self._home.path(path), "rb") as stream:
+                start = start if start <= os.fstat(stream.fileno()).st_size else 0
+                stream.seek(start)
+                return start, stream.read()
+        except FileNotFoundError:
+            return start, b""
+
     @property
     def _place(self) -> str:
         if self._step_run_id is None:
@@ -237,6 +255,11 @@ class StoredRecord:
     def _steps(self) -> List[str]:
         folder = f"{layout.run(self._pipeline_run_id)}/steps/"
         return [f"{folder}{name.rstrip('/')}" for name in self._home.store.children(folder)]
+
+    def _beside(self) -> Iterator[Note]:
+        """What others than its script have noted."""
+        for name in self._home.store.children(f"{self._place}/notes/"):
+            yield from self._journal(f"{self._place}/notes/{name}")
 
     def _journal(self, path: str) -> Iterator[Note]:
         try:

@@ -29,8 +29,12 @@ class ReusedRecord:
         return [*self._source.notes(), *self._own.notes()]
 
     def children(self) -> List[Tuple[str, str, StoredRecord]]:
-        """(id, name, record) of the runs below the source."""
-        return self._source.children()
+        """(id, name, record) of its own and of the runs below the source."""
+        return [*self._own.children(), *self._source.children()]
+
+    def below(self, run_id: str) -> StoredRecord:
+        """The record of a run of its own that is begun below it."""
+        return self._own.below(run_id)
 
     def add(self, name: str, path: str) -> None:
         """Keeps a copy of a local file with its own."""
@@ -39,6 +43,10 @@ class ReusedRecord:
     def names(self) -> List[str]:
         """Names of all files, sorted."""
         return sorted({*self._source.names(), *self._own.names()})
+
+    def read_on(self, name: str, start: int) -> Tuple[int, bytes]:
+        """What one of the source's files holds from there on."""
+        return self._source.read_on(name, start)
 
     def fetch(self, name: str, target: str) -> None:
         """Copies one of the files to a local path; its own before one of the source."""

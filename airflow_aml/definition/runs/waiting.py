@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import sys
 import time
-from typing import TextIO
+from contextlib import contextmanager
+from typing import Iterator, TextIO
 
 from airflow_aml.definition.runs.details import Details
 from airflow_aml.errors import ActivityFailedException, ExperimentExecutionException
 
 ENDED = ("Finished", "Failed", "Canceled")
-LOST = "it was lost: the process that ran it is gone"
 _POLL = 0.5
 
 
@@ -34,12 +34,8 @@ class Waiting(Details):
         """
         out: TextIO = sys.stdout if show_output else _Nowhere()
         out.write(f"{self._kind}Id: {self.id}\n")
-        try:
+        with interruptible():
             status = self._watch(out, time.monotonic() + timeout_seconds)
-        except KeyboardInterrupt:
-            raise ExperimentExecutionException(
-                "The output streaming for the run interrupted. But the run is still executing."
-            ) from None
         if status not in ENDED and not self._is_over():
             out.write("Timed out of waiting for the run.\n")
         if status == "Failed" and raise_on_error:
@@ -52,17 +48,40 @@ class Waiting(Details):
         while True:
             over = self._is_over()  # first, so that what it has left is told after it
             status = self.get_status()
+            ended = status in ENDED or (over and status != "Running")
+            if ended:
+                self._tell_more(out, ended)
             if status != told:
                 out.write(f"{self._kind} Status: {status}\n")
-                out.flush()
                 told = status
-            if status in ENDED or (over and status != "Running") or time.monotonic() > deadline:
+            if not ended:
+                self._tell_more(out, ended)
+            out.flush()
+            if ended or time.monotonic() > deadline:
                 return status
             time.sleep(_POLL)
+
+    def _tell_more(self, out: TextIO, ended: bool) -> None:
+        """Tells what else is new."""
 
     def _is_over(self) -> bool:
         """Whether what it is part of has ended, so that it will not begin any more."""
         return False
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Inside, Ctrl-C ends the waiting, not the run.
+
+    Raises:
+        ExperimentExecutionException: instead of what Ctrl-C raises.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise ExperimentExecutionException(
+            "The output streaming for the run interrupted. But the run is still executing."
+        ) from None
 
 
 class _Nowhere(io.StringIO):
