@@ -132,7 +132,8 @@ class ChildRun(PipelineRun):
     def __init__(
         self, run_id: str, experiment_name: str, folder: Path, child: subprocess.Popen[bytes]
     ):
-        super().__init__(Experiment.of_run(Workspace(), experiment_name), run_id)
+        experiment = Experiment.of_run(Workspace(), experiment_name)
+        super().__init__(experiment, run_id, _is_known=True)
         self._folder = folder
         self._process = child
 

@@ -151,6 +151,7 @@ class _Waves:
                     ti.state = TaskInstanceState.FAILED
                     self._telling.errors[ti.task_id] = "the step's process was lost"
                     self._telling.line("error", f"the process of {ti.task_id!r} was lost")
+                    _mark_lost(ti, self._dag.task_dict[ti.task_id])
 
     def _interrupt(self, running: dict[int, int]) -> None:
         """Ends the forks, which end their scripts. No second Ctrl-C cuts that short."""
@@ -165,6 +166,19 @@ class _Waves:
             os.close(answer)
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
+
+
+def _mark_lost(ti: TaskInstance, task: Any) -> None:
+    from airflow_aml.airflow.settings import open_workspace
+    from airflow_aml.airflow.steps.mixin import AmlStepMixin
+    from airflow_aml.definition.runs.kept import LOST
+    from airflow_aml.workspace import layout
+    from airflow_aml.workspace.endings import mark_failed
+
+    if isinstance(task, AmlStepMixin):
+        home = open_workspace(task.workspace)
+        run_id = layout.pipeline_run_id(home.uuid, ti.dag_id, ti.run_id)
+        mark_failed(home, run_id, ti.task_id, f"step {task.node.name!r}: {LOST}")
 
 
 def _waiting(ti: TaskInstance) -> list[tuple[UUID, int]]:

@@ -115,7 +115,8 @@ def _begun(airflow: Rest, dag_id: str, workspace: Workspace, conf: Document) -> 
     identity = layout.pipeline_run_id(home.uuid, dag_id, run_id)
     write_submitted(home, identity, Submitted(dag_id, run_id, experiment_name))
     experiment = Experiment.of_run(workspace, experiment_name)
-    return PipelineRun(experiment, identity, _airflow=AirflowRun(airflow, dag_id, run_id))
+    run = AirflowRun(airflow, dag_id, run_id)
+    return PipelineRun(experiment, identity, _airflow=run, _is_known=True)
 
 
 def _start(airflow: Rest, dag_id: str, run_id: str, conf: Document) -> None:

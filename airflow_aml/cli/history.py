@@ -7,13 +7,12 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from airflow_aml.cli.tables import counted, fitted, labels, moment, plain, room
-from airflow_aml.definition.runs.kept import why_kept
-from airflow_aml.definition.runs.overview import ended_or_lost
+from airflow_aml.definition.runs.overview import ended_or_lost, seen
 from airflow_aml.errors import UserErrorException, WorkspaceException
 from airflow_aml.reuse.lookup import duration
 from airflow_aml.reuse.price import Price, configured
@@ -90,10 +89,8 @@ def _explain(arguments: argparse.Namespace) -> int:
 
 
 def _with_reasons(home: Home, head: RunHead) -> list[StepResult]:
-    """The run's steps; those that were kept from starting with why that was."""
-    found = results(home, head)
-    plan = read_plan(home, head.id) if any(each.status == "Failed" for each in found) else None
-    return [replace(each, reason=each.reason or why_kept(each, found, plan)) for each in found]
+    """The run's steps; those that were lost, or kept from starting, with why that was."""
+    return seen(home, head, results(home, head))
 
 
 def _say_what_has_no_diff(names: Mapping[str, str], diffs: Mapping[str, str]) -> None:

@@ -122,7 +122,7 @@ class StepJob:
     Attributes:
         attempt: unique per try; the value of the :data:`COOKIE` variable.
         run_id: the step-run id (``AZUREML_RUN_ID``).
-        root_run_id: the pipeline-run id.
+        root_run_id: the pipeline-run id; of a script that was submitted alone, its own.
         work: scratch folder of this attempt, removed by whoever made it.
         snapshot: place of the snapshot's zip, extracted to ``<work>/src``.
         record: folder or URI of the step run's record (see :mod:`~airflow_aml.runtime.recording`).

@@ -9,6 +9,9 @@ import sys
 import time
 from pathlib import Path
 
+from airflow_aml import Workspace
+from airflow_aml.cli import main
+
 COMMAND = [str(Path(sys.executable).with_name("airflow-aml")), "run", "p.py"]
 
 SCRIPT = """
@@ -21,7 +24,7 @@ SCRIPT = """
 """
 
 
-def test_the_run_after_a_killed_one_starts_at_once(write, tmp_path, workspace):
+def test_the_run_after_a_killed_one_starts_at_once(write, tmp_path, workspace, capsys):
     """kill -9 of all that belongs to a run leaves its lease; its process is seen to be gone."""
     begun = tmp_path / "begun"
     write("slow/slow.py", SCRIPT)
@@ -46,6 +49,12 @@ def test_the_run_after_a_killed_one_starts_at_once(write, tmp_path, workspace):
         [COMMAND[0], "runs"], cwd=folder, capture_output=True, text=True, check=True
     )
     assert " Failed " in listed.stdout
+    assert main(["explain", "latest"]) == 0
+    assert "Failed  slow  it was lost: the process that ran it is gone" in capsys.readouterr().out
+    (experiment,) = Workspace().experiments.values()
+    (run,) = experiment.get_runs()
+    assert next(run.get_steps()).reason == "it was lost: the process that ran it is gone"
+    assert run.get_details()["endTimeUtc"] >= run.get_details()["startTimeUtc"]
 
     second = subprocess.run(
         COMMAND, cwd=folder, capture_output=True, text=True, timeout=90, check=False

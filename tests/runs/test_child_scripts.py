@@ -123,7 +123,7 @@ while not os.path.exists({str(note)!r}) or not open({str(note)!r}).read(): time.
 child.cancel(); child.cancel()
 print(child.get_status(), child.wait_for_completion()["status"])
 late = start(1, "wait", {str(note)!r}, max_run_duration_seconds=1)
-print(late.wait_for_completion(raise_on_error=False)["error"]["message"])
+print(late.wait_for_completion(raise_on_error=False)["error"]["error"]["message"])
 """,
     )
     assert lines[-1] == "it ran for longer than 1 seconds"
@@ -249,7 +249,7 @@ def test_a_program_with_a_run_of_its_own(tmp_path: Path, monkeypatch: pytest.Mon
     assert listed == (
         "[('by hand', 'Completed', {'auc': 0.1}), ('fold_1', 'Completed', {'auc': 0.25})]"
     )
-    (own,) = Run.get(Workspace(), run_id).get_steps()
+    own = Run.get(Workspace(), run_id)
     hand, fold = own.get_children()
     assert re.fullmatch(r"search_\d+_[0-9a-f]{8}", fold.id)
     assert (hand.name, hand.get_status(), hand.get_metrics()) == (

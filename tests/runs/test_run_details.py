@@ -179,12 +179,14 @@ def test_a_run_of_which_nothing_is_known_yet(workspace):
 
 
 def test_a_run_that_does_not_exist(workspace):
-    """An id that was mistyped, or a step's, is no run that has ended: whatever is asked says so."""
+    """An id that was mistyped, or a step's, is refused, as is what is asked of one that is gone."""
     run = begin(workspace, {"a": "prepare"})
     (step,) = run.get_steps()
 
     for wrong in ("nope", step.id):
-        unknown = PipelineRun(Experiment(Workspace(), "new"), wrong)
+        with pytest.raises(UserErrorException, match=f"has no run '{wrong}'"):
+            PipelineRun(Experiment(Workspace(), "new"), wrong)
+        unknown = PipelineRun(Experiment(Workspace(), "new"), wrong, _is_known=True)
         for ask in (
             unknown.get_status,
             unknown.wait_for_completion,

@@ -147,6 +147,9 @@ def test_a_run_without_airflow_has_no_link_to_it(program, capsys) -> None:
     told = capsys.readouterr().out
     assert "Record of the run: file://" in told
     assert "Link to Airflow" not in told
+    (train,) = run_of(program[0]).find_step_run("train")
+    train.wait_for_completion(show_output=True)
+    assert "trained\ncareful\nStepRun Status: Finished\n" in capsys.readouterr().out
 
 
 def test_files_logs_and_outputs_of_a_step(program, tmp_path) -> None:
@@ -262,7 +265,7 @@ def test_a_step_by_its_ids(program) -> None:
 
 
 def test_what_is_written_to_a_reused_step_is_its_own(program, tmp_path) -> None:
-    """Tags, metrics and files stand beside the source's, which stays as it was."""
+    """Tags, metrics, files and runs below it stand beside the source's, which stays as it was."""
     before, after = (run_of(lines).find_step_run("train")[0] for lines in program)
     known = before.get_metrics(), before.tags, before.get_file_names()
     (tmp_path / "extra.txt").write_text("extra")
@@ -270,10 +273,19 @@ def test_what_is_written_to_a_reused_step_is_its_own(program, tmp_path) -> None:
     after.tag("on", "reused")
     after.log("extra", 1)
     after.upload_file("outputs/notes.txt", str(tmp_path / "extra.txt"))
+    with after.child_run("fold") as fold:
+        fold.log("auc", 0.9)
 
     assert (before.get_metrics(), before.tags, before.get_file_names()) == known
     assert after.tags == {"kind": "ridge", "on": "reused"}
     assert after.get_metrics() == {**known[0], "extra": 1}
+    (child,) = after.get_children()
+    assert (child.name, child.get_status(), child.get_metrics()) == (
+        "fold",
+        "Completed",
+        {"auc": 0.9},
+    )
+    assert list(before.get_children()) == []
     after.download_file("outputs/notes.txt", str(tmp_path / "mine.txt"))
     assert (tmp_path / "mine.txt").read_text() == "extra"
     before.download_file("outputs/notes.txt", str(tmp_path / "theirs.txt"))
@@ -297,11 +309,16 @@ def test_the_sample_of_the_page_runs(program, tmp_path, monkeypatch, capsys) -> 
 
 
 def test_a_run_that_is_not_there(program) -> None:
-    """An unknown id is said so."""
+    """An unknown id is said so, and so is one of another experiment."""
     with pytest.raises(UserErrorException, match="has no run 'nothing'"):
         PipelineRun.get(Workspace(), "nothing")
-    with pytest.raises(UserErrorException, match="has no run 'nothing'"):
-        Run(Experiment(Workspace(), "outside"), "nothing")
+    outside, other = Experiment(Workspace(), "outside"), Experiment(Workspace(), "other")
+    for kind in (Run, PipelineRun):
+        with pytest.raises(UserErrorException, match="has no run 'nothing'"):
+            kind(outside, "nothing")
+        with pytest.raises(UserErrorException, match=r"'other' has .*: it is of 'outside'"):
+            kind(other, run_of(program[0]).id)
+    assert PipelineRun(outside, run_of(program[0]).id).get_status() == "Finished"
 
 
 def test_a_run_by_v1s_constructor(program) -> None:
@@ -366,11 +383,14 @@ def test_cancel_ends_everything(tmp_path, monkeypatch, capsys, who: str) -> None
         f"print(run.get_status()); {CANCEL[who]}; print(run.get_status())\n"
         "print(run.wait_for_completion(show_output=False))\n"
         "print(next(run.get_steps()).reason)\n"
+        "for each in (run, next(run.get_steps())):\n"
+        "    seen = each.get_details(); print(seen['endTimeUtc'] > seen['startTimeUtc'])\n"
         "print((run._folder / 'log.txt').read_text().splitlines()[-1])\n"
     )
     printed = run_program(tmp_path)
 
-    assert printed == ["Running", "Canceled", "Canceled", *["the run was canceled"] * 2]
+    why = "the run was canceled"
+    assert printed == ["Running", "Canceled", "Canceled", why, "True", "True", why]
     for words in (["runs", "cancel"], ["explain", "latest"], ["runs", "show", "latest"]):
         assert main(words) == 0
     told = capsys.readouterr().out

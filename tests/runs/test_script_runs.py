@@ -29,6 +29,7 @@ TRAIN = """
 import sys
 from airflow_aml import Run
 run = Run.get_context()
+assert (run.parent, run.type) == (None, "azureml.scriptrun")
 run.log("rate", float(sys.argv[2]))
 run.tag("kind", "ridge")
 run.child_run("part").log("half", float(sys.argv[2]) / 2)
@@ -45,7 +46,7 @@ if __name__ == "__main__":
     ws = Workspace()
     config = ScriptRunConfig("src", script="train.py", arguments=["--rate", 0.5, sys.argv[1]])
     run = Experiment(ws, "alone").submit(config, tags={"team": "a"})
-    details = run.wait_for_completion(show_output=False, raise_on_error=sys.argv[1] == "0")
+    details = run.wait_for_completion(show_output=True, raise_on_error=sys.argv[1] == "0")
     run.register_model("ridge", "outputs/model.txt")
     print(json.dumps({
         "id": run.id, "status": run.get_status(), "metrics": run.get_metrics(), "tags": run.tags,
@@ -94,7 +95,13 @@ def test_one_script_runs_by_itself(folder):
     """Its metrics, files, tags and logs are the run's, and it is never reused."""
     import json
 
-    first, again = (json.loads(run_program(folder, PROGRAM, "0")) for _ in range(2))
+    told = [run_program(folder, PROGRAM, "0").splitlines() for _ in range(2)]
+    first, again = (json.loads(lines[-1]) for lines in told)
+
+    assert (told[0][0], told[0][2:4]) == (
+        f"RunId: {first['id']}",
+        ["trained", "Run Status: Completed"],
+    )
 
     assert first["status"] == first["details"] == "Completed"
     assert first["type"] == "azureml.scriptrun"
@@ -124,6 +131,11 @@ def test_a_script_that_fails_says_so(folder):
     """raise_on_error raises what the script said; without it the status is Failed."""
     told = run_program(folder, PROGRAM, "3", code=0)
     assert '"status": "Failed"' in told
+    (failed,) = Experiment(Workspace(), "alone").get_runs()
+    details = failed.get_details()
+    assert details["seconds"] > 0
+    assert details["error"]["error"]["code"] == "UserError"
+    assert "exit code 3" in details["error"]["error"]["message"]
 
     run = Experiment(Workspace(), "alone").submit(
         ScriptRunConfig(folder / "src", "train.py", ["--rate", 1, 3])
@@ -198,7 +210,7 @@ def test_a_program_logs_without_a_pipeline(folder):
     assert "Running {'loss': [1, 0.5]} ['part']" in told
     (run,) = Experiment(Workspace(), "notes").get_runs()
     assert run.id == told.split()[0]
-    assert run.get_status() == "Finished"
+    assert run.get_status() == "Completed"
     assert run.get_metrics() == {"loss": [1, 0.5]}
     assert run.tags == {"kind": "notebook"}
     assert run.get_file_names() == ["outputs/x.txt"]
@@ -230,6 +242,54 @@ def test_runs_below_a_run_are_found(folder):
     assert step.get_metrics(recursive=True) == {step.id: {}, **metrics}
 
 
+def test_another_program_goes_on_with_a_run(folder):
+    """It logs to it and to new runs below it, and ends it; whoever began it hears of that."""
+    workspace, experiment = Workspace(), Experiment(Workspace(), "shared")
+    begun = experiment.start_logging()
+    begun.child_run("first").log("auc", 0.5)
+
+    run = Run.get(workspace, begun.id)
+    assert [type(each) for each in (run, Run(experiment, begun.id))] == [type(run)] * 2
+    assert (run.get_status(), run.type, run.parent) == ("Running", begun.type, None)
+    with run.child_run("second") as second:
+        second.log("auc", 0.9)
+        second.child_run("part").log("rows", 7)
+    run.log("loss", 1)
+    run.complete()
+
+    assert (run.status, begun.get_status()) == ("Completed", "Completed")
+    begun.fail("too late")
+    assert Run.get(workspace, begun.id).get_details()["endTimeUtc"]
+    assert [each.name for each in run.get_children(recursive=True)] == ["second", "part", "first"]
+    found = Run.get(workspace, second.id)
+    assert (found.get_status(), found.get_metrics(), found.parent.id) == (
+        "Completed",
+        {"auc": 0.9},
+        run.id,
+    )
+    below = run.get_metrics(recursive=True, run_type="azureml.scriptrun")
+    assert sorted(map(str, below.values())) == ["{'auc': 0.5}", "{'auc': 0.9}", "{'rows': 7}"]
+    assert run.get_metrics(run_type="azureml.scriptrun") == {}
+
+
+def test_a_run_that_was_failed_says_why(folder):
+    """In its details, its detailed status, and to whoever waits; with the code that was given."""
+    experiment = Experiment(Workspace(), "why")
+    begun = experiment.start_logging()
+    child = begun.child_run("fold")
+    child.fail("no rows", error_code="Empty")
+    begun.fail("no data", error_code="NoData")
+
+    for run in (begun, *experiment.get_runs()):
+        assert run.get_details()["error"] == {"error": {"code": "NoData", "message": "no data"}}
+        assert "no data" in run.get_detailed_status()["details"]
+        with pytest.raises(ActivityFailedException, match="no data"):
+            run.wait_for_completion()
+    (again,) = run.get_children()
+    for each in (child, again):
+        assert each.get_details()["error"] == {"error": {"code": "Empty", "message": "no rows"}}
+
+
 def test_a_program_cancels_its_own_run(folder):
     """Others see that, and what it is about; what v1 has besides is refused under its own name."""
     workspace, experiment = Workspace(), Experiment(Workspace(), "given-up")
@@ -248,21 +308,27 @@ def test_a_program_cancels_its_own_run(folder):
     assert below.wait_for_completion()["runId"] == kid.id
     with pytest.raises(NotServedError, match=r"cancel\(\) of the pipeline's run ends it"):
         below.cancel()
+    as_pipeline = PipelineRun.get(workspace, run.id)
+    details = as_pipeline.get_details()
+    assert details["endTimeUtc"] > details["startTimeUtc"]
     with pytest.raises(UserErrorException, match=r"cannot be published: .* what it was made from"):
-        seen.publish_pipeline("p", "", "1")
+        as_pipeline.publish_pipeline("p", "", "1")
     with pytest.raises(UserErrorException, match="there is no published pipeline with the id 'id'"):
-        type(seen).get_pipeline_runs(workspace, "id")
+        PipelineRun.get_pipeline_runs(workspace, "id")
     with pytest.raises(NotServedError, match=r"PipelineRun.get_graph is not there yet: get_steps"):
-        seen.get_graph()
+        as_pipeline.get_graph()
 
 
 @pytest.mark.parametrize(
     ("end", "code", "status"),
     [
-        ("", 0, "Finished"),
+        ("", 0, "Completed"),
         ("raise ValueError('no data')", 1, "Failed"),
+        ("sys.exit(3)", 3, "Failed"),
+        ("sys.exit('no data')", 1, "Failed"),
+        ("exec('try: sys.exit(3)\\nexcept SystemExit: exit()')", 0, "Completed"),
         ("run.fail('bad data')", 0, "Failed"),
-        ("with run: pass", 0, "Finished"),
+        ("with run: pass", 0, "Completed"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", -9, "Failed"),
     ],
 )
@@ -273,8 +339,9 @@ def test_an_interactive_run_ends_with_its_program(folder, end, code, status):
     (run,) = Experiment(Workspace(), "notes").get_runs()
     assert run.get_status() == status
     if status == "Failed":
-        (step,) = run.get_steps()
-        assert ("data" if code >= 0 else "program was ended") in step.reason
+        why = run.get_detailed_status()["details"]
+        said = {3: "ended with exit code 3", -9: "program was ended"}.get(code, "data")
+        assert said in why
 
 
 def test_loading_a_file_begins_no_run():

@@ -84,7 +84,7 @@ class StepRun:
         return StepJob(
             attempt=attempt,
             run_id=self.id,
-            root_run_id=self.pipeline_run_id,
+            root_run_id=self.id if self.plan.script else self.pipeline_run_id,
             step=node.name,
             work=str(self.scratch / attempt),
             snapshot=self.stores.place(layout.snapshot(planned.snapshot)),

@@ -50,11 +50,13 @@ class Run(Metrics, Files, Tags, Snapshots, Registering, Told, metaclass=_Found):
     Attributes:
         id: the step run's, as in destinations' ``{run-id}``.
         name: of a child run, its name.
-        parent: the pipeline run of a step's run, the step's run of a child run; else None.
+        parent: the pipeline run of a step's run, the step's run of a child run; else None, as of a
+            ``ScriptRunConfig``'s run.
     """
 
     _current: Optional[Run] = None
     _is_canceled = False
+    _is_pipelines = False
 
     def __init__(
         self,
@@ -136,7 +138,8 @@ class Run(Metrics, Files, Tags, Snapshots, Registering, Told, metaclass=_Found):
     @property
     def type(self) -> str:
         """v1's word for what kind of run it is."""
-        return "azureml.StepRun" if self._is_steps() else "azureml.scriptrun"
+        is_steps = self.parent is not None and self._is_steps()
+        return "azureml.StepRun" if is_steps else "azureml.scriptrun"
 
     @property
     def number(self) -> int:
@@ -187,13 +190,12 @@ class Run(Metrics, Files, Tags, Snapshots, Registering, Told, metaclass=_Found):
         """The metrics logged so far, by name; ``recursive``: run id -> these, of all below, too.
 
         A scalar that was logged once is itself, else a list; rows are columns; an image is the
-        name of its file.
+        name of its file. With ``run_type`` only runs of that :attr:`type` count.
         """
-        own = super().get_metrics(name)
         if not recursive:
-            return own
-        below = self.get_children(recursive=True)
-        return {self.id: own, **{run.id: run.get_metrics(name) for run in below}}
+            return super().get_metrics(name) if run_type in (None, self.type) else {}
+        runs = (self, *self.get_children(recursive=True))
+        return {run.id: run.get_metrics(name) for run in runs if run_type in (None, run.type)}
 
     def child_run(
         self, name: Optional[str] = None, run_id: Optional[str] = None, outputs: Any = None
@@ -287,8 +289,7 @@ class Run(Metrics, Files, Tags, Snapshots, Registering, Told, metaclass=_Found):
 
     def fail(self, error_details: Any = None, error_code: Optional[str] = None, **_: Any) -> None:
         """Ends a child run as failed. A step's own run fails when its script does."""
-        shown = ": ".join(str(each) for each in (error_code, error_details) if each)
-        self._end("Failed", shown)
+        self._end("Failed", str(error_details or error_code or ""), error_code or "")
 
     def cancel(self) -> None:
         """Ends a child run as canceled, in the script that has begun it.
@@ -296,7 +297,7 @@ class Run(Metrics, Files, Tags, Snapshots, Registering, Told, metaclass=_Found):
         Raises:
             NotServedError: it is a step's own run, or that of another program.
         """
-        if self._is_steps() or not isinstance(self._record, ScriptRecord):
+        if self._is_steps() or not self._is_own():
             raise NotServedError(
                 f"Run.cancel: {self.id!r} ends with its script.",
                 hint="A script ends itself by sys.exit(). From other programs, cancel() of the "
@@ -332,7 +333,7 @@ class Run(Metrics, Files, Tags, Snapshots, Registering, Told, metaclass=_Found):
         if kind is None:
             self.complete()
         else:
-            self.fail(error, kind.__name__)
+            self.fail(f"{kind.__name__}: {error}")
 
     def __getattr__(self, name: str) -> Any:
         if name in _NOT_SERVED:
@@ -347,15 +348,19 @@ class Run(Metrics, Files, Tags, Snapshots, Registering, Told, metaclass=_Found):
     def __repr__(self) -> str:
         return f"Run(Experiment: {self.experiment.name}, Id: {self.id})"
 
-    def _end(self, status: str, error: str = "") -> None:
+    def _end(self, status: str, error: str = "", code: str = "") -> None:
         if not self._is_steps() and not self._is_canceled:
-            self._note({"end": status, "value": error})
+            self._note({"end": status, "value": error, **({"code": code} if code else {})})
 
     def _is_steps(self) -> bool:
-        """Whether it is a step's own run: its parent is a pipeline run, which has none."""
+        """Whether it is a step's own run, or that of a script alone."""
         if isinstance(self._record, ScriptRecord) and self._record.run_id:
             return False  # it is below another one, if only below a run without a script
-        return self.parent is None or self.parent.parent is None
+        return self.parent is None or self.parent._is_pipelines  # noqa: SLF001 - a run, too
+
+    def _is_own(self) -> bool:
+        """Whether it is this program that has begun it."""
+        return isinstance(self._record, ScriptRecord)
 
     def _check_new(self, run_id: str) -> None:
         if not isinstance(run_id, str) or not _RUN_ID.match(run_id):

@@ -20,7 +20,7 @@ class DeclaredRun(PipelineRun):
     def __init__(
         self, experiment_name: str, publishes: Callable[[DeclaredPublishedPipeline], None]
     ):
-        super().__init__(Experiment.of_run(Workspace(), experiment_name), "")
+        super().__init__(Experiment.of_run(Workspace(), experiment_name), "", _is_known=True)
         self._publishes = publishes
 
     def get_status(self) -> str:

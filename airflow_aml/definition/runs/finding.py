@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, Optional, Union
 
 from airflow_aml.errors import UserErrorException
 from airflow_aml.workspace import layout
 
 if TYPE_CHECKING:
     from airflow_aml.definition.runs.context import Run
+    from airflow_aml.definition.runs.interactive import LoggedRun
     from airflow_aml.definition.runs.pipelinerun import PipelineRun
     from airflow_aml.definition.runs.scriptrun import ScriptRun
     from airflow_aml.definition.workspace import Experiment
+    from airflow_aml.workspace.home import Home
     from airflow_aml.workspace.runs import RunHead
 
 
@@ -28,18 +30,19 @@ def find(workspace: Any, run_id: str) -> Run:
 
     home = home_of(workspace)
     if "/" not in run_id:
-        if read_head(home, run_id) or read_submitted(home, run_id):
+        head = read_head(home, run_id)
+        if (head and head.dag_id) or read_submitted(home, run_id):
             return PipelineRun.get(workspace, run_id)
-        for head in heads(home):
-            ids = {layout.step_run_id(head.id, task_id): task_id for task_id in head.steps}
-            if run_id in ids:
-                run = PipelineRun.get(workspace, head.id)
-                whole = whole_run(run.experiment, head)
-                if whole.id == run_id:
-                    return whole
-                return next(step for step in run.get_steps() if step.id == run_id)
+        head = head or _head_of_step(home, run_id)
+        if head is not None:
+            run = PipelineRun.get(workspace, head.id)
+            whole = whole_run(run.experiment, head)
+            if whole.id == run_id:
+                return whole
+            return next(step for step in run.get_steps() if step.id == run_id)
         for head in heads(home):  # last, as all journals are read for it
-            for below in PipelineRun.get(workspace, head.id).get_children(recursive=True):
+            experiment = PipelineRun.get(workspace, head.id).experiment
+            for below in whole_run(experiment, head).get_children(recursive=True):
                 if below.id == run_id:
                     return below
     raise UserErrorException(
@@ -50,21 +53,52 @@ def find(workspace: Any, run_id: str) -> Run:
 def get_run(
     experiment: Experiment, run_id: str, rehydrate: bool = True, clean_up: bool = True
 ) -> Run:
-    """v1's ``azureml.core.get_run``: as ``Run.get``; ``rehydrate``, ``clean_up`` have no effect.
+    """v1's ``azureml.core.get_run``: as ``Run.get``, but of one experiment.
+
+    ``rehydrate`` and ``clean_up`` have no effect.
 
     Raises:
-        UserErrorException: the workspace has no such run.
+        UserErrorException: the experiment has no such run.
     """
-    return find(experiment.workspace, run_id)
+    run = find(experiment.workspace, run_id)
+    refuse_other(experiment, run_id, run.experiment.name)
+    return run
 
 
-def whole_run(experiment: Experiment, head: RunHead) -> Union[PipelineRun, ScriptRun]:
-    """The pipeline's run of that head; of a pipeline that is there for a script, the script's."""
+def refuse_other(experiment: Experiment, run_id: str, belongs_to: str) -> None:
+    """Refuses a run of another experiment than the one that it was looked for in.
+
+    Raises:
+        UserErrorException: it is of another one.
+    """
+    if belongs_to != experiment.name:
+        raise UserErrorException(
+            f"the experiment {experiment.name!r} has no run {run_id!r}: it is of {belongs_to!r}.",
+            hint="Run.get(workspace, run_id) finds the runs of all experiments.",
+        )
+
+
+def whole_run(experiment: Experiment, head: RunHead) -> Union[PipelineRun, ScriptRun, LoggedRun]:
+    """The pipeline's run of that head; of a pipeline that is there for a script, the script's; of
+    a program without a pipeline, the program's."""
     from airflow_aml.definition.runs.pipelinerun import PipelineRun
     from airflow_aml.definition.runs.scriptrun import ScriptRun
 
-    run = PipelineRun(experiment, head.id)
+    if not head.dag_id:
+        from airflow_aml.definition.runs.interactive import LoggedRun
+
+        return LoggedRun(experiment, head.id)
+    run = PipelineRun(experiment, head.id, _is_known=True)
     return ScriptRun(run, head.script) if head.script else run
+
+
+def _head_of_step(home: Home, step_run_id: str) -> Optional[RunHead]:
+    from airflow_aml.workspace.runs import heads
+
+    for head in heads(home):
+        if step_run_id in (layout.step_run_id(head.id, task_id) for task_id in head.steps):
+            return head
+    return None
 
 
 def number_of(run: Run) -> int:
@@ -76,11 +110,14 @@ def number_of(run: Run) -> int:
     from airflow_aml.definition.homes import home_of
     from airflow_aml.workspace.listing import place_of
 
-    whole = run
+    whole, home = run, home_of(run.experiment.workspace)
     while whole.parent is not None:
         whole = whole.parent
     run_id = getattr(whole, "pipeline_run", whole).id
-    number = place_of(home_of(run.experiment.workspace), run.experiment.name, run_id)
+    number = place_of(home, run.experiment.name, run_id)
+    if number is None:  # a script that was submitted alone does not know of the run around it
+        head = _head_of_step(home, run_id)
+        number = place_of(home, run.experiment.name, head.id) if head else None
     if number is None:
         raise UserErrorException(
             f"the experiment {run.experiment.name!r} has no run {run_id!r}, so it has no number.",

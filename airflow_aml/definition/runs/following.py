@@ -17,9 +17,9 @@ from airflow_aml.definition.engine import (
     works_with_airflow,
 )
 from airflow_aml.definition.runs import progress
-from airflow_aml.definition.runs.kept import why_kept
+from airflow_aml.definition.runs.kept import LOST, has_begun, why_kept, with_lost
 from airflow_aml.definition.runs.progress import REUSED, StepProgress
-from airflow_aml.definition.runs.waiting import ENDED, LOST, Waiting
+from airflow_aml.definition.runs.waiting import ENDED, Waiting
 from airflow_aml.errors import NotServedError, UserErrorException
 from airflow_aml.workspace import layout
 
@@ -120,6 +120,20 @@ class Following(Waiting):
         status = self.get_status()
         task = self._airflow.step(result.task_id) if self._airflow else None
         return self._step_status(result, task, status)
+
+    def why_without_end(self, result: StepResult) -> str:
+        """What has become of a step of which the workspace does not know that it has ended."""
+        from airflow_aml.workspace.plans import read_plan
+
+        status = self.get_status()
+        if status != "Failed" or result.status != "NotStarted":
+            return self.why_not_started(result)
+        airflow = self._airflow
+        task = airflow.step(result.task_id) if airflow else None
+        if self._step_status(result, task, status) == "Failed":
+            return (airflow.why(task) if airflow and task else "") or LOST
+        known = with_lost(self._home, self.id, self._results(), lambda: airflow is None)
+        return why_kept(result, known, read_plan(self._home, self.id))
 
     def why_not_started(self, result: StepResult) -> str:
         """Why a step was kept from starting or from its end; empty if nothing has kept it."""
@@ -271,8 +285,7 @@ class Following(Waiting):
         return "Canceled" if run_status == "Canceled" and status not in ended else status
 
     def _has_begun(self, task_id: str) -> bool:
-        place = layout.step(self.id, layout.step_run_id(self.id, task_id))
-        return bool(self._home.store.children(f"{place}/"))
+        return has_begun(self._home, self.id, task_id)
 
     def _stranger(self) -> str:
         """That Airflow keeps the run elsewhere, should it be so."""
@@ -287,6 +300,9 @@ class Following(Waiting):
         )
 
     def _failure(self) -> str:
+        return self._why()
+
+    def _why(self) -> str:
         _, steps = self._progress()
         return "; ".join(progress.why_failed(steps)) or f"run {self.id}: {LOST}"
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
-from airflow_aml.definition.runs.kept import why_kept
-from airflow_aml.definition.runs.waiting import LOST
+from airflow_aml.definition.runs.kept import why_kept, with_lost
 from airflow_aml.workspace.journal import Note
 
 if TYPE_CHECKING:
@@ -72,7 +71,8 @@ def overview(home: Home, head: RunHead) -> RunOverview:
     from airflow_aml.workspace.runs import results, status_of
 
     run, plan = _run(head), read_plan(home, head.id)
-    found = results(home, head)
+    known = results(home, head)
+    found = seen(home, head, known)
     upstream = {task_id: step.upstream for task_id, step in plan.steps.items()} if plan else {}
     return RunOverview(
         id=head.id,
@@ -80,16 +80,24 @@ def overview(home: Home, head: RunHead) -> RunOverview:
         run_id=head.run_id,
         experiment=head.experiment,
         created=head.created,
-        status=ended_or_lost(home, head.id, status_of(found)),
+        status=ended_or_lost(home, head.id, status_of(known)),
         parameters=dict(plan.parameters) if plan else {},
         metrics=run.get_metrics(),
         tags=run.get_tags(),
         files=run.get_file_names(),
-        steps=[
-            _step(run, each, upstream.get(each.task_id, ()), why_kept(each, found, plan))
-            for each in found
-        ],
+        steps=[_step(run, each, upstream.get(each.task_id, ())) for each in found],
     )
+
+
+def seen(home: Home, head: RunHead, known: List[StepResult]) -> List[StepResult]:
+    """A run's steps, with what is to be said of those that were lost, or kept from starting."""
+    from airflow_aml.workspace.plans import read_plan
+
+    found = with_lost(
+        home, head.id, known, lambda: ended_or_lost(home, head.id, "Unfinished") == "Failed"
+    )
+    plan = read_plan(home, head.id) if any(each.status == "Failed" for each in found) else None
+    return [replace(each, reason=each.reason or why_kept(each, found, plan)) for each in found]
 
 
 def ended_or_lost(home: Home, run_id: str, status: str) -> str:
@@ -116,26 +124,23 @@ def _run(head: RunHead) -> Any:
     from airflow_aml.definition.runs.pipelinerun import PipelineRun
     from airflow_aml.definition.workspace import Experiment, Workspace
 
-    return PipelineRun(Experiment.of_run(Workspace(), head.experiment), head.id)
+    experiment = Experiment.of_run(Workspace(), head.experiment)
+    return PipelineRun(experiment, head.id, _is_known=True)
 
 
-def _step(run: Any, result: StepResult, upstream: Tuple[str, ...], kept: str) -> StepOverview:
+def _step(run: Any, result: StepResult, upstream: Tuple[str, ...]) -> StepOverview:
     from airflow_aml.definition.runs.steprun import StepRun
 
     step = StepRun.of(run, result)
     notes = step._notes()  # noqa: SLF001 - of the same package
     begun, ended = when(result, notes)
-    status, reason = result.status, result.reason or kept
-    if status == "NotStarted" and notes:
-        lost = ended_or_lost(run._home, run.id, "Unfinished") == "Failed"  # noqa: SLF001
-        status, reason = ("Failed", LOST) if lost else ("Running", "")
     seconds = result.seconds or (ended - begun if begun and ended else 0.0)
     return StepOverview(
         id=step.id,
         task_id=result.task_id,
         name=result.name,
-        status=status,
-        reason=reason,
+        status=result.status,
+        reason=result.reason,
         seconds=round(seconds, 3),
         saved_seconds=result.saved_seconds,
         begun=begun,
@@ -155,9 +160,9 @@ def when(result: StepResult, notes: List[Note]) -> Tuple[Optional[float], Option
     """When the step's script began and ended, as far as this run had it started."""
     if result.status == "Reused":
         return None, None
-    if result.ended:
-        ended = datetime.fromisoformat(result.ended).timestamp()
+    ended = datetime.fromisoformat(result.ended).timestamp() if result.ended else None
+    if ended and result.seconds:
         return ended - result.seconds, ended
     begun = notes[0].get("t") if notes else None
     ends = [note["t"] for note in notes if "ended" in note and "t" in note]
-    return begun, ends[-1] if ends else None
+    return begun, ends[-1] if ends else ended if begun else None

@@ -6,7 +6,7 @@ this program works with one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from airflow_aml.definition.names import check_text
 from airflow_aml.definition.runs.context import Run
@@ -19,6 +19,7 @@ from airflow_aml.errors import AzureMLException, NotServedError, UserErrorExcept
 if TYPE_CHECKING:
     from airflow_aml.definition.published import PublishedPipeline
     from airflow_aml.definition.runs.outputs import PortDataReference
+    from airflow_aml.definition.workspace import Experiment
     from airflow_aml.workspace.runs import RunHead
 
 
@@ -29,9 +30,21 @@ class PipelineRun(Following):
         experiment: that it belongs to.
         run_id: its id, as ``submit`` printed it or ``airflow-aml runs`` lists it.
 
+    Raises:
+        UserErrorException: the experiment has no such run.
+
     Attributes:
         id: the run's id; empty for a run that was only declared.
     """
+
+    _is_pipelines = True
+
+    def __init__(
+        self, experiment: Experiment, run_id: str, *, _is_known: bool = False, **others: Any
+    ):
+        super().__init__(experiment, run_id, **others)
+        if not _is_known:
+            self._check()
 
     @staticmethod
     def get(workspace: Any, run_id: str) -> PipelineRun:
@@ -46,7 +59,7 @@ class PipelineRun(Following):
             workspace = Workspace(workspace_name=workspace)
         from airflow_aml.workspace.submitted import read_submitted
 
-        run = PipelineRun(Experiment.of_run(workspace, ""), run_id)
+        run = PipelineRun(Experiment.of_run(workspace, ""), run_id, _is_known=True)
         begun = read_submitted(run._home, run_id) or run._head
         run._experiment = Experiment.of_run(workspace, begun.experiment)
         return run
@@ -65,7 +78,7 @@ class PipelineRun(Following):
         published = PublishedPipeline.get(workspace, pipeline_id)
         workspace, dag_id = published.workspace, published.dag_id
         return [
-            PipelineRun(Experiment.of_run(workspace, head.experiment), head.id)
+            PipelineRun(Experiment.of_run(workspace, head.experiment), head.id, _is_known=True)
             for head in heads(published._home, to_come=True)  # noqa: SLF001 - its own
             if head.dag_id == dag_id
         ]
@@ -167,26 +180,39 @@ class PipelineRun(Following):
 
         One that has not got to its plan has no start yet, and no steps.
         """
-        from airflow_aml.workspace.runs import read_head
-
         self._refuse_unknown()
-        head, status = read_head(self._home, self.id), self.status
+        status = self.status
         steps = {step.task_id: step.get_details() for step in self.get_steps()}
-        ends = [step["endTimeUtc"] for step in steps.values() if step["endTimeUtc"]]
         logs = [f"{task_id}/{name}" for task_id, step in steps.items() for name in step["logFiles"]]
-        if head is not None:
-            ends.append(head.planned or head.created)
-        over = status in ("Completed", "Failed", "Canceled")
+        begun, ended = self._times(status, [step["endTimeUtc"] for step in steps.values()])
         return {
             "runId": self.id,
             "status": status,
-            "startTimeUtc": head.created if head else None,
-            "endTimeUtc": max(ends) if over and ends else None,
+            "startTimeUtc": begun,
+            "endTimeUtc": ended,
             "properties": self.properties,
             "inputDatasets": [],
             "outputDatasets": [],
             "logFiles": {name: name for name in logs},
+            **self._error(status),
         }
+
+    def _times(
+        self, status: str, ends: Iterable[Optional[str]]
+    ) -> Tuple[Optional[str], Optional[str]]:
+        """When the run began and ended, given when its steps did, UTC, ISO 8601."""
+        from airflow_aml.workspace.heartbeat import last_sign
+        from airflow_aml.workspace.runs import read_head
+        from airflow_aml.workspace.submitted import canceled_at
+
+        home, head = self._home, read_head(self._home, self.id)
+        begun = (head.begun or head.created) if head else None
+        if status not in ("Completed", "Failed", "Canceled"):
+            return begun, None
+        known = [*ends, (head.planned if head else None) or begun]
+        if status != "Completed":  # perhaps before a step had ended
+            known += [canceled_at(home, self.id), last_sign(home, self.id)]
+        return begun, max((each for each in known if each), default=None)
 
     def get_properties(self) -> Dict[str, str]:
         """The run's properties; Airflow's names of it are two of them."""
@@ -230,6 +256,20 @@ class PipelineRun(Following):
             "PipelineRun.child_run: the runs below a pipeline's run are its steps'.",
             hint="Experiment.start_logging() begins a run that this program logs to.",
         )
+
+    def _check(self) -> None:
+        """That the experiment has such a run; not while a file is only being loaded."""
+        from airflow_aml.definition.engine import declaring_engine
+        from airflow_aml.definition.runs.finding import refuse_other
+        from airflow_aml.workspace.runs import read_head
+        from airflow_aml.workspace.submitted import read_submitted
+
+        if declaring_engine() is not None:
+            return
+        self._refuse_unknown()
+        known = read_head(self._home, self.id) or read_submitted(self._home, self.id)
+        if known is not None:  # else it is of a hand-written DAG, which has no experiment
+            refuse_other(self.experiment, self.id, known.experiment)
 
     def _planned_snapshot(self) -> Optional[str]:
         return planned_snapshot(self._home, self.id)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 class _PipelineRun(Run):
     """The pipeline run as one of its scripts sees it: what other steps recorded can be read."""
 
+    _is_pipelines = True
+
     def __init__(self, run_id: str, folder: str):
         record = SharedRecord(ScriptRecord(folder, run_id), self._stored)
         super().__init__(None, run_id, _record=record)
@@ -42,7 +44,7 @@ class _PipelineRun(Run):
         from airflow_aml.definition.runs.pipelinerun import PipelineRun
 
         self._stored()
-        return PipelineRun(self.experiment, self.id).get_steps()
+        return PipelineRun(self.experiment, self.id, _is_known=True).get_steps()
 
     def find_step_run(self, name: str) -> List[Run]:
         """The runs of the steps of that name.
@@ -76,8 +78,8 @@ def _above(run_id: str) -> Dict[str, Any]:
 def _parent_of(run_id: str, above: Dict[str, Any]) -> Optional[Run]:
     """The pipeline run of a step's run; of a child run, the run whose script has submitted it."""
     root = os.environ.get(process.ROOT)
-    if not above:
-        return _PipelineRun(root, process.record_folder()) if root else None
+    if not above:  # a script that was submitted alone is its own root
+        return _PipelineRun(root, process.record_folder()) if root and root != run_id else None
     folder, parent_id = str(above["folder"]), str(above["id"])
     return Run(
         None,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Dict, Iterator, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, Iterator, Optional, TextIO, Tuple, Union
 
 from airflow_aml.definition.names import check_text
 from airflow_aml.definition.runs.context import Run
+from airflow_aml.definition.runs.kept import LOST
 from airflow_aml.definition.runs.outputs import PortDataReference, StepRunOutput
 from airflow_aml.definition.runs.records import StoredRecord
 from airflow_aml.definition.runs.reused import ReusedRecord
 from airflow_aml.definition.runs.snapshot import planned_snapshot
-from airflow_aml.definition.runs.waiting import ENDED, LOST, Waiting
+from airflow_aml.definition.runs.tail import Tail
+from airflow_aml.definition.runs.waiting import ENDED, Waiting
 from airflow_aml.errors import UserErrorException
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.journal import STREAMS
@@ -21,16 +23,34 @@ if TYPE_CHECKING:
     from airflow_aml.workspace.runs import StepResult
 
 
-class _ChildRun(Run):
-    """A run that a step's script has begun below its own, as other programs see it."""
+class ChildRun(Run):
+    """A run below another one, as programs see it that are not its script.
 
-    def __init__(self, parent: Run, record: StoredRecord, run_id: str, name: str):
+    Args:
+        begun: whether it is this program that has begun it.
+    """
+
+    def __init__(
+        self, parent: Run, record: StoredRecord, run_id: str, name: str, begun: bool = False
+    ):
         super().__init__(parent.experiment, run_id, _record=record, _parent=parent, _name=name)
         self._stored = record
+        self._is_begun_here = begun
+
+    def _is_own(self) -> bool:
+        return self._is_begun_here
 
     def _children(self) -> Iterator[Run]:
-        for run_id, name, record in self._stored.children():
-            yield _ChildRun(self, record, run_id, name)
+        return children_of(self, self._stored)
+
+    def _child(self, run_id: str, name: str, folder: str = "") -> Run:
+        return ChildRun(self, self._stored.below(run_id), run_id, name, begun=True)
+
+
+def children_of(parent: Run, record: Union[StoredRecord, ReusedRecord]) -> Iterator[ChildRun]:
+    """The runs that its record knows below a run, newest first."""
+    for run_id, name, below in record.children():
+        yield ChildRun(parent, below, run_id, name)
 
 
 class StepRun(Waiting):
@@ -68,6 +88,7 @@ class StepRun(Waiting):
         self.pipeline_run_id = run.id
         self._run = run
         self._result = result
+        self._tail: Optional[Tail] = None
 
     @classmethod
     def of(cls, pipeline_run: PipelineRun, result: StepResult) -> StepRun:
@@ -90,7 +111,7 @@ class StepRun(Waiting):
     def reason(self) -> str:
         """Why it ran or was reused; of a failed step, why it failed; of one that its run has kept
         from starting, why that is."""
-        return self._result.reason or self._run.why_not_started(self._result)
+        return self._result.reason or self._run.why_without_end(self._result)
 
     def get_status(self) -> str:
         """``NotStarted``, ``Queued``, ``Running``, ``Finished``, ``Failed``, ``Canceled`` or
@@ -139,18 +160,19 @@ class StepRun(Waiting):
         """What is known of the run, in the words of v1's run history: ``Completed``."""
         from airflow_aml.definition.runs.overview import when
 
-        result = self._result
+        status, result = self.status, self._result
         begun, ended = when(result, self._notes())
         return {
             "runId": self.id,
-            "status": self.status,
+            "status": status,
             "startTimeUtc": _utc(begun),
             "endTimeUtc": _utc(ended),
-            "properties": {**self.properties, "reason": result.reason},
+            "properties": {**self.properties, "reason": self.reason},
             "logFiles": {name: name for name in self._names() if name in STREAMS},
             "outputs": dict(result.outputs),
             "seconds": result.seconds,
             "savedSeconds": result.saved_seconds,
+            **self._error(status),
         }
 
     def get_properties(self) -> Dict[str, str]:
@@ -188,14 +210,30 @@ class StepRun(Waiting):
         return planned_snapshot(self._run._home, self.pipeline_run_id, self._result.task_id)  # noqa: SLF001
 
     def _children(self) -> Iterator[Run]:
-        for run_id, name, record in self._records.children():
-            yield _ChildRun(self, record, run_id, name)
+        return children_of(self, self._records)
+
+    def _child(self, run_id: str, name: str, folder: str = "") -> Run:
+        return ChildRun(self, self._records.below(run_id), run_id, name, begun=True)
+
+    def _watch(self, out: TextIO, deadline: float) -> str:
+        self._tail = Tail(self._records)
+        return super()._watch(out, deadline)
+
+    def _tell_more(self, out: TextIO, ended: bool) -> None:
+        # In an object store the log is there when the script has ended.
+        is_there = ended or self._run._home.is_local  # noqa: SLF001
+        if is_there and out.writable() and self._tail is not None:
+            out.write(self._tail.new_lines(ended))
 
     def _is_over(self) -> bool:
         return self._run.get_status() in ENDED
 
     def _failure(self) -> str:
-        return f"step {self.name!r}: {self._result.reason or LOST}"
+        why, name = self._why(), f"step {self.name!r}"
+        return why if why.startswith(name) else f"{name}: {why}"
+
+    def _why(self) -> str:
+        return self.reason or LOST
 
     def __repr__(self) -> str:
         return f"StepRun(name={self.name!r}, id={self.id!r}, {self.get_status()})"

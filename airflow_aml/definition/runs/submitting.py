@@ -83,7 +83,9 @@ class SubmittedRun(Run):
         """
         self._thread.join(min(timeout_seconds, threading.TIMEOUT_MAX))
         if self.get_status() == "Failed" and raise_on_error:
-            raise ActivityFailedException(f"Activity Failed: child run {self.name!r}: {self._why}")
+            raise ActivityFailedException(
+                f"Activity Failed: child run {self.name!r}: {self._why()}"
+            )
         return self.get_details()
 
     def cancel(self) -> None:
@@ -95,21 +97,7 @@ class SubmittedRun(Run):
 
     def get_details(self) -> Dict[str, Any]:
         """What is known of the run."""
-        details = {
-            "runId": self.id,
-            "target": "local",
-            "status": self.get_status(),
-            "properties": self.get_properties(),
-            "runDefinition": {"script": self._job.script},
-            "logFiles": {name: name for name in self._names() if name.startswith("logs/azureml/")},
-        }
-        return {**details, "error": {"message": self._why}} if self._why else details
-
-    @property
-    def _why(self) -> str:
-        """Why it failed; empty as long as it has not."""
-        ends = [note for note in self._notes() if "end" in note]
-        return str(ends[-1].get("value") or "") if ends and not self._thread.is_alive() else ""
+        return {**super().get_details(), "runDefinition": {"script": self._job.script}}
 
     def _children(self) -> Iterator[Run]:
         return iter(())  # known to its own process, and in its record

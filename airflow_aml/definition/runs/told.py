@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional
 from airflow_aml.definition.runs import process
 from airflow_aml.definition.runs.recorded import Recorded
 from airflow_aml.errors import ActivityFailedException, UserErrorException
-from airflow_aml.workspace.journal import STREAMS
+from airflow_aml.workspace.journal import STREAMS, Note
 
 if TYPE_CHECKING:
     from airflow_aml.definition.runs.context import Run
@@ -54,13 +54,15 @@ class Told(Recorded):
         return Path(os.path.abspath(self._record_folder or process.record_folder())).as_uri()
 
     def get_details(self) -> Dict[str, Any]:
-        """What is known of the run."""
+        """What is known of the run; of one that failed, ``error`` says why."""
+        status = self.get_status()
         return {
             "runId": self.id,
             "target": "local",
-            "status": self.get_status(),
+            "status": status,
             "properties": self.get_properties(),
             "logFiles": {name: name for name in self._names() if name in STREAMS},
+            **self._error(status),
         }
 
     def get_details_with_logs(self) -> Dict[str, Any]:
@@ -133,7 +135,20 @@ class Told(Recorded):
                 return stream.read()
 
     def _failure(self) -> str:
-        """Why it failed."""
-        ends = [note for note in self._notes() if "end" in note]
-        why = str(ends[-1].get("value") or "") if ends else ""
+        """Which run failed, and why."""
+        why = self._why()
         return f"run {self.id}: {why}" if why else f"run {self.id}"
+
+    def _why(self) -> str:
+        """Why it failed, as far as that is known."""
+        return str(self._last_end().get("value") or "")
+
+    def _error(self, status: str) -> Dict[str, Any]:
+        """What v1's details say besides of a run that failed."""
+        if status != "Failed":
+            return {}
+        code = str(self._last_end().get("code") or "UserError")
+        return {"error": {"error": {"code": code, "message": self._why() or self._failure()}}}
+
+    def _last_end(self) -> Note:
+        return next((note for note in reversed(self._notes()) if "end" in note), {})
