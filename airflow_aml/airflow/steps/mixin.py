@@ -292,12 +292,12 @@ class AmlStepMixin(_Native):
             )
         for warning in report.warnings:
             self.log.warning("%s", warning)
-        if report.outcome == "script_failed":
-            spent = reusing.spent(report)
-            raise_halt(run, failure_text(name, report), fatal=True, seconds=spent)
         if report.outcome != "finished":
-            text, spent = f"step {name!r}: {report.message}", reusing.spent(report)
-            raise_halt(run, text, fatal=report.fatal, seconds=spent)
+            from airflow_aml.airflow.steps.reusing import spent
+
+            by_script = report.outcome == "script_failed"
+            text = failure_text(name, report) if by_script else f"step {name!r}: {report.message}"
+            raise_halt(run, text, fatal=by_script or report.fatal, seconds=spent(report))
         return report
 
     def keep(

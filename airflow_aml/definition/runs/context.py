@@ -170,16 +170,6 @@ class Run(Metrics, Files, Tags, Snapshots, Registering, Told, metaclass=_Found):
         ends = [note["end"] for note in self._notes() if "end" in note]
         return str(ends[-1]) if ends else "Running"
 
-    @property
-    def display_name(self) -> str:
-        """The run's name for people; it may be set."""
-        calls = [note["call"] for note in self._notes() if "call" in note]
-        return str(calls[-1]) if calls else self.name or self.id
-
-    @display_name.setter
-    def display_name(self, name: str) -> None:
-        self._note({"call": str(name)})
-
     def get_metrics(
         self,
         name: Optional[str] = None,

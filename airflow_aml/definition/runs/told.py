@@ -24,6 +24,7 @@ class Told(Recorded):
 
     if TYPE_CHECKING:
         id: str
+        name: str
         parent: Optional[Run]
         _record_folder: str
 
@@ -34,6 +35,16 @@ class Told(Recorded):
             """The run's."""
 
         def _is_steps(self) -> bool: ...
+
+    @property
+    def display_name(self) -> str:
+        """The run's name for people; it may be set."""
+        calls = [note["call"] for note in self._notes() if "call" in note]
+        return str(calls[-1]) if calls else self.name or self.id
+
+    @display_name.setter
+    def display_name(self, name: str) -> None:
+        self._note({"call": str(name)})
 
     @property
     def description(self) -> str:
