@@ -174,7 +174,7 @@ def _output(port: OutputPort, default_datastore: Optional[str]) -> OutputSpec:
         path_on_compute=data.source,
         overwrite=data.overwrite,
         source_globs=data.source_globs,
-        registrations=data.producer.registrations,
+        registrations=data.registrations,
         link=data.link,
     )
 

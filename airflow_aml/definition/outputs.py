@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 import warnings
+from dataclasses import replace
 from typing import Any, Mapping, Optional, Sequence, Tuple, TypeVar, Union
 
 from airflow_aml.definition.consumption import DatasetConsumptionConfig
@@ -50,6 +51,7 @@ class OutputDatasetConfig:
     operations: Tuple[Operation, ...] = ()
     partition_format: Optional[str] = None
     input_mode = "mount"
+    _registered: Tuple[str, ...] = ()
 
     def __init__(self, name: Optional[str] = None):
         self._name = None if name is None else check_port_name(name, "output")
@@ -73,7 +75,8 @@ class OutputDatasetConfig:
         """A copy that becomes a new version of a registered dataset when the step has succeeded.
 
         It counts whichever copy of the output the step is given (v1 forgot it unless the step got
-        this very copy, reference 0.1), and never after a failure (v1 registered then too).
+        this very copy, reference 0.1), and never after a failure (v1 registered then too). What
+        is read or done after it counts too, if the step is given that copy.
 
         Raises:
             ValueError: no name (v1's text).
@@ -91,7 +94,24 @@ class OutputDatasetConfig:
                 self.partition_format,
             )
         )
-        return copy.copy(self)
+        other = copy.copy(self)
+        other._registered = (*self._registered, name)
+        return other
+
+    @property
+    def registrations(self) -> Tuple[Registration, ...]:
+        """What the output is registered as if a step is given this copy."""
+        return tuple(
+            replace(
+                each,
+                reading=self.reading,
+                operations=self.operations,
+                partition_format=self.partition_format,
+            )
+            if each.name in self._registered
+            else each
+            for each in self.producer.registrations
+        )
 
     def as_input(self, name: Optional[str] = None) -> DatasetConsumptionConfig:
         """This output as an input of another step, which then waits for it."""

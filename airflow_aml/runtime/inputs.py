@@ -1,4 +1,4 @@
-"""Inputs as the script sees them: the original path, or a farm of symlinks to several.
+"""Inputs as the script sees them: the original path, or a farm of links to the files of several.
 
 Never a copy, and never a hard link: a script that wrote through one would change someone's file.
 """
@@ -6,7 +6,7 @@ Never a copy, and never a hard link: a script that wrote through one would chang
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Callable, Iterator, List, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Iterator, List, Tuple
 
 from airflow_aml.errors import UserErrorException
 
@@ -21,7 +21,7 @@ def resolve(port: JobInput, farm: str, check: Callable[[], None]) -> str:
 
     Args:
         port: the input.
-        farm: a folder to be made for the links if the input needs them.
+        farm: a folder to be made if the input needs one.
         check: called between links; it raises when the step must stop.
 
     Raises:
@@ -36,9 +36,9 @@ def resolve(port: JobInput, farm: str, check: Callable[[], None]) -> str:
     if alone and (port.exact or not _is_pattern(port.paths[0])):
         return _existing(port, port.paths[0])
     os.makedirs(farm)
-    for path, relative in _members(port):
-        check()
-        _link(port, farm, path, relative)
+    shown = _Farm(port, farm, check)
+    for path, relative in members(port):
+        shown.add(path, relative)
     return farm
 
 
@@ -56,8 +56,12 @@ def _is_pattern(path: str) -> bool:
     return any(sign in path for sign in GLOB_SIGNS) and not os.path.lexists(path)
 
 
-def _members(port: JobInput) -> Iterator[Tuple[str, str]]:
-    """Every path of the input with its name inside the farm."""
+def members(port: JobInput) -> Iterator[Tuple[str, str]]:
+    """Every path of an input on this machine, and its name inside the farm.
+
+    Raises:
+        UserErrorException: a path is missing, or a pattern matches nothing.
+    """
     for path in port.paths:
         if not port.exact and _is_pattern(path):
             base = port.root or _fixed_part(path)
@@ -96,29 +100,75 @@ def _relative(port: JobInput, path: str, base: str) -> str:
     return relative
 
 
-def _link(port: JobInput, farm: str, path: str, relative: str) -> None:
-    if relative == ".":
-        for name in sorted(os.listdir(path)):
-            _link(port, farm, os.path.join(path, name), name)
-        return
-    place = os.path.join(farm, relative)
-    taken = _taken(farm, relative)
-    if taken is None:
-        os.makedirs(os.path.dirname(place), exist_ok=True)
-        os.symlink(path, place)
-    elif not (os.path.exists(place) and os.path.samefile(place, path)):
-        other = os.path.realpath(taken)
-        raise UserErrorException(
-            f"two paths of the input {port.name!r} would both be {relative!r}: {other} and {path}.",
+class _Farm:
+    """A folder of real folders, which ``os.walk`` and the like go into, with links to the files."""
+
+    def __init__(self, port: JobInput, top: str, check: Callable[[], None]):
+        self._port = port
+        self._top = top
+        self._check = check
+
+    def add(self, path: str, relative: str) -> None:
+        """Shows a file, or all that is below a folder, under its name in the input."""
+        if not os.path.isdir(path):
+            self._link(path, relative, self._folder(os.path.dirname(relative), path))
+            return
+        prefix = "" if relative == "." else f"{relative}/"
+        try:
+            for folder, within, names in _folders(path):
+                place = self._folder(f"{prefix}{within}".rstrip("/"), folder)
+                for name in names:
+                    self._link(os.path.join(folder, name), f"{prefix}{within}{name}", place)
+        except PermissionError as error:
+            raise UserErrorException(
+                f"the input {self._port.name!r} cannot be read: {error}."
+            ) from error
+
+    def _folder(self, relative: str, path: str) -> str:
+        place = os.path.join(self._top, relative)
+        part = self._top
+        for name in filter(None, relative.split("/")):
+            part = os.path.join(part, name)
+            if os.path.islink(part):  # never make anything in what a link leads to
+                raise self._two(os.path.relpath(part, self._top), os.readlink(part), path)
+        os.makedirs(place, exist_ok=True)
+        return place
+
+    def _link(self, path: str, relative: str, folder: str) -> None:
+        self._check()
+        place = os.path.join(folder, os.path.basename(relative))
+        try:
+            os.symlink(path, place)
+        except FileExistsError:
+            if not os.path.exists(place) or not os.path.samefile(place, path):
+                raise self._two(relative, os.path.realpath(place), path) from None
+
+    def _two(self, relative: str, one: str, other: str) -> UserErrorException:
+        return UserErrorException(
+            f"two paths of the input {self._port.name!r} would both be {relative!r}: {one} and "
+            f"{other}.",
             hint="Pass them as two inputs, or name the folder above both.",
         )
 
 
-def _taken(farm: str, relative: str) -> Optional[str]:
-    """The first part of the way to ``relative`` that is a link already, or the place itself."""
-    place = farm
-    for part in relative.split("/"):
-        place = os.path.join(place, part)
-        if os.path.islink(place):
-            return place
-    return place if os.path.lexists(place) else None
+def _folders(top: str) -> Iterator[Tuple[str, str, List[str]]]:
+    """Each folder from ``top`` down: its path, that below ``top``, and what in it is no folder.
+
+    Links to folders are followed; one that leads back up counts among what is no folder.
+    """
+    pending = [(top, "", (os.path.realpath(top),))]
+    while pending:
+        folder, within, above = pending.pop()
+        names = []
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                is_folder = entry.is_dir(follow_symlinks=False)
+                if not is_folder and not (entry.is_symlink() and os.path.isdir(entry.path)):
+                    names.append(entry.name)
+                    continue
+                target = os.path.realpath(entry.path)
+                if target in above:
+                    names.append(entry.name)
+                else:
+                    pending.append((entry.path, f"{within}{entry.name}/", (*above, target)))
+        yield folder, within, names

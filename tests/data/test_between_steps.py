@@ -160,6 +160,24 @@ def test_a_registered_table_keeps_its_transformations(step, workspace, ws):
     assert isinstance(table, OutputTabularDatasetConfig)
 
 
+def test_a_registration_reads_as_the_copy_that_the_step_was_given(step, workspace, ws):
+    """Registered first and read afterwards it is a table, unless the step got the file copy."""
+    files = OutputFileDatasetConfig("o").register_on_complete("t")
+    table = files.read_delimited_files().keep_columns("a")
+
+    (given_table,) = nodes(step(arguments=[table]))["step"].outputs[0].registrations
+    assert given_table.reading is not None
+    assert (given_table.reading.format, given_table.operations[0].name) == (
+        "delimited",
+        "keep_columns",
+    )
+
+    files = OutputFileDatasetConfig("o").register_on_complete("t")
+    reader = step("reader", inputs=[files.read_delimited_files().as_input("table")])
+    (given_files,) = nodes(step(arguments=[files]), reader)["step"].outputs[0].registrations
+    assert given_files.reading is None
+
+
 def test_a_path_glob_is_a_regular_expression():
     """v1's code takes it for one although its text says glob: a wrong one says so."""
     with pytest.raises(UserErrorException, match="no regular expression"):

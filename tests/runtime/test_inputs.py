@@ -16,7 +16,7 @@ TREE = """
 import json, os, sys
 top = sys.argv[1]
 found = {}
-for folder, folders, files in os.walk(top, followlinks=True):
+for folder, folders, files in os.walk(top):
     for name in files:
         path = os.path.join(folder, name)
         found[os.path.relpath(path, top)] = open(path).read()
@@ -109,7 +109,8 @@ def test_links_never_copies(lab: Lab, data: Path) -> None:
     script = (
         "import os, sys\n"
         "os.chdir(sys.argv[1])\n"
-        "for name in os.listdir(): print(os.path.islink(name))"
+        "for folder, _, files in os.walk('.'):\n"
+        "    for name in files: print(os.path.islink(os.path.join(folder, name)))"
     )
     port = JobInput("in", (f"{data}/*",))
     before = {path: path.stat() for path in data.rglob("*")}
@@ -141,10 +142,34 @@ def test_two_files_of_one_name(lab: Lab, data: Path) -> None:
     paths = (str(data / "a.csv"), str(data / "sub" / "a.csv"))
     message = fail(lab, JobInput("in", paths)).message
     assert all(path in message for path in paths)
-    nested = (str(data / "sub"), str(data / "b.csv"))
-    (data.parent / "other" / "sub").mkdir(parents=True)
-    (data.parent / "other" / "sub" / "x.csv").write_text("")
-    fail(lab, JobInput("in", (*nested, str(data.parent / "other" / "sub"))))
+    other = data.parent / "other" / "sub"
+    other.mkdir(parents=True)
+    (other / "x.csv").write_text("x")
+    folders = JobInput("in", (str(data / "sub"), str(other)))
+    assert set(look(lab, folders)[2]) == {"sub/a.csv", "sub/deep/c.csv", "sub/x.csv"}
+    (other / "a.csv").write_text("another")
+    assert "'sub/a.csv'" in fail(lab, folders).message
+
+
+def test_links_inside_a_folder(lab: Lab, data: Path) -> None:
+    """Links to folders are followed, but not in a circle, and nothing is made where they lead."""
+    (data / "sub" / "back").symlink_to(data / "sub")
+    (data / "sub" / "elsewhere").symlink_to(data / "sub" / "deep")
+    (data / "sub" / "nowhere").symlink_to(data / "gone")
+    script = (
+        "import os, sys\n"
+        "for folder, _, files in os.walk(sys.argv[1]):\n"
+        "    for name in files: print(os.path.relpath(os.path.join(folder, name), sys.argv[1]))"
+    )
+    port = JobInput("in", (str(data / "sub"), str(data / "b.csv")))
+    lab.run(lab.job(script, inputs=(port,), arguments=(InputRef("in"),)))
+    below = {"sub/a.csv", "sub/deep/c.csv", "sub/elsewhere/c.csv", "sub/nowhere"}
+    assert set(lab.lines) == {"b.csv", *below}
+    same = data.parent / "other" / "sub"
+    (same / "back").mkdir(parents=True)
+    (same / "back" / "new.csv").write_text("")
+    assert "'sub/back'" in fail(lab, JobInput("in", (str(data / "sub"), str(same)))).message
+    assert not (data / "sub" / "new.csv").exists()
 
 
 def test_path_outside_of_the_root(lab: Lab, data: Path) -> None:

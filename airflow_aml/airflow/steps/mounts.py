@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from docker.types import Mount
 
 from airflow_aml.runtime import is_uri, recording
-from airflow_aml.runtime.job import StepJob
+from airflow_aml.runtime.inputs import members
+from airflow_aml.runtime.job import JobInput, StepJob
 from airflow_aml.runtime.secrets import SECRETS_VARIABLE
 from airflow_aml.runtime.stage import Staged
 from airflow_aml.workspace.home import Home
@@ -71,9 +72,16 @@ def read(job: StepJob, staged: Staged, *, exact: bool = False) -> list[str]:
         if not path.startswith(job.work + os.sep):
             found.append(path)
         elif os.path.isdir(path):
-            found += {each if exact else os.path.dirname(each) for each in _targets(path)}
+            found += {each if exact else os.path.dirname(each) for each in _shown(port, path)}
     inside = job.work + os.sep
     return topmost(each for each in found if not each.startswith(inside))
+
+
+def _shown(port: JobInput, path: str) -> Iterable[str]:
+    """What an input consists of: folders as such, rather than each of their files."""
+    if port.files or is_uri(port.paths[0]):
+        return _targets(path)
+    return (member for member, _ in members(port))
 
 
 def _targets(farm: str) -> Iterator[str]:
