@@ -19,6 +19,7 @@ from airflow_aml.definition.spec import (
     StepOutput,
 )
 from airflow_aml.definition.step import PipelineStep
+from airflow_aml.definition.texts import check_node, check_text
 from airflow_aml.errors import PipelineDefinitionError
 
 HEAD_TASK = "reuse"
@@ -43,6 +44,8 @@ def compile_pipeline(
         PipelineDefinitionError: a missing script or source folder, or two pipeline
             outputs of one name.
     """
+    check_text(description, "Pipeline, description")
+    check_text(workspace, "Pipeline, workspace")
     ids = _task_ids(graph)
     sources = _Sources(folder, default_source_directory)
     nodes = []
@@ -68,6 +71,7 @@ def compile_pipeline(
             hash_paths=tuple(step.hash_paths),
             after=tuple(ids[before] for before in graph.after[number]),
         )
+        check_node(node, step)
         _check_pipeline_outputs(step, node, outputs_named)
         nodes.append(node)
     return PipelineSpec(

@@ -51,7 +51,7 @@ class OutputDatasetConfig:
     operations: Tuple[Operation, ...] = ()
     partition_format: Optional[str] = None
     input_mode = "mount"
-    _registered: Tuple[str, ...] = ()
+    registered_as: Tuple[str, ...] = ()
 
     def __init__(self, name: Optional[str] = None):
         self._name = None if name is None else check_port_name(name, "output")
@@ -95,7 +95,7 @@ class OutputDatasetConfig:
             )
         )
         other = copy.copy(self)
-        other._registered = (*self._registered, name)
+        other.registered_as = (*self.registered_as, name)
         return other
 
     @property
@@ -108,7 +108,7 @@ class OutputDatasetConfig:
                 operations=self.operations,
                 partition_format=self.partition_format,
             )
-            if each.name in self._registered
+            if each.name in self.registered_as
             else each
             for each in self.producer.registrations
         )

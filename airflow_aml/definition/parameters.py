@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from airflow_aml.definition.spec import ParameterSpec, ParameterValue
+from airflow_aml.definition.texts import check_text, check_texts_in
 from airflow_aml.errors import NotServedError, PipelineDefinitionError, PipelineTypeError
 
 _TYPE_NAMES = {bool: "boolean", int: "integer", float: "number", str: "string"}
@@ -46,7 +47,9 @@ class PipelineParameter:
             raise PipelineDefinitionError(
                 f"{default_value} cannot be a default: JSON has no such number.", where=where
             )
-        self.name = name
+        self.name = check_text(name, where)
+        if isinstance(default_value, str):
+            check_text(default_value, f"{where}, default_value")
         self.default_value: ParameterValue = default_value
 
     @property
@@ -72,6 +75,7 @@ def check_value(parameter: ParameterSpec, value: Any) -> ParameterValue:
             f"Expected type of the pipeline parameter {parameter.name} is {expected.__name__}, "
             f"but the value {value!r} provided is of type {actual.__name__}"
         )
+    check_texts_in(value, f"pipeline parameter {parameter.name!r}")
     result: ParameterValue = value
     return result
 
@@ -86,10 +90,10 @@ def parse_text(parameter: ParameterSpec, text: str) -> ParameterValue:
     try:
         if kind is bool:
             return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
-        value: ParameterValue = kind(text)
+        value = kind(text)
     except (ValueError, KeyError):
         raise PipelineDefinitionError(
             f"Expected type of the pipeline parameter {parameter.name} is {kind.__name__}, "
             f"but the value is {text!r}"
         ) from None
-    return value
+    return check_value(parameter, value)

@@ -15,6 +15,7 @@ from airflow_aml.definition.origin import defining_file, defining_folder
 from airflow_aml.definition.overlaps import warnings_of
 from airflow_aml.definition.parameters import check_value
 from airflow_aml.definition.spec import PipelineSpec
+from airflow_aml.definition.texts import check_texts_in
 from airflow_aml.definition.workspace import DEFAULT_WORKSPACE, Workspace
 from airflow_aml.errors import PipelineDefinitionError, UserErrorException
 
@@ -119,6 +120,7 @@ class Pipeline:
         _check_flag("regenerate_outputs", regenerate_outputs)
         if parent_run_id is not None:
             warnings.warn("submit: parent_run_id= has no effect.", stacklevel=2)
+        check_texts_in({"experiment_name": experiment_name, "tags": tags}, "submit")
         options = option_values(
             {
                 "continue_on_step_failure": continue_on_step_failure,

@@ -24,10 +24,8 @@ from airflow_aml.definition.pipelinedata import (
 )
 from airflow_aml.definition.producer import Producer
 from airflow_aml.definition.spec import Argument, InputRef, OutputRef, ParameterRef, Text
+from airflow_aml.definition.texts import check_argument
 from airflow_aml.errors import NotServedError, PipelineDefinitionError, PipelineTypeError
-
-LONGEST_ARGUMENT = 128 * 1024 - 1
-"""Linux takes no longer one (MAX_ARG_STRLEN), in bytes; here, characters."""
 
 _LONGEST_SHOWN = 100
 _SPECIFIC = {"direct": 0, "download": 1, "mount": 1}
@@ -196,9 +194,9 @@ class Ports:
 
     def _argument(self, item: Any, where: str) -> Argument:
         if isinstance(item, (str, int, float)):
-            return Text(_checked_text(str(item), where))
+            return Text(check_argument(str(item), where))
         if isinstance(item, os.PathLike):
-            return Text(os.fspath(item))
+            return Text(check_argument(os.fspath(item), where))
         if isinstance(item, PipelineParameter):
             self.use_parameter(item, where)
             return ParameterRef(item.name)
@@ -326,18 +324,6 @@ def _listed(value: Any, name: str, where: str) -> Sequence[Any]:
     if isinstance(value, (list, tuple)):
         return value
     raise PipelineTypeError(f"{name} must be a list, not {type(value).__name__}.", where=where)
-
-
-def _checked_text(text: str, where: str) -> str:
-    if "\0" in text:
-        raise PipelineDefinitionError("an argument cannot hold a NUL character.", where=where)
-    if len(text) > LONGEST_ARGUMENT:
-        raise PipelineDefinitionError(
-            f"an argument of {len(text)} characters is longer than a command line can hold.",
-            where=where,
-            hint="Put it into a file of the source folder, or hand it on as data.",
-        )
-    return text
 
 
 def _unsupported(item: Any) -> str:

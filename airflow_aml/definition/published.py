@@ -16,6 +16,7 @@ from airflow_aml.definition.engine import api_url, engine, note_run, option_valu
 from airflow_aml.definition.names import check_mapping, slug
 from airflow_aml.definition.setup import refuse_while_loading
 from airflow_aml.definition.spec import PipelineSpec
+from airflow_aml.definition.texts import check_text
 from airflow_aml.errors import NotServedError, UserErrorException
 
 if TYPE_CHECKING:
@@ -356,6 +357,7 @@ def check_texts(**given: Any) -> None:
         kinds = (str, int, float) if name == "version" else (str,)
         if value is not None and (isinstance(value, bool) or not isinstance(value, kinds)):
             raise UserErrorException(f"publish: {name}= is a text, not {value!r}.")
+        check_text(str(value), f"publish: {name}=")
 
 
 def _experiment(workspace: Any, name: Any) -> str:

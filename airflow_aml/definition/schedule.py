@@ -20,6 +20,7 @@ from airflow_aml.definition.schedule_recurrence import ScheduleRecurrence
 from airflow_aml.definition.schedule_slots import Recurrence
 from airflow_aml.definition.schedule_spec import ACTIVE, DISABLED, ScheduleSpec
 from airflow_aml.definition.schedule_words import in_words
+from airflow_aml.definition.texts import check_text
 from airflow_aml.errors import NotServedError, PipelineDefinitionError, UserErrorException
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class Schedule:
             raise PipelineDefinitionError(_STORE_ONLY.format("Path on datastore parameter"))
         from airflow_aml.definition.workspace import Experiment
 
+        check_text(description or "", f"{where}, description")
         file = _file(where)
         pipeline = _pipeline(pipeline_id, file, where)
         spec = ScheduleSpec(
@@ -375,7 +377,7 @@ def _checked(recurrence: Any, where: str) -> Recurrence:
 def _text(what: str, value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
         raise PipelineDefinitionError(f"a schedule's {what} is a text, not {value!r}.")
-    return value
+    return check_text(value, f"a schedule's {what}")
 
 
 def _parameters(pipeline: Pipeline, given: Any, where: str) -> Dict[str, Any]:

@@ -210,6 +210,9 @@ class RunSettings:
     communicator: str = "None"
 
 
+DEFAULT_SETTINGS = RunSettings()
+
+
 @dataclass(frozen=True)
 class ReuseSpec:
     """How far earlier results of a step may stand in for a run.
@@ -225,6 +228,9 @@ class ReuseSpec:
     ignore: Tuple[str, ...] = ()
     extra: Dict[str, Any] = field(default_factory=dict)
     scope: str = "workspace"
+
+
+DEFAULT_REUSE = ReuseSpec()
 
 
 @dataclass(frozen=True)
@@ -253,9 +259,9 @@ class NodeSpec:
     outputs: Tuple[OutputSpec, ...] = ()
     parameters: Dict[str, Union[Text, ParameterRef]] = field(default_factory=dict)
     compute: Optional[str] = None
-    settings: RunSettings = RunSettings()
+    settings: RunSettings = DEFAULT_SETTINGS
     allow_reuse: bool = True
-    reuse: ReuseSpec = ReuseSpec()
+    reuse: ReuseSpec = DEFAULT_REUSE
     version: Optional[str] = None
     hash_paths: Tuple[str, ...] = ()
     after: Tuple[str, ...] = ()

@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, 
 
 from airflow_aml.definition.ports import Ports, check_runconfig_parameters, step_parameters
 from airflow_aml.definition.reusepolicy import ReusePolicy
-from airflow_aml.definition.spec import ReuseSpec, RunSettings
+from airflow_aml.definition.spec import DEFAULT_REUSE, DEFAULT_SETTINGS, ReuseSpec, RunSettings
 from airflow_aml.errors import PipelineDefinitionError, PipelineTypeError, call_site
 
 if TYPE_CHECKING:
     from airflow_aml.definition.runconfig import RunConfiguration
-
-_DEFAULT_SETTINGS = RunSettings()
-_DEFAULT_REUSE = ReuseSpec()
 
 
 class PipelineStep:
@@ -45,13 +42,13 @@ class PipelineStep:
         self.name = name
         self.defined_at = call_site()
         self.ports = Ports(name, inputs, outputs, arguments)
-        self.settings = _DEFAULT_SETTINGS
+        self.settings = DEFAULT_SETTINGS
         self.compute: Optional[str] = None
         self.script_name = ""
         self.source_directory: Optional[str] = None
         self.params: Dict[str, Any] = {}
         self.allow_reuse = True
-        self.reuse = _DEFAULT_REUSE
+        self.reuse = DEFAULT_REUSE
         self.version: Optional[str] = None
         self.hash_paths: Sequence[str] = ()
         self.predecessors: List[PipelineStep] = []
@@ -166,7 +163,7 @@ class StepSequence:
 
 def _settings(runconfig: Any, where: str) -> RunSettings:
     if runconfig is None:
-        return _DEFAULT_SETTINGS
+        return DEFAULT_SETTINGS
     from airflow_aml.definition.runconfig import RunConfiguration
 
     if not isinstance(runconfig, RunConfiguration):
@@ -178,7 +175,7 @@ def _settings(runconfig: Any, where: str) -> RunSettings:
 
 def _reuse(policy: Optional[ReusePolicy], where: str) -> ReuseSpec:
     if policy is None:
-        return _DEFAULT_REUSE
+        return DEFAULT_REUSE
     if not isinstance(policy, ReusePolicy):
         raise PipelineTypeError(
             f"reuse must be a ReusePolicy, not {type(policy).__name__}.", where=where

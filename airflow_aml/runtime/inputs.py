@@ -156,7 +156,7 @@ def _folders(top: str) -> Iterator[Tuple[str, str, List[str]]]:
 
     Links to folders are followed; one that leads back up counts among what is no folder.
     """
-    pending = [(top, "", (os.path.realpath(top),))]
+    pending: List[Tuple[str, str, Tuple[str, ...]]] = [(top, "", (os.path.realpath(top),))]
     while pending:
         folder, within, above = pending.pop()
         names = []

@@ -404,6 +404,50 @@ def test_what_no_command_line_can_hold_is_refused_at_once(step, argument, words)
         step(arguments=[argument])
 
 
+HALF = "\udc80"
+
+
+@pytest.mark.parametrize(
+    ("where", "make"),
+    [
+        ("arguments[1]", lambda step: step(arguments=["fine ü", HALF])),
+        ("arguments[0]", lambda step: step(arguments=[Path(HALF)])),
+        ("params['x']", lambda step: step(params={"x": HALF})),
+        ("hash_paths[0]", lambda step: step(hash_paths=[HALF])),
+        ("version", lambda step: step(version=HALF)),
+        ("output 'o'.path", lambda step: step(outputs=[OutputFileDatasetConfig("o", ("s", HALF))])),
+        (
+            "registrations[0].tags['a']",
+            lambda step: step(
+                outputs=[OutputFileDatasetConfig("o").register_on_complete("n", "", {"a": HALF})]
+            ),
+        ),
+        (
+            "input 'x'.source.paths[0]",
+            lambda step: step(inputs=[Dataset.File.from_files(HALF).as_named_input("x")]),
+        ),
+        ("'p', default_value", lambda step: step(arguments=[PipelineParameter("p", HALF)])),
+    ],
+)
+def test_half_a_character_is_no_text(step, where, make):
+    """What os.listdir makes of a name that is not UTF-8 is refused where it stands, by its line."""
+    with pytest.raises(PipelineDefinitionError, match="is half a character") as caught:
+        Pipeline("ws", [make(step)])
+    assert where in str(caught.value)
+    assert ".py:" in str(caught.value)
+
+
+def test_half_a_character_in_what_a_pipeline_is_told(step):
+    """Its description, and the values and tags of a run of it."""
+    with pytest.raises(PipelineDefinitionError, match=r"description: .* half a character"):
+        Pipeline("ws", [step()], description=HALF)
+    pipeline = Pipeline("ws", [step(arguments=[PipelineParameter("p", "")])])
+    with pytest.raises(PipelineDefinitionError, match=r"parameter 'p': .* half a character"):
+        pipeline.submit("e", {"p": HALF})
+    with pytest.raises(PipelineDefinitionError, match=r"tags.*'a'.*half a character"):
+        pipeline.submit("e", tags={"a": HALF})
+
+
 @pytest.mark.parametrize("name", ["a\0b", "a\nb", " "])
 def test_a_step_name_is_printable(step, name):
     """It is shown in Airflow and in terminals."""
