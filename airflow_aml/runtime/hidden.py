@@ -7,7 +7,6 @@ reads by itself the question says where they are, and the answer is the stamp of
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from typing import Any, Dict, Iterable, Optional, Tuple
@@ -37,7 +36,9 @@ def work_folder() -> Optional[str]:
 
 def seen(files: Iterable[Tuple[str, int, str]]) -> str:
     """A digest over path, size and version of files: another one if one of them was touched."""
-    return hashlib.sha256(json.dumps(sorted(files)).encode()).hexdigest()
+    from hashlib import sha256  # few scripts need it
+
+    return sha256(json.dumps(sorted(files)).encode()).hexdigest()
 
 
 def note(
