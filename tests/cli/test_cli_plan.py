@@ -187,7 +187,7 @@ def test_plan_and_run_for_people(cli):
     planned = json.loads(cli("plan", "p.py", "--json").stdout)
     ran = cli("run", "p.py").stdout
     for step in planned["steps"]:
-        assert f"    Reused  {step['name']:<7}      0.00 s  {step['reason']}\n" in ran
+        assert f"    Reused  {step['name']:<7}              {step['reason']}\n" in ran
     assert "\n            c: file://" in ran
     saved = duration(planned["saved_seconds"])
     assert ran.endswith(f"3 of 3 steps reused, {saved} saved\n")
