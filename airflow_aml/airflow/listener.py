@@ -14,6 +14,7 @@ from airflow.listeners import hookimpl
 
 _NEEDED_BY_STEPS = (
     "airflow_aml.airflow.discovery",
+    "airflow_aml.airflow.lineage",
     "airflow_aml.airflow.planning",
     "airflow_aml.airflow.secrets",
     "airflow_aml.airflow.steps.assemble",
@@ -25,7 +26,9 @@ _NEEDED_BY_STEPS = (
     "airflow_aml.airflow.steps.reusing",
     "airflow_aml.airflow.steps.software",
     "airflow_aml.airflow.steps.storage",
+    "airflow_aml.compute.engine",
     "airflow_aml.definition.pipeline",
+    "airflow_aml.definition.runconfig",
     "airflow_aml.definition.workspace",
     "airflow_aml.reuse.price",
     "airflow_aml.runtime.commit",
