@@ -259,7 +259,7 @@ def _outcome(
     if str(run.state) == "success":
         return RunOutcome(run_id, "Finished", "", round(seconds, 3), saved, [*steps.values()])
     reasons = [each.reason for each in steps.values() if each.status == "Failed"]
-    reason = "; ".join(text.partition("\n")[0] for text in reasons)
+    reason = "; ".join(dict.fromkeys(text.partition("\n")[0] for text in reasons))
     reason = telling.errors.get(HEAD_TASK) or reason
     return RunOutcome(run_id, "Failed", reason, round(seconds, 3), saved, [*steps.values()])
 

@@ -27,7 +27,7 @@ from airflow_aml.errors import (
     UserErrorException,
     WorkspaceException,
 )
-from airflow_aml.reuse.absent import Absent, refuse_absent, refuse_unknown_datastores
+from airflow_aml.reuse.absent import Absent, refuse_absent, refuse_absent_datastores
 from airflow_aml.reuse.facts import RunFacts, walk_steps
 from airflow_aml.reuse.fingerprint import read_from
 from airflow_aml.reuse.index import Index
@@ -152,7 +152,7 @@ class RunPlanning:
             apply_setup(self.setup, self.folder, home, self.log.info)
             self._say_what_is_not_served()
             pinned = save_definitions(self.spec, home, self.folder)
-            refuse_unknown_datastores(self.spec, home)
+            refuse_absent_datastores(self.spec, pinned, home)
             absent: list[Absent] = []
             locks = self._locks(home)
             facts = RunFacts(

@@ -53,6 +53,7 @@ class Telling:
         self.refused: set[str] = set()
         self._names = names
         self._tell = tell
+        self._begun: dict[str, Any] = {}
         self._task = ""
 
     @contextmanager
@@ -82,6 +83,7 @@ class Telling:
         elif error is not None:
             text = f"{text}\n{''.join(traceback.format_exception(error)).rstrip()}"
         name = self._current()
+        self._say_running(self._task)
         for each in text.splitlines() or [""]:
             self._tell(f"{name} | {_MARKS.get(level, '')}{each}".rstrip())
 
@@ -103,11 +105,12 @@ class Telling:
         """A task begins. Airflow's handler, set just now, would have it tried again."""
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         self._task = task_instance.task_id
-        self._step(task_instance, "Running")
+        self._begun[self._task] = task_instance  # told with its first line: it may refuse to start
 
     @hookimpl
     def on_task_instance_success(self, previous_state: Any, task_instance: Any) -> None:
         """A task has succeeded."""
+        self._say_running(task_instance.task_id)
         self._step(task_instance, "Finished")
 
     @hookimpl
@@ -120,16 +123,23 @@ class Telling:
         if isinstance(error, KeyboardInterrupt):
             raise error
         self._task = task_instance.task_id
+        refused = isinstance(error, StepNotStarted)
+        if refused:
+            self._begun.pop(self._task, None)
+            self.refused.add(self._task)
+        self._say_running(self._task)
         if error is not None and not isinstance(error, SystemExit):
             self.line("error", f"task {self._task!r} failed", error)
         if task_instance.state == TaskInstanceState.UP_FOR_RETRY:
             self._step(task_instance, "Retrying")
             return
         self.errors[task_instance.task_id] = reason(error)
-        refused = isinstance(error, StepNotStarted)
-        if refused:
-            self.refused.add(task_instance.task_id)
         self._step(task_instance, "NotStarted" if refused else "Failed")
+
+    def _say_running(self, task_id: str) -> None:
+        begun = self._begun.pop(task_id, None)
+        if begun is not None:
+            self._step(begun, "Running")
 
     def _step(self, task_instance: Any, status: str) -> None:
         if task_instance.task_id in self._names:

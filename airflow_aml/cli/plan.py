@@ -24,7 +24,7 @@ from airflow_aml.definition.loading import load_file
 from airflow_aml.definition.registered import save_definitions
 from airflow_aml.definition.spec import EnvironmentSpec
 from airflow_aml.definition.values import regenerates, resolve
-from airflow_aml.reuse.absent import Absent, refuse_absent, refuse_unknown_datastores
+from airflow_aml.reuse.absent import Absent, refuse_absent, refuse_absent_datastores
 from airflow_aml.reuse.aside import Aside
 from airflow_aml.reuse.facts import RunFacts, walk_steps
 from airflow_aml.reuse.lookup import decide, duration
@@ -103,7 +103,7 @@ def planned(
         _note(f"there is no workspace at {home.url} yet, so all steps would run")
     pinned, pending = _pinned(declaration, home)
     declared = _pending_datastores(declaration, home)
-    refuse_unknown_datastores(spec, home, declared)
+    refuse_absent_datastores(spec, pinned, home, declared)
     absent: list[Absent] = []
     facts = RunFacts(
         home=home,

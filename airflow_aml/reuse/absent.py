@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from airflow_aml.definition.data.files import fixed_part
-from airflow_aml.definition.data.model import DEFAULT, WebPath, definition_of
+from airflow_aml.definition.data.model import DEFAULT, StoredPath, WebPath, definition_of
 from airflow_aml.definition.data.places import places_of
 from airflow_aml.errors import UserErrorException
 from airflow_aml.workspace.datastores import default_datastore, load_datastore, open_datastore
@@ -21,29 +21,40 @@ Absent = tuple["NodeSpec", str, str]
 """The step, its input's name, and the sentence that says what is not there."""
 
 
-def refuse_unknown_datastores(
-    spec: PipelineSpec, home: Home, declared: Collection[str] = ()
+def refuse_absent_datastores(
+    spec: PipelineSpec, pinned: Pinned, home: Home, declared: Collection[str] = ()
 ) -> None:
-    """Refuses a run of which a step would write into a datastore that nobody has registered.
+    """Refuses a run of which a step would use a datastore that nobody has registered.
 
-    Inputs are looked at when they are pinned.
+    Nor may it be a folder that is not there.
 
     Args:
-        declared: datastores that the run is going to register first.
+        declared: datastores that the run is going to register or change first, "" if the default
+            one is among them.
 
     Raises:
         UserErrorException: there is no such datastore; the text lists names like it.
     """
     known = {*declared}
+    for name, where in _used(spec, pinned):
+        if name not in known:
+            known.add(name)
+            try:
+                if load_datastore(home, name).url.startswith("file:"):
+                    open_datastore(home, name)
+            except UserErrorException as error:
+                raise UserErrorException(error.message, where=where, hint=error.hint) from error
+
+
+def _used(spec: PipelineSpec, pinned: Pinned) -> Iterator[tuple[str, str]]:
+    """The datastores that steps use, "" for the default one, and who uses them for what."""
     for node in spec.nodes:
         for output in node.outputs:
-            if output.datastore and output.datastore not in known:
-                try:
-                    load_datastore(home, output.datastore)
-                except UserErrorException as error:
-                    where = f"step {node.name!r}, output {output.name!r}"
-                    raise UserErrorException(error.message, where=where, hint=error.hint) from error
-                known.add(output.datastore)
+            yield output.datastore or "", f"step {node.name!r}, output {output.name!r}"
+        for name, each in pinned.get(node.id, {}).items():
+            for place in getattr(definition_of(each.definition), "paths", ()):
+                if isinstance(place, StoredPath):
+                    yield place.datastore, f"step {node.name!r}, input {name!r}"
 
 
 def refuse_absent(

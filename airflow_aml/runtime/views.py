@@ -77,7 +77,7 @@ class Lease:
     def _holder(self) -> Optional[Dict[str, Any]]:
         try:
             holder = read_json(self.path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except WorkspaceException:
             holder = None
@@ -126,6 +126,7 @@ class View:
             UserErrorException: a file is there already and may not be replaced, or a folder is
                 where a file must go.
         """
+        self._make_folder(os.path.dirname(self._view.rstrip("/")))
         self._lease.take(check)
         for entry in manifest.files:
             self._check_target(os.path.join(self._view, entry.path).rstrip("/"))

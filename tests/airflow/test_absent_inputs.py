@@ -173,6 +173,29 @@ def test_an_output_for_an_unknown_datastore_is_found_first(
     assert sentence.endswith("Is it 'warehouse'?")
 
 
+@pytest.mark.parametrize(
+    ("program", "port"),
+    [
+        (WRITES % ("", '("warehouse", "x")'), "output 'o'"),
+        (
+            PROGRAM % ('(Datastore.get(ws, "warehouse"), "x")', 'OutputFileDatasetConfig("o")'),
+            "input 'raw'",
+        ),
+    ],
+)
+def test_a_datastore_whose_folder_is_not_there_is_found_first(
+    write, refused, workspace, tmp_path, program, port
+):
+    """A share that is not mounted costs no hours of the steps before the one that needs it."""
+    (tmp_path / "stock").mkdir()
+    Datastore.register_local(Workspace(), "warehouse", str(tmp_path / "stock"))
+    (tmp_path / "stock").rmdir()
+    write("p.py", program)
+
+    sentence = refused()
+    assert sentence.startswith(f"step 'read', {port}: the folder {tmp_path}/stock of the datastore")
+
+
 def test_a_datastore_that_the_file_registers_need_not_be_there(
     write, one_dag, run_dag, tmp_path, capfd
 ):

@@ -113,6 +113,8 @@ def test_a_step_that_fails_tells_why_others_did_not_start(run, write):
     # Airflow starts either of the two that can start before the other.
     told = steps["beside" if steps["beside"]["status"] == "NotStarted" else "aside"]
     assert "does not continue on step failure" in told["reason"]
+    assert f"NotStarted  {told['name']}\n" in done.stderr
+    assert f"Running  {told['name']}\n" not in done.stderr
     assert done.stderr.count("no such table") == 1
 
 

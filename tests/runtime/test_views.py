@@ -56,6 +56,17 @@ def test_view_is_filled_beside_the_commit(lab: Lab, tmp_path: Path) -> None:
     assert os.listdir(view.parent) == ["latest data"]
 
 
+@pytest.mark.parametrize("below", ["sub", "sub/deeper", ""])
+def test_a_view_below_a_file(lab: Lab, tmp_path: Path, below: str) -> None:
+    """What stands in the way is named, and trying again is no use."""
+    (tmp_path / "blocked").write_text("")
+    report = lab.run(filling(lab, tmp_path / "blocked" / below, {"a": "1"}))
+    assert (report.outcome, report.fatal) == ("error", True)
+    assert f"{tmp_path}/blocked" in report.message
+    assert "a file is where this folder must go" in report.message
+    assert [path.name for path in tmp_path.glob(".*")] == []
+
+
 def test_files_are_replaced_by_name_and_others_kept(lab: Lab, tmp_path: Path) -> None:
     """A second run replaces what it writes again, as v1 users rely on."""
     view = tmp_path / "view"
