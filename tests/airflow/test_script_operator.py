@@ -175,3 +175,46 @@ def test_a_mapped_step_runs_once_per_value(write, one_dag, run_dag, workspace):
     assert ran.state == "success"
     texts = sorted(p.read_text() for p in workspace.root.glob("data/*/data/data.txt"))
     assert texts == ["a", "b"]
+
+
+def test_mapped_steps_read_another_steps_output(write, one_dag, run_dag, capfd):
+    """It goes into partial(inputs=); expand() maps texts, which another task may compute."""
+    write("src/shown.py", READ_INPUT)
+    write("p.py", HEADER + MAPPED.format(mapped="expand(arguments=words.output)"))
+
+    assert run_dag(one_dag()).state == "success"
+
+    said = "".join(capfd.readouterr())
+    assert "a reads x" in said
+    assert "b reads x" in said
+
+
+def test_an_output_cannot_be_mapped_over(write, parse):
+    """Airflow maps over whole results only, and says so when the file is parsed."""
+    write("src/shown.py", READ_INPUT)
+    mapped = 'expand(arguments=[["a", first.output["data"]]])'
+    write("p.py", HEADER + MAPPED.format(mapped=mapped))
+
+    (error,) = parse().errors.values()
+    assert "cannot map over XCom with custom key 'data'" in error
+
+
+READ_INPUT = """
+    import os, sys
+    folder = os.environ["AZURE_ML_INPUT_prepared"]
+    print(sys.argv[1], "reads", open(os.path.join(folder, "data.txt")).read())
+"""
+
+MAPPED = """
+    from airflow.providers.standard.operators.python import PythonOperator
+
+    with DAG("by_hand", schedule=None):
+        first = step("writer", arguments=[OutputFileDatasetConfig("data"), "x"])
+        words = PythonOperator(task_id="words", python_callable=lambda: [["a"], ["b"]])
+        PythonScriptStepOperator.partial(
+            task_id="many",
+            script_name="shown.py",
+            source_directory="src",
+            inputs={{"prepared": first.output["data"]}},
+        ).{mapped}
+"""
