@@ -199,7 +199,8 @@ def _parameters(steps: Iterable[PipelineStep]) -> List[PipelineParameter]:
             ):
                 raise PipelineDefinitionError(
                     f"Graph already has pipeline parameter with same name {parameter.name} but "
-                    f"different default values {first.default_value}, {parameter.default_value}",
+                    f"different default values {first.default_value!r}, "
+                    f"{parameter.default_value!r}",
                     where=step.where,
                 )
     return list(known.values())

@@ -255,7 +255,7 @@ class Ports:
         ):
             raise PipelineDefinitionError(
                 f"Pipeline parameters with same name {parameter.name} but different values "
-                f"{known.default_value}, {parameter.default_value} used",
+                f"{known.default_value!r}, {parameter.default_value!r} used",
                 where=where,
             )
 

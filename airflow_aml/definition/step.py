@@ -145,7 +145,7 @@ class PythonScriptStep(PipelineStep):
         self.params = step_parameters(params, self.ports, f"step {self.name!r}")
         self.settings = _settings(runconfig, self.where)
         self.compute = _compute_name(compute_target, runconfig, self.where)
-        self.allow_reuse = bool(allow_reuse)
+        self.allow_reuse = _flag(allow_reuse, f"{self.where}, allow_reuse")
         self.reuse = _reuse(reuse, self.where)
         self.version = None if version is None else str(version)
         self.hash_paths = tuple(map(str, hash_paths or ()))
@@ -159,6 +159,12 @@ class StepSequence:
 
     def __init__(self, steps: Optional[Sequence[Union[PipelineStep, Sequence[Any]]]] = None):
         self.steps = list(steps or ())
+
+
+def _flag(value: Any, where: str) -> bool:
+    if value not in (True, False, None):
+        raise PipelineTypeError(f"it is True or False, not {value!r}.", where=where)
+    return bool(value)
 
 
 def _settings(runconfig: Any, where: str) -> RunSettings:

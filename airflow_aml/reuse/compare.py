@@ -175,6 +175,10 @@ def _setting(name: str, old: Mapping[str, Any], new: Mapping[str, Any], part: st
     before, after = old.get(part), new.get(part)
     if isinstance(before, Mapping) or isinstance(after, Mapping):
         return f"{name} changed"
+    if before is None:
+        return f"{name} is {shown(after)} now, and was not set"
+    if after is None:
+        return f"{name} is not set any more, and was {shown(before)}"
     return f"{name} changed from {shown(before)} to {shown(after)}"
 
 
@@ -216,7 +220,9 @@ _ASKED = {
 def _paths(old: Sequence[Any], new: Sequence[Any]) -> Iterator[str]:
     before, after = dict(map(tuple, old)), dict(map(tuple, new))
     for path in sorted({*before, *after}):
-        if path not in before or path not in after:
+        if path in after and after[path] is None and before.get(path, "") is not None:
+            yield f"{path} of hash_paths is not there"
+        elif path not in before or path not in after:
             yield f"{path} {'is new' if path in after else 'is gone'} in hash_paths"
         elif before[path] != after[path]:
             yield f"{path} changed"

@@ -6,6 +6,7 @@ the steps that it concerns run, and their reason says why.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -172,8 +173,12 @@ def _hash_paths(node: NodeSpec, facts: RunFacts) -> dict[str, str | None]:
     """v1's ``hash_paths``: relative to the source folder; what is missing is said, and counts."""
     result: dict[str, str | None] = {}
     for path in node.hash_paths:
-        found = digest_paths([path], Path(facts.folder, node.source_directory))
+        folder = Path(facts.folder, node.source_directory)
+        found = digest_paths([path], folder)
         result[path] = None if found.missing else found.digest
         if found.missing:
-            facts.warn(f"step {node.name!r}: hash_paths names {path!r}, which is not there.")
+            facts.warn(
+                f"step {node.name!r}: hash_paths names {path!r}, which is not there: its paths"
+                f" start at source_directory, which is {os.path.normpath(folder)}."
+            )
     return result

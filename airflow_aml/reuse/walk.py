@@ -297,7 +297,8 @@ def _duration(seconds: float) -> str:
         if seconds >= size:
             number = f"{seconds / size:.1f}".removesuffix(".0")
             return f"{number} {unit}{'' if number == '1' else 's'}"
-    return f"{seconds:.0f} seconds"
+    number = f"{seconds:.0f}"
+    return f"{number} second{'' if number == '1' else 's'}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -285,7 +285,7 @@ def _taken(name: str) -> UserErrorException:
 def _near(name: str, known: List[str]) -> str:
     from difflib import get_close_matches
 
-    close = get_close_matches(name, known, n=3, cutoff=0.5)
+    close = get_close_matches(name, known, n=3, cutoff=0.6)
     if close:
         return f"Is it {' or '.join(map(repr, close))}?"
     return f"There are: {', '.join(map(repr, sorted(known)[:10]))}."

@@ -120,7 +120,7 @@ def _content(document: Document) -> Any:
 def _unknown(name: str, known: Any) -> UserErrorException:
     from difflib import get_close_matches
 
-    near = get_close_matches(name, sorted(known), n=3, cutoff=0.5)
+    near = get_close_matches(name, sorted(known), n=3, cutoff=0.6)
     hint = f"Is it {' or '.join(repr(each) for each in near)}? " if near else ""
     return UserErrorException(
         f"there is no environment named {name!r}.",

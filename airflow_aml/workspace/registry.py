@@ -232,7 +232,7 @@ def _near(name: str, known: Iterable[str]) -> str:
     if not names:
         return "None is registered."
     by_lower = {each.lower(): each for each in names}
-    near = [by_lower[each] for each in get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)]
+    near = [by_lower[each] for each in get_close_matches(name.lower(), by_lower, n=3, cutoff=0.6)]
     if near:
         return f"Is it {' or '.join(repr(each) for each in near)}?"
     shown = ", ".join(repr(each) for each in names[:10])

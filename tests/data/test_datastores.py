@@ -37,6 +37,9 @@ def test_an_unknown_datastore_lists_names_like_it(ws):
 
     with pytest.raises(UserErrorException, match=r"no datastore 'trainin-data'.*'training-data'"):
         Datastore(ws, "trainin-data")
+    Datastore.register_local(ws, "mine", "/tmp")
+    with pytest.raises(UserErrorException, match=r"no datastore 'nope'.*There are: 'mine'"):
+        Datastore(ws, "nope")
     with pytest.raises(KeyError):
         ws.datastores["nothing"]
 

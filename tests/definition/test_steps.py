@@ -315,6 +315,12 @@ def test_a_parameter_with_two_defaults_in_one_step_is_refused(step):
         step(arguments=[PipelineParameter("p", 1), PipelineParameter("p", 1.0)])
 
 
+def test_allow_reuse_is_no_text(step):
+    """A text is always true, so "False" would mean the opposite of what it says."""
+    with pytest.raises(PipelineTypeError, match="'step', allow_reuse: it is True or False"):
+        step(allow_reuse="False")
+
+
 def test_a_params_name_that_an_argument_has_is_refused(step):
     """v1's words for a clash of params= with a pipeline parameter."""
     with pytest.raises(ValueError, match="Parameter name p is already in use"):

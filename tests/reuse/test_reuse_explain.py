@@ -180,7 +180,7 @@ SENTENCES: dict[str, tuple[NodeSpec, KeyFacts, str]] = {
     "output": (
         replace(NODE, outputs=(OutputSpec("model", path="models"),)),
         BASE,
-        "path of output 'model' changed from None to 'models'",
+        "path of output 'model' is 'models' now, and was not set",
     ),
     "new output": (
         replace(NODE, outputs=(*NODE.outputs, OutputSpec("scores"))),
@@ -207,12 +207,17 @@ SENTENCES: dict[str, tuple[NodeSpec, KeyFacts, str]] = {
     "version": (
         replace(NODE, version="2"),
         BASE,
-        "the step's version changed from None to '2'",
+        "the step's version is '2' now, and was not set",
     ),
     "hash_paths": (
         NODE,
         replace(BASE, hash_paths={"c.yaml": "sha256:1"}),
         "c.yaml is new in hash_paths",
+    ),
+    "missing hash_paths": (
+        NODE,
+        replace(BASE, hash_paths={"c.yaml": None}),
+        "c.yaml of hash_paths is not there",
     ),
     "scope": (NODE, replace(BASE, pipeline="dag"), "the scope of reuse changed"),
     "extra": (NODE, replace(BASE, extra=1), "the author's extra key material changed"),

@@ -183,7 +183,7 @@ def test_a_result_of_a_clock_that_was_set_back_has_no_age(world: World) -> None:
     assert decision.decision == "run"
     assert decision.reason == (
         "the earlier result is dated 3 days from now, so its age is not known, and max_age"
-        " is 1 seconds"
+        " is 1 second"
     )
     assert world.decisions(at=datetime.now(UTC) - timedelta(minutes=2)) == {"prepare": "reuse"}
 

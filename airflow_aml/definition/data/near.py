@@ -12,7 +12,7 @@ def near(name: str, known: Iterable[str], *, shown: int = 5) -> str:
     names = sorted(known)
     if not names:
         return "There is none yet."
-    close = get_close_matches(name, names, n=shown, cutoff=0.5)
+    close = get_close_matches(name, names, n=shown, cutoff=0.6)
     if close:
         return f"Did you mean {' or '.join(map(repr, close))}?"
     more = ", ..." if len(names) > shown else ""
