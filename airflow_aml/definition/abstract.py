@@ -19,7 +19,7 @@ from airflow_aml.definition.data.model import (
 from airflow_aml.definition.homes import home_of
 from airflow_aml.definition.setup import REGISTER_DATASET, declare, refuse_while_loading
 from airflow_aml.errors import NotServedError, RunEnvironmentException, UserErrorException
-from airflow_aml.runtime.hidden import work_folder
+from airflow_aml.runtime import hidden
 
 if TYPE_CHECKING:
     from airflow_aml.definition.data.compare import DatasetDiff
@@ -147,7 +147,7 @@ class AbstractDataset(ABC):
 
     def _note(self) -> None:
         """Notes for whoever reuses the step that its script reads this by itself."""
-        if not self._is_input and work_folder() is not None:
+        if not self._is_input and hidden.work_folder() is not None:
             from airflow_aml.definition.data.noting import note_read
 
             note_read(self.definition, self._places())
@@ -191,9 +191,11 @@ class AbstractDataset(ABC):
             arguments["description"],  # type: ignore[arg-type]
             arguments["tags"],  # type: ignore[arg-type]
             datasets.now(),
+            origin=_origin(),
         )
         home = home_of(workspace)
         done = datasets.register(home, name, version, new_version=create_new_version)
+        hidden.note_registered("dataset", name, done.number, self.id)
         return other.as_registered(done, self._anchored(), workspace)
 
     def as_input(self: Self) -> Self:
@@ -381,3 +383,8 @@ def _share(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
         raise UserErrorException(f"a share must be between 0 and 1, not {value!r}.")
     return float(value)
+
+
+def _origin() -> Dict[str, str]:
+    own = hidden.origin()
+    return {"run": own.get("pipeline_run", ""), "step_run": own["run"]} if "run" in own else {}

@@ -103,6 +103,7 @@ class Model(Detailed):
                 given besides is something else than it has to be.
         """
         from airflow_aml.definition.runs.registering import note_registered
+        from airflow_aml.runtime import hidden
         from airflow_aml.workspace import models
         from airflow_aml.workspace.datasets import now
 
@@ -130,11 +131,12 @@ class Model(Detailed):
             description=description or "",
             tags=dict(check_mapping("Model.register: tags=", tags)),
             properties=dict(check_mapping("Model.register: properties=", properties)),
-            origin=_origin(),
+            origin=hidden.origin(),
             details=details_of(workspace, given),
         )
         number, stored = models.register(home_of(workspace), model_name, model_path, version)
         note_registered(model_name, number)
+        hidden.note_registered(models.KIND, model_name, number, stored.id)
         return Model._of(workspace, model_name, number, stored)
 
     @staticmethod
@@ -378,8 +380,3 @@ def _check_name(name: object) -> None:
             f"{name!r} cannot be a model's name: up to 255 letters, digits, underscores, dashes "
             "and periods, the first a letter or digit."
         )
-
-
-def _origin() -> Dict[str, str]:
-    names = {"run": "AZUREML_RUN_ID", "pipeline_run": "AZUREML_ROOT_RUN_ID"}
-    return {key: os.environ[name] for key, name in names.items() if os.environ.get(name)}

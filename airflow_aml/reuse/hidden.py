@@ -10,13 +10,13 @@ the script found by itself (``files``, ``below``) the answer is their content al
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_aml.errors import AirflowAmlError, UserErrorException, WorkspaceException
 from airflow_aml.reuse.aside import Aside
 from airflow_aml.reuse.fingerprint import NoKey
-from airflow_aml.runtime.hidden import BELOW, EXPERIMENT, FILES, seen
+from airflow_aml.runtime.hidden import BELOW, EXPERIMENT, FILES, REGISTERED, seen
 
 if TYPE_CHECKING:
     from airflow_aml.workspace.home import Home
@@ -32,7 +32,7 @@ def recorded(home: Home, read: Mapping[str, Any]) -> dict[str, Any]:
         OSError: nobody can tell what was there.
     """
     asked, noted = read["asked"], read["resolved"]
-    if asked["kind"] == EXPERIMENT:
+    if asked["kind"] in (EXPERIMENT, REGISTERED):
         return dict(read)
     try:
         found = answer(home, asked, keep=True)
@@ -59,10 +59,15 @@ def wrong_with_read(home: Home, read: Mapping[str, Any], experiment: str) -> str
         return "what its script has asked for cannot be told"
     if asked.get("kind") == _RUN:
         return "its script reads what was noted about the whole run, which is never reused"
-    if asked.get("kind") == EXPERIMENT:
-        was = before.get("id") if isinstance(before, Mapping) else None
-        said = f"its script asks for the name of the experiment, which is {experiment!r} now"
-        return None if was == experiment else f"{said} and was {was!r}"
+    if asked.get("kind") in (EXPERIMENT, REGISTERED):
+        noted = before if isinstance(before, Mapping) else {}
+        if asked["kind"] == REGISTERED:
+            return _not_the_latest(home, asked, noted)
+        return _another_experiment(experiment, noted.get("id"))
+    return _wrong_with_answer(home, asked, before)
+
+
+def _wrong_with_answer(home: Home, asked: Mapping[str, Any], before: Any) -> str | None:
     aside = Aside()
     try:
         now = answer(home, asked, aside=aside)
@@ -71,6 +76,43 @@ def wrong_with_read(home: Home, read: Mapping[str, Any], experiment: str) -> str
     except (AirflowAmlError, OSError) as error:
         return f"what the script asked for ({_shown(asked)}) is not there any more ({error})"
     return None if now == before else _difference(home, asked, before, now, aside)
+
+
+def last_of_each(reads: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """All reads, but of several versions of one name that a script registered the last alone."""
+    kept: dict[Any, Mapping[str, Any]] = {}
+    for number, read in enumerate(reads):
+        asked = read.get("asked") or {}
+        ours = asked.get("kind") == REGISTERED
+        kept[(asked.get("of"), asked.get("name")) if ours else number] = read
+    return [*kept.values()]
+
+
+def _another_experiment(name: str, was: Any) -> str | None:
+    said = f"its script asks for the name of the experiment, which is {name!r} now"
+    return None if was == name else f"{said} and was {was!r}"
+
+
+def _not_the_latest(home: Home, asked: Mapping[str, Any], made: Mapping[str, Any]) -> str | None:
+    """Why what a script registered itself is not what its name means now; None if it is.
+
+    What another step of the same run of its pipeline made of the name later stays.
+    """
+    of, name = str(asked.get("of")), str(asked.get("name"))
+    try:
+        found = _registered(home, of, name, None)
+    except (AirflowAmlError, OSError) as error:
+        return f"{of} {name!r}, which its script registered, cannot be looked up ({error})"
+    own = f"this result registered version {made.get('version')}"
+    if found is None:
+        return f"{of} {name!r} has no latest version now, and {own}"
+    number, latest = found
+    if latest.get("id") == made.get("id"):
+        return None
+    run = made.get("pipeline_run")
+    if run and run in (latest.get("origin") or {}).values():
+        return None
+    return f"{of} {name!r} is at version {number} now, and {own}"
 
 
 def answer(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_aml.errors import AirflowAmlError
@@ -48,11 +48,7 @@ class Verifier:
             wrong = self._elsewhere(record, name) or self._wrong_with_output(name, output)
             if wrong:
                 return wrong
-        for read in record.hidden_reads:
-            wrong = self._wrong_with_read(read)
-            if wrong:
-                return wrong
-        return None
+        return self._wrong_with_reads(record.hidden_reads) if record.hidden_reads else None
 
     def _elsewhere(self, record: StepRecord, name: str) -> str | None:
         try:
@@ -109,10 +105,14 @@ class Verifier:
             return None
         return f"the content of file {path!r} of {shown} changed" if path else f"{shown} changed"
 
-    def _wrong_with_read(self, read: Mapping[str, Any]) -> str | None:
-        from airflow_aml.reuse.hidden import wrong_with_read
+    def _wrong_with_reads(self, reads: Sequence[Mapping[str, Any]]) -> str | None:
+        from airflow_aml.reuse.hidden import last_of_each, wrong_with_read
 
-        return wrong_with_read(self._home, read, self._experiment)
+        for read in last_of_each(reads):
+            wrong = wrong_with_read(self._home, read, self._experiment)
+            if wrong:
+                return wrong
+        return None
 
 
 def changed_since(uri: str, digest: str, places: Places) -> str | None:

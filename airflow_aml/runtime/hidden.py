@@ -22,6 +22,10 @@ BELOW = "below"
 EXPERIMENT = "experiment"
 """Of a question: what the run's experiment is called."""
 
+REGISTERED = "registered"
+"""Of what is no question: the script has registered a version of a name itself; ``of`` says what
+(``model``, ``dataset``)."""
+
 
 def reads_file(work: str) -> str:
     """Where the reads of an attempt with that work folder are noted."""
@@ -39,6 +43,19 @@ def seen(files: Iterable[Tuple[str, int, str]]) -> str:
     from hashlib import sha256  # few scripts need it
 
     return sha256(json.dumps(sorted(files)).encode()).hexdigest()
+
+
+def origin() -> Dict[str, str]:
+    """The ids of the step run whose script this is, and of its pipeline's run."""
+    names = {"run": "AZUREML_RUN_ID", "pipeline_run": "AZUREML_ROOT_RUN_ID"}
+    return {key: os.environ[name] for key, name in names.items() if os.environ.get(name)}
+
+
+def note_registered(of: str, name: str, version: int, identity: str) -> None:
+    """Notes that the script has made a version the latest of its name."""
+    made_in = origin().get("pipeline_run", "")
+    resolved = {"version": version, "id": identity, "pipeline_run": made_in}
+    note(REGISTERED, name, None, resolved, of=of)
 
 
 def note(

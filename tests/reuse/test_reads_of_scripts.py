@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from airflow_aml import Dataset, Datastore, Run
+from airflow_aml import Dataset, Datastore, Model, Run
 from airflow_aml.definition.datastore import DEFAULT_DATASTORE
 from airflow_aml.errors import WorkspaceException
-from airflow_aml.reuse.hidden import recorded, wrong_with_read
+from airflow_aml.reuse.hidden import last_of_each, recorded, wrong_with_read
 from airflow_aml.runtime.hidden import READS_VARIABLE, reads_file
 from airflow_aml.workspace.home import Home
 
@@ -143,6 +143,37 @@ def test_a_new_default_datastore_is_asked_and_its_files_are_compared(
     assert wrong_with_read(workspace, line, "one") == said
 
 
+def test_what_a_script_registers_itself_is_the_latest(
+    store: Path, workspace: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its last version of a name has to be, unless another step of its run came after it."""
+    monkeypatch.setenv("AZUREML_ROOT_RUN_ID", "run-1")
+    (tmp_path / "m.txt").write_text("m")
+
+    def register(path: str) -> None:
+        Model.register("default", str(tmp_path / "m.txt"), "line")
+        made = Dataset.File.from_files((Datastore.get_default("default"), path))
+        made.register("default", "side", create_new_version=True)
+
+    def script(_: Datastore) -> None:
+        register("p/a.csv")
+        register("p/b.csv")
+
+    def said() -> list[str | None]:
+        return [wrong_with_read(workspace, line, "one") for line in last_of_each(noted)]
+
+    noted = reads(script, workspace, tmp_path)
+    assert said() == [None, None]
+    register("p/a.csv")  # another step of the same run
+    assert said() == [None, None]
+    monkeypatch.setenv("AZUREML_ROOT_RUN_ID", "run-2")
+    register("p")
+    assert said() == [
+        "model 'line' is at version 4 now, and this result registered version 2",
+        "dataset 'side' is at version 4 now, and this result registered version 2",
+    ]
+
+
 def test_the_experiments_name_and_a_query(store: Path, workspace: Home, tmp_path: Path) -> None:
     """The name is that of the run that is decided; what a query gives nobody knows beforehand."""
 
@@ -170,7 +201,7 @@ def test_a_registered_version_whose_data_changed_names_the_file(
 
     listed_now = Dataset.File.from_files((Datastore.get_default("default"), "p"))
     listed_now.register("default", "raw")
-    by_name, by_path = reads(script, workspace, tmp_path)
+    _, by_name, by_path = reads(script, workspace, tmp_path)  # first its registration
     (store / "p/c.csv").write_text("n")
     said = "what the script asks for (dataset 'raw') changed: 1 file (c.csv added)"
     assert wrong_with_read(workspace, by_name, "one") == said
