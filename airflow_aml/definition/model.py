@@ -19,6 +19,7 @@ from airflow_aml.definition.modelsearch import (
 from airflow_aml.definition.names import check_mapping, warn_ignored
 from airflow_aml.definition.setup import refuse_while_loading
 from airflow_aml.errors import ModelNotFoundException, NotServedError, UserErrorException
+from airflow_aml.runtime.hidden import origin
 
 if TYPE_CHECKING:
     from airflow_aml.definition.modeldetails import ResourceConfiguration
@@ -103,7 +104,6 @@ class Model(Detailed):
                 given besides is something else than it has to be.
         """
         from airflow_aml.definition.runs.registering import note_registered
-        from airflow_aml.runtime import hidden
         from airflow_aml.workspace import models
         from airflow_aml.workspace.datasets import now
 
@@ -131,12 +131,11 @@ class Model(Detailed):
             description=description or "",
             tags=dict(check_mapping("Model.register: tags=", tags)),
             properties=dict(check_mapping("Model.register: properties=", properties)),
-            origin=hidden.origin(),
+            origin=origin(),
             details=details_of(workspace, given),
         )
         number, stored = models.register(home_of(workspace), model_name, model_path, version)
-        note_registered(model_name, number)
-        hidden.note_registered(models.KIND, model_name, number, stored.id)
+        note_registered(model_name, number, stored.id)
         return Model._of(workspace, model_name, number, stored)
 
     @staticmethod

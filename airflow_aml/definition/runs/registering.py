@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Mapping, Optional
 from airflow_aml.definition.runs import process
 from airflow_aml.definition.runs.recorded import Recorded
 from airflow_aml.errors import UserErrorException
+from airflow_aml.runtime import hidden
 
 if TYPE_CHECKING:
     from airflow_aml.definition.model import Model
@@ -90,8 +91,9 @@ class Registering(Recorded):
         return os.path.join(folder, name.rpartition("/")[2])
 
 
-def note_registered(name: str, version: int) -> None:
-    """Notes in the record of the run whose script this is, if it is one's, what it registered."""
+def note_registered(name: str, version: int, identity: str) -> None:
+    """Notes what the script registered: in its run's record, and for whoever reuses its result."""
+    hidden.note_registered("model", name, version, identity)
     if os.environ.get(process.RUN):
         from airflow_aml.definition.runs.records import ScriptRecord
 
