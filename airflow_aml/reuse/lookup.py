@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from airflow_aml.reuse.ahead import asked_ahead
@@ -31,6 +31,7 @@ def decide(
     explain: bool = True,
     aside: Aside | None = None,
     experiment: str = "",
+    now: Callable[[WalkStep], WalkStep] | None = None,
 ) -> dict[str, Decision]:
     """What the walk says of these steps. It never raises: who cannot decide lets steps run.
 
@@ -41,6 +42,7 @@ def decide(
         explain: whether a miss is compared with earlier results to say what changed.
         aside: what reasons are told from beside the workspace.
         experiment: of the run that is decided.
+        now: see :class:`~airflow_aml.reuse.walk.Rules`.
     """
     steps = list(steps)
     try:
@@ -52,6 +54,7 @@ def decide(
             regenerate=regenerate,
             explain=explain,
             aside=aside,
+            now=now,
         )
         return walk(steps, settled or {}, index, verifier, rules)
     except Exception as error:  # noqa: BLE001 - a run never fails for a reason of reuse
@@ -120,6 +123,7 @@ def _asked(
     rejected: frozenset[str] = frozenset(),
     explain: bool = True,
     aside: Aside | None = None,
+    now: Callable[[WalkStep], WalkStep] | None = None,
 ) -> tuple[Index, Verifier, Rules]:
     index = Index(home)
 
@@ -131,6 +135,7 @@ def _asked(
         rejected=rejected,
         why=Explainer(home, index, dag_id, aside=aside).miss if explain else None,
         in_place=in_place,
+        now=now,
     )
     return index, verifier, rules
 

@@ -116,6 +116,7 @@ class Rules:
         why: tells why a key has no result; without it the sentence is "no earlier result".
         in_place: tells why a result has to be published again.
         at: the moment that ages are measured at; None: now.
+        now: gives a step the inputs that it has when the steps it waits for have finished.
     """
 
     regenerate: bool = False
@@ -124,6 +125,7 @@ class Rules:
     why: Why | None = None
     in_place: InPlace | None = None
     at: datetime | None = None
+    now: Callable[[WalkStep], WalkStep] | None = None
 
 
 def walk(
@@ -253,6 +255,8 @@ def _decide(
     waits = [each for each in step.upstream if each not in known]
     if waits:
         return Decision(DEPENDS, _waiting(waits, rules, names))
+    if rules.now is not None:
+        step = rules.now(step)
     return look_up(step, known, index, verifier, rules, names)
 
 

@@ -628,3 +628,33 @@ def test_a_join_whose_arms_wrote_the_same_again(write, one_dag, run_dag):
     states = run_dag(one_dag()).states
 
     assert (states["left"], states["right"], states["join"]) == ("success", "success", "skipped")
+
+
+def test_files_that_an_earlier_step_publishes_are_looked_at_when_the_turn_comes(
+    write, one_dag, run_dag
+):
+    """A dataset of a place that a step of the same run fills: its result is never a stale one."""
+    for name in ("prepare", "report"):
+        write(f"{name}/{name}.py", SCRIPT)
+    write("raw.txt", "data")
+    write(
+        "p.py",
+        HEADER
+        + """
+    a = OutputFileDatasetConfig("a", destination=(store, "shared"))
+    prepare = step("prepare", "--in", raw, "--rate", rate, "--out", a)
+    shared = Dataset.File.from_files((store, "shared")).as_named_input("shared").as_mount()
+    report = step("report", "--in", shared, "--out", b)
+    report.run_after(prepare)
+    pipeline = Pipeline(ws, [report])
+    """,
+    )
+    run_dag(one_dag())
+    run_dag(one_dag())
+    two = run_dag(one_dag(), {"rate": 2})
+    assert reason(two, "report") == "input 'shared' changed: 1 file (text.txt)"
+    again = run_dag(one_dag(), {"rate": 2})
+    assert [again.states[name] for name in ("prepare", "report")] == ["skipped", "skipped"]
+    one = run_dag(one_dag(), {"rate": 1})
+    assert reason(one, "prepare").endswith("it is published again")
+    assert one.states["report"] == "skipped"

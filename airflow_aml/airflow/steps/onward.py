@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_aml.airflow import skipping
 from airflow_aml.reuse.fingerprint import read_from
 from airflow_aml.reuse.lookup import decide, walk_step
+from airflow_aml.reuse.renewed import renewed
 from airflow_aml.reuse.walk import Decision, WalkStep, below, names_of
 from airflow_aml.workspace.plans import PlannedStep, read_plan
 
@@ -33,7 +34,7 @@ def perhaps_below(run: StepRun, references: Mapping[str, Mapping[str, Any]]) -> 
     if plan is None or plan.regenerate or run.node.id not in plan.steps:
         return ()
     lower = below(_walk_steps(plan), run.node.id)
-    if _waits_for_others(lower, run.node.id) or _hits(run, lower, _own(run, references)):
+    if _waits_for_others(lower, run.node.id) or _hits(run, plan, lower, _own(run, references)):
         return lower
     return ()
 
@@ -54,7 +55,8 @@ def reused_below(
         return {}
     states = _states(context, [name for name in plan.steps if name != run.node.id])
     settled = {**_settled(run, plan.steps, states, lower), **_own(run, references)}
-    return _hits(run, [each for each in lower if states.get(each.id) in _OPEN], settled)
+    still = [each for each in lower if states.get(each.id) in _OPEN]
+    return _hits(run, plan, still, settled)
 
 
 def _walk_steps(plan: RunPlan) -> list[WalkStep]:
@@ -91,8 +93,14 @@ def _waits_for_others(lower: Sequence[WalkStep], step_id: str) -> bool:
 
 
 def _hits(
-    run: StepRun, lower: Sequence[WalkStep], settled: Mapping[str, Mapping[str, str]]
+    run: StepRun,
+    plan: RunPlan,
+    lower: Sequence[WalkStep],
+    settled: Mapping[str, Mapping[str, str]],
 ) -> dict[str, Decision]:
+    def now(step: WalkStep) -> WalkStep:
+        return renewed(step, plan.steps[step.id].inputs, run.home, run.folder)
+
     # Only hits are wanted, so no miss needs to be explained.
     found = decide(
         run.home,
@@ -101,6 +109,7 @@ def _hits(
         settled,
         explain=False,
         experiment=run.plan.experiment,
+        now=now,
     )
     return skipping.hits(found)
 

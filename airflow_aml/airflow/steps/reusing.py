@@ -28,6 +28,7 @@ from airflow_aml.reuse.lookup import decide_one, walk_step
 from airflow_aml.reuse.moments import next_moment
 from airflow_aml.reuse.places import Places, stamp
 from airflow_aml.reuse.records import OutputRecord, StepRecord, stamp_of
+from airflow_aml.reuse.renewed import renewed
 from airflow_aml.reuse.verify import changed_since
 from airflow_aml.reuse.walk import REUSE, RUN, Decision
 from airflow_aml.runtime.hidden import reads_file
@@ -48,6 +49,7 @@ def decision_of(run: StepRun) -> Decision:
     """
     planned = run.plan.steps[run.node.id]
     step = walk_step(run.node.id, with_own_software(run, planned))
+    step = renewed(step, planned.inputs, run.home, run.folder)
     known = _inputs(run)
     reason = _forced(run, planned)
     if reason is None:
