@@ -86,3 +86,17 @@ def test_calls_with_something_else_say_so(run: Any) -> None:
             call(experiment, run.id, step="x")
     with pytest.warns(UserWarning, match=r"get_context does not know step=; this has no effect"):
         Run.get_context(step="x")
+
+
+@pytest.mark.parametrize("run_id", [None, 5, "", ".."])
+def test_what_is_no_id_of_a_run_is_said_to_be_none(run: Any, run_id: Any) -> None:
+    """Whoever looks a run up by nothing, or by a number, reads one sentence."""
+    ws = Workspace()
+    experiment = Experiment(ws, "odd")
+    for look in (
+        lambda: Run.get(ws, run_id),
+        lambda: PipelineRun(experiment, run_id),
+        lambda: PipelineRun.get(ws, run_id),
+    ):
+        with pytest.raises(UserErrorException, match=f"{run_id!r} is no id of a run"):
+            look()

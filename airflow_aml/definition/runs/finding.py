@@ -28,7 +28,7 @@ def find(workspace: Any, run_id: str) -> Run:
     from airflow_aml.workspace.runs import heads, read_head
     from airflow_aml.workspace.submitted import read_submitted
 
-    home = home_of(workspace)
+    home, run_id = home_of(workspace), check_id(run_id)
     if "/" not in run_id:
         head = read_head(home, run_id)
         if (head and head.dag_id) or read_submitted(home, run_id):
@@ -63,6 +63,19 @@ def get_run(
     run = find(experiment.workspace, run_id)
     refuse_other(experiment, run_id, run.experiment.name)
     return run
+
+
+def check_id(run_id: Any) -> str:
+    """What may be the id of a run.
+
+    Raises:
+        UserErrorException: it is none.
+    """
+    if not isinstance(run_id, str) or run_id in ("", ".", ".."):
+        raise UserErrorException(
+            f"{run_id!r} is no id of a run.", hint="`airflow-aml runs` lists the ids."
+        )
+    return run_id
 
 
 def refuse_other(experiment: Experiment, run_id: str, belongs_to: str) -> None:

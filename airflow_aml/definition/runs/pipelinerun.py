@@ -42,7 +42,9 @@ class PipelineRun(Following):
     def __init__(
         self, experiment: Experiment, run_id: str, *, _is_known: bool = False, **others: Any
     ):
-        super().__init__(experiment, run_id, **others)
+        from airflow_aml.definition.runs.finding import check_id
+
+        super().__init__(experiment, check_id(run_id), **others)
         if not _is_known:
             self._check()
 
