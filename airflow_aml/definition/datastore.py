@@ -13,6 +13,7 @@ from airflow_aml.definition.setup import (
     refuse_while_loading,
 )
 from airflow_aml.errors import NotServedError, UserErrorException
+from airflow_aml.runtime.hidden import DATASTORE, note
 from airflow_aml.workspace.datastores import (
     BUILT_IN,
     DEFAULT_DATASTORE,
@@ -71,7 +72,11 @@ class Datastore(DatastoreRegistrations):
         self._record: Optional[DatastoreRecord] = None
         known = not self.reference or self.reference in BUILT_IN or workspace is None
         if not known and not is_loading():
-            self._record = load_datastore(home_of(workspace), self.reference)
+            try:
+                self._record = load_datastore(home_of(workspace), self.reference)
+            except UserErrorException:  # a script may go on without it
+                note(DATASTORE, self.reference, None, None)
+                raise
 
     @staticmethod
     def get(workspace: Union[Workspace, str], datastore_name: str) -> Datastore:

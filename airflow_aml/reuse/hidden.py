@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_aml.errors import AirflowAmlError, UserErrorException, WorkspaceException
 from airflow_aml.reuse.aside import Aside
 from airflow_aml.reuse.fingerprint import NoKey
-from airflow_aml.runtime.hidden import BELOW, EXPERIMENT, FILES, REGISTERED, seen
+from airflow_aml.runtime.hidden import BELOW, DATASTORE, EXPERIMENT, FILES, REGISTERED, seen
 
 if TYPE_CHECKING:
     from airflow_aml.workspace.home import Home
@@ -131,6 +131,7 @@ def answer(
     """
     from airflow_aml.reuse.inputs import NoFiles, content_below, content_of
     from airflow_aml.workspace import datasets, models
+    from airflow_aml.workspace.datastores import datastore_names
 
     kind, name = str(asked.get("kind", "")), str(asked.get("name", ""))
     if kind in (datasets.ALL, models.ALL):
@@ -144,7 +145,11 @@ def answer(
         except NoFiles:
             return None
         return {"content": content}
-    found = _registered(home, kind, name, asked.get("version"))
+    found: tuple[int | None, Mapping[str, Any]] | None
+    if kind == DATASTORE:
+        found = (None, {"id": name}) if name in datastore_names(home) else None
+    else:
+        found = _registered(home, kind, name, asked.get("version"))
     if found is not None and kind == "dataset" and found[1].get("definition"):
         content = content_of(found[1]["definition"], home, home.url, keep=keep, aside=aside)
         return {"version": found[0], "id": found[1].get("id"), "content": content}

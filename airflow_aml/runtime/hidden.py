@@ -19,6 +19,9 @@ FILES = "files"
 BELOW = "below"
 """Of a question: all files of ``datastore`` whose paths begin with the name."""
 
+DATASTORE = "datastore"
+"""Of a question: whether there is a datastore of that name; noted where there was none."""
+
 EXPERIMENT = "experiment"
 """Of a question: what the run's experiment is called."""
 

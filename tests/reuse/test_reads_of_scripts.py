@@ -11,7 +11,7 @@ import pytest
 
 from airflow_aml import Dataset, Datastore, Model, Run
 from airflow_aml.definition.datastore import DEFAULT_DATASTORE
-from airflow_aml.errors import WorkspaceException
+from airflow_aml.errors import UserErrorException, WorkspaceException
 from airflow_aml.reuse.hidden import last_of_each, recorded, wrong_with_read
 from airflow_aml.runtime.hidden import READS_VARIABLE, reads_file
 from airflow_aml.workspace.home import Home
@@ -206,3 +206,19 @@ def test_a_registered_version_whose_data_changed_names_the_file(
     said = "what the script asks for (dataset 'raw') changed: 1 file (c.csv added)"
     assert wrong_with_read(workspace, by_name, "one") == said
     assert "c.csv added" in str(wrong_with_read(workspace, by_path, "one"))
+
+
+def test_a_datastore_that_was_not_there_is_asked_for_again(
+    store: Path, workspace: Home, tmp_path: Path
+) -> None:
+    """The script went on without it; now there is one."""
+
+    def without(default: Datastore) -> None:
+        with pytest.raises(UserErrorException, match="no datastore 'later'"):
+            Datastore.get(default.workspace, "later")
+
+    (read,) = reads(without, workspace, tmp_path)
+    assert wrong_with_read(workspace, read, "one") is None
+    Datastore.register_local("default", "later", str(tmp_path))
+    said = "what the script asks for (datastore 'later') is there now"
+    assert wrong_with_read(workspace, read, "one") == said

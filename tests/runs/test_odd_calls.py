@@ -100,3 +100,11 @@ def test_what_is_no_id_of_a_run_is_said_to_be_none(run: Any, run_id: Any) -> Non
     ):
         with pytest.raises(UserErrorException, match=f"{run_id!r} is no id of a run"):
             look()
+
+
+def test_a_child_that_nobody_ends_ends_with_its_parent(run: Any) -> None:
+    """Its program went wrong between the two."""
+    child = run.child_run("half done")
+    assert child.get_status() == "Running"
+    run.fail("it went wrong")
+    assert child.get_status() == Run.get(Workspace(), child.id).get_status() == "Failed"

@@ -30,6 +30,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Run"]
 
+_AS_PARENT = {
+    "Finished": "Completed",
+    "Completed": "Completed",
+    "Failed": "Failed",
+    "Canceled": "Canceled",
+}
+"""How a child run that nobody has ended is said to have ended, by its parent's status."""
+
 
 class _Found(ABCMeta):
     """``Run(experiment, run_id)`` is the run of that id, of whichever kind it is, as in v1."""
@@ -166,9 +174,11 @@ class Run(Metrics, Files, Tags, Snapshots, Registering, Told, metaclass=_Found):
         return self.get_status()
 
     def get_status(self) -> str:
-        """``Running``, until a child run was completed or failed."""
+        """``Running``, until a child run was completed or failed, or its parent has ended."""
         ends = [note["end"] for note in self._notes() if "end" in note]
-        return str(ends[-1]) if ends else "Running"
+        if ends:
+            return str(ends[-1])
+        return _AS_PARENT.get(self.parent.get_status(), "Running") if self.parent else "Running"
 
     def get_metrics(
         self,
