@@ -347,7 +347,7 @@ def test_an_interactive_run(workspace, capsys):
     told = capsys.readouterr().out
     assert "Metrics: loss=0.25 (last of 2)" in told
     assert "Run Status: Completed" in told
-    assert "part  Running" in told
+    assert "part  Completed" in told
     assert "1 step" not in told
     assert "azureml.interactiverun" in run._repr_html_()
 

@@ -42,9 +42,7 @@ class PipelineRun(Following):
     def __init__(
         self, experiment: Experiment, run_id: str, *, _is_known: bool = False, **others: Any
     ):
-        from airflow_aml.definition.runs.finding import check_id
-
-        super().__init__(experiment, check_id(run_id), **others)
+        super().__init__(experiment, run_id, **others)
         if not _is_known:
             self._check()
 
@@ -59,8 +57,10 @@ class PipelineRun(Following):
 
         if isinstance(workspace, str):
             workspace = Workspace(workspace_name=workspace)
+        from airflow_aml.definition.runs.finding import check_id
         from airflow_aml.workspace.submitted import read_submitted
 
+        check_id(run_id)
         run = PipelineRun(Experiment.of_run(workspace, ""), run_id, _is_known=True)
         begun = read_submitted(run._home, run_id) or run._head
         run._experiment = Experiment.of_run(workspace, begun.experiment)
@@ -262,12 +262,13 @@ class PipelineRun(Following):
     def _check(self) -> None:
         """That the experiment has such a run; not while a file is only being loaded."""
         from airflow_aml.definition.engine import declaring_engine
-        from airflow_aml.definition.runs.finding import refuse_other
+        from airflow_aml.definition.runs.finding import check_id, refuse_other
         from airflow_aml.workspace.runs import read_head
         from airflow_aml.workspace.submitted import read_submitted
 
         if declaring_engine() is not None:
             return
+        check_id(self.id)
         self._refuse_unknown()
         known = read_head(self._home, self.id) or read_submitted(self._home, self.id)
         if known is not None:  # else it is of a hand-written DAG, which has no experiment
