@@ -192,7 +192,7 @@ def test_runs_tells_what_reuse_saved(run, say, monkeypatch):
 
 
 def test_a_step_that_fails_before_its_script_starts_has_failed(run, say, write, tmp_path):
-    """Where its output must go there is no folder: runs and explain say so after the run, too."""
+    """Where its output must go there is a file: runs and explain say so after the run, too."""
     place = tmp_path / "shared"
     place.mkdir()
     store = f"Datastore.register_local(Workspace('ws'), 'shared', {str(place)!r})"
@@ -202,7 +202,8 @@ def test_a_step_that_fails_before_its_script_starts_has_failed(run, say, write, 
         "count.py", program.replace("import OutputFile", "import Datastore, Workspace, OutputFile")
     )
     run()
-    shutil.rmtree(place)
+    shutil.rmtree(place / "at")
+    (place / "at").write_text("in the way")
 
     run(text="hello")
 
