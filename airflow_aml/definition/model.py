@@ -59,9 +59,10 @@ class Model(Detailed):
         model_framework: Optional[str] = None,
         *,
         _found: Optional[Tuple[int, ModelVersion]] = None,
-        **_: Any,
+        **others: Any,
     ):
         refuse_while_loading("Model")
+        warn_ignored("Model", others)
         if id is not None:
             name, number = id.rsplit(":", 1) if ":" in id else (id, "")
             version = int(number) if number.isdigit() else None
@@ -146,16 +147,19 @@ class Model(Detailed):
         properties: Wanted = None,
         run_id: Optional[str] = None,
         latest: bool = False,
-        **_: Any,
+        expand: bool = True,
+        **others: Any,
     ) -> List[Model]:
         """The models that match, the newest version of each name first.
 
         Args:
             latest: only the newest version of each name.
+            expand: accepted; all that is known of a model is always there.
         """
         from airflow_aml.workspace import models
 
         refuse_while_loading("Model.list")
+        warn_ignored("Model.list", others)
         found: List[Model] = []
         known_versions = list(models.versions(home_of(workspace), name))
         note_listing(name, known_versions)

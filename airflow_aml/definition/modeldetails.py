@@ -115,9 +115,11 @@ def _kept_dataset(workspace: Any, dataset: Any, where: str) -> str:
     """The id of a dataset, of which the workspace keeps what it means, registered or not."""
     from airflow_aml.codec import encode
     from airflow_aml.definition.abstract import AbstractDataset
+    from airflow_aml.definition.dataset import Dataset
     from airflow_aml.workspace.datasets import save_definition
 
     if isinstance(dataset, str):
+        Dataset.get_by_id(workspace, dataset)  # the error where there is none
         return dataset
     if not isinstance(dataset, AbstractDataset):
         raise UserErrorException(f"{where} takes a dataset, not a {type(dataset).__name__}.")

@@ -107,6 +107,10 @@ def test_what_is_not_there(ws: Workspace, pickle: str) -> None:
         Model(ws, "diabets")
     with pytest.raises(ModelNotFoundException, match=r"has no version 7\. Its versions: 1"):
         Model(ws, "diabetes", version=7)
+    with pytest.warns(UserWarning, match="Model does not know vesion="):
+        assert Model(ws, "diabetes", vesion=7).version == 1
+    with pytest.warns(UserWarning, match=r"Model\.list does not know tag="):
+        assert len(Model.list(ws, expand=False, tag="a")) == 1
     with pytest.raises(UserErrorException, match=r"there is no file or folder 'gone\.pkl' in "):
         Model.register(ws, "gone.pkl", "x")
     with pytest.raises(AttributeError, match=r"Model\.deploy is not served"):
@@ -173,6 +177,8 @@ def test_a_model_keeps_what_it_was_registered_with(ws: Workspace, pickle: str) -
         UserErrorException, match=r"sample_input_dataset= takes a dataset, not a int"
     ):
         Model.register(ws, pickle, "m", sample_input_dataset=5)
+    with pytest.raises(UserErrorException, match="no dataset"):
+        Model.register(ws, pickle, "m", sample_input_dataset="5c0ffee")
     with pytest.raises(UserErrorException, match="is a ResourceConfiguration, not a dict"):
         given.update(resource_configuration={"cpu": 1})
     with pytest.raises(UserErrorException, match=r"Model\.add_tags takes a dict, not 'a'"):
