@@ -23,6 +23,9 @@ LEASE_SECONDS = 600.0
 
 WAIT_SECONDS = 300.0
 
+_LONGEST_NAME = 255
+"""Of a file, in bytes, on the usual file systems."""
+
 Check = Callable[[], None]
 
 
@@ -133,10 +136,11 @@ class View:
         for entry in manifest.files:
             target = os.path.join(self._view, entry.path).rstrip("/")
             self._make_folder(os.path.dirname(target))
-            self._copies.append((target + self._suffix, target))
+            temporary = self._temporary(target)
+            self._copies.append((temporary, target))
             file = os.path.join(source, entry.path).rstrip("/")
-            copy_file(os.fsencode(file), os.fsencode(target + self._suffix), check)
-            os.chmod(target + self._suffix, 0o644)
+            copy_file(os.fsencode(file), os.fsencode(temporary), check)
+            os.chmod(temporary, 0o644)
             self._lease.renew()
         if not manifest.files:
             self._make_folder(self._view)
@@ -154,6 +158,14 @@ class View:
             if os.path.lexists(temporary):
                 os.unlink(temporary)
         self._lease.release()
+
+    def _temporary(self, target: str) -> str:
+        folder, name = os.path.split(target)
+        if len(os.fsencode(name + self._suffix)) > _LONGEST_NAME:
+            from hashlib import sha256  # few files are called so
+
+            name = sha256(os.fsencode(name)).hexdigest()[:32]
+        return os.path.join(folder, name + self._suffix)
 
     def _check_target(self, target: str) -> None:
         if os.path.isdir(target):

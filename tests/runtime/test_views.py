@@ -56,6 +56,14 @@ def test_view_is_filled_beside_the_commit(lab: Lab, tmp_path: Path) -> None:
     assert os.listdir(view.parent) == ["latest data"]
 
 
+@pytest.mark.parametrize("name", ["x" * 255, "語" * 83 + ".txt"], ids=["ascii", "wide"])
+def test_a_file_may_be_called_as_long_as_any(lab: Lab, tmp_path: Path, name: str) -> None:
+    """What is added to its name while it is copied does not make that too long."""
+    report = lab.run(filling(lab, tmp_path / "view", {name: "1", "sub/" + name: "2"}))
+    assert report.outcome == "finished"
+    assert read(tmp_path / "view") == {name: "1", "sub/" + name: "2"}
+
+
 @pytest.mark.parametrize("below", ["sub", "sub/deeper", ""])
 def test_a_view_below_a_file(lab: Lab, tmp_path: Path, below: str) -> None:
     """What stands in the way is named, and trying again is no use."""
