@@ -144,11 +144,9 @@ def _input(port: InputPort, ids: List[str], graph: Graph) -> InputSpec:
         assert producer.port is not None
         node = ids[graph.number(producer.step)]
         reading = getattr(port.data, "reading", None)
-        source = (
-            StepOutput(node, producer.port)
-            if reading is None
-            else StepOutput(node, producer.port, reading, getattr(port.data, "operations", ()))
-        )
+        operations = getattr(port.data, "operations", ()) if reading is not None else ()
+        link = bool(getattr(port.data, "link", False))
+        source = StepOutput(node, producer.port, reading, operations, link)
         return InputSpec(port.name, source, port.mode, port.style, port.path_on_compute)
     assert isinstance(port.data, (AbstractDataset, DataReference))
     return InputSpec(port.name, port.data.source, port.mode, port.style, port.path_on_compute)

@@ -109,12 +109,14 @@ class StepOutput:
     Attributes:
         reading: how its files become a table; None leaves them files.
         operations: recorded transformations of that dataset.
+        link: the node hands on a dataset, which is what is meant.
     """
 
     node: str
     output: str
     reading: Optional[Reading] = None
     operations: Tuple[Operation, ...] = ()
+    link: bool = False
     kind: str = "step_output"
 
 

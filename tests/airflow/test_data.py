@@ -176,3 +176,69 @@ def test_a_step_reads_another_steps_output_as_a_table(write, one_dag, run_dag, c
 
     assert run_dag(one_dag()).state == "success"
     assert "ROWS 2 ['x', 'y']" in "".join(capfd.readouterr())
+
+
+def test_a_linked_dataset_is_mounted_and_downloaded_like_any(write, one_dag, run_dag, capfd):
+    """The next step finds the files that its dataset leads to, not what the link is made of."""
+    write("data/more/a.txt", "one")
+    write("data/more/b.txt", "two")
+    write(
+        "src/link.py",
+        """
+        from airflow_aml import Dataset, Datastore, Run
+        run = Run.get_context()
+        store = Datastore.get_default(run.experiment.workspace)
+        run.output_datasets["chosen"].link(Dataset.File.from_files((store, "more")))
+    """,
+    )
+    write(
+        "src/list.py",
+        """
+        import os, sys
+        for folder in sys.argv[1:]:
+            print("FOUND", [(name, open(os.path.join(folder, name)).read())
+                for name in sorted(os.listdir(folder))])
+    """,
+    )
+    write(
+        "p.py",
+        HEADER
+        + """
+    store.upload("data", show_progress=False)
+    chosen = LinkFileOutputDatasetConfig("chosen")
+    p = Pipeline(ws, [step("link", outputs=[chosen]), step("list", arguments=[
+        chosen.as_input("m").as_mount(), chosen.as_input("d").as_download()])])
+    """,
+    )
+    ran = run_dag(one_dag())
+    assert ran.states["list"] == "success"
+    found = [line for line in capfd.readouterr().out.splitlines() if "FOUND" in line]
+    assert len(found) == 2
+    for line in found:
+        assert "FOUND [('a.txt', 'one'), ('b.txt', 'two')]" in line
+
+
+def test_a_linked_table_cannot_be_mounted(write, one_dag, run_dag, capfd):
+    """It arrives as a dataset, and the step that wants files is told so."""
+    write(
+        "src/link.py",
+        """
+        from airflow_aml import Dataset, Datastore, Run
+        run = Run.get_context()
+        store = Datastore.get_default(run.experiment.workspace)
+        made = Dataset.Tabular.from_delimited_files((store, "iris.csv"))
+        run.output_datasets["chosen"].link(made)
+    """,
+    )
+    write(
+        "p.py",
+        HEADER
+        + """
+    store.upload("data", show_progress=False)
+    chosen = LinkFileOutputDatasetConfig("chosen")
+    p = Pipeline(ws, [step("link", outputs=[chosen]),
+        step("write", arguments=[chosen.as_input("m").as_mount()])])
+    """,
+    )
+    assert run_dag(one_dag()).states["write"] == "failed"
+    assert "a tabular dataset has no files to stage" in capfd.readouterr().out

@@ -158,6 +158,9 @@ class StepRun:
             )
         if port.mode == "direct":
             return direct_input(port, output_dataset(source, reference, self.home).id)
+        if source.link:
+            linked = output_dataset(source, reference, self.home)
+            return self._files(port, PlannedInput(linked.id, linked.definition), where)
         uri = uri_of_reference(port.name, reference)
         if not uri.startswith("file:"):
             place = place_of_uri(uri, self.home)
