@@ -250,6 +250,17 @@ def test_a_reused_step_shows_what_it_uses(program) -> None:
     assert score.get_metrics()["seen"] == 1
 
 
+def test_what_a_reused_step_had_logged_to_its_parent_counts_again(program) -> None:
+    """Train logged the best loss to its pipeline's run: the second run has it, though only reused;
+    so has the script that asks for it there."""
+    first, second = (run_of(lines) for lines in program)
+    (score,) = second.find_step_run("score")
+
+    assert second.get_metrics() == first.get_metrics() == {"best": 1}
+    assert second.tags == {"team": "a", "from": "the program"}
+    assert score.get_stdout_log() == "{'best': 1}\n"
+
+
 def test_a_step_by_its_ids(program) -> None:
     """v1's StepRun(experiment, step_run_id, pipeline_run_id) is the step that get_steps gives."""
     run = run_of(program[1])
@@ -301,7 +312,7 @@ def test_the_sample_of_the_page_runs(program, tmp_path, monkeypatch, capsys) -> 
     exec(compile(sample, "scripts.md", "exec"), {})
 
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0] == "Finished {} a"
+    assert printed[0] == "Finished {'best': 1} a"
     assert printed[1].startswith("train Finished azureml.ReusedStepRun ")
     assert printed[2].startswith("score Finished azureml.StepRun ")
     assert printed[3] == "trained"

@@ -146,7 +146,8 @@ class StoredRecord:
 
     Args:
         pipeline_run_id: the run's, or that of its pipeline run.
-        step_run_id: None for the pipeline run itself, whose record its steps have written.
+        step_run_id: None for the pipeline run itself, whose record its steps have written; a step
+            that was reused has done so in the run whose result it uses.
         child: of a run below that step's.
         within: the folder below the step's of the process that has begun that run: scripts of
             child runs have one of their own.
@@ -181,8 +182,8 @@ class StoredRecord:
         else:
             found = [
                 note
-                for place in self._steps()
-                for note in about(self._journal(f"{place}/{JOURNAL}"), self._pipeline_run_id)
+                for place, run_id in self._steps()
+                for note in about(self._journal(f"{place}/{JOURNAL}"), run_id)
             ]
         return sorted([*found, *self._beside()], key=lambda note: note.get("t", 0.0))
 
@@ -252,9 +253,20 @@ class StoredRecord:
     def _process_folder(self) -> str:
         return layout.step(self._pipeline_run_id, str(self._step_run_id)) + self._within
 
-    def _steps(self) -> List[str]:
-        folder = f"{layout.run(self._pipeline_run_id)}/steps/"
-        return [f"{folder}{name.rstrip('/')}" for name in self._home.store.children(folder)]
+    def _steps(self) -> Iterator[Tuple[str, str]]:
+        """Where each step has written about its pipeline's run, and the id of that."""
+        from airflow_aml.workspace.runs import read_head, results
+
+        home, own = self._home, self._pipeline_run_id
+        folder = f"{layout.run(own)}/steps/"
+        for name in home.store.children(folder):
+            yield f"{folder}{name.rstrip('/')}", own
+        head = read_head(home, own, by_hand=True)
+        for step in results(home, head) if head else ():
+            if step.source:
+                names = str(step.source["dag_id"]), str(step.source["run_id"])
+                made_in = layout.pipeline_run_id(home.uuid, *names)
+                yield layout.step(made_in, str(step.source["step_run_id"])), made_in
 
     def _beside(self) -> Iterator[Note]:
         """What others than its script have noted."""
@@ -270,7 +282,7 @@ class StoredRecord:
     def _paths(self) -> Dict[str, str]:
         prefixes = [f"{self._place}/files/"]
         if self._step_run_id is None:
-            prefixes += [f"{place}/of/{self._pipeline_run_id}/files/" for place in self._steps()]
+            prefixes += [f"{place}/of/{run_id}/files/" for place, run_id in self._steps()]
         return {name: prefix + name for prefix in prefixes for name in _stored(self._home, prefix)}
 
 
