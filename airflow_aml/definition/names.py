@@ -8,8 +8,8 @@ from typing import Any, Container, Iterable, Mapping, Optional
 
 from airflow_aml.errors import PipelineDefinitionError, PipelineTypeError, UserErrorException
 
-_PORT = re.compile(r"^[A-Za-z_]+[A-Za-z0-9_]*$")
-_WORD = re.compile(r"^\w+$", re.ASCII)
+_PORT = re.compile(r"^[A-Za-z_]+[A-Za-z0-9_]*\Z")
+_WORD = re.compile(r"^\w+\Z", re.ASCII)
 _NOT_IN_IDS = re.compile(r"[^\w-]+")
 
 RESERVED_OUTPUT = "return_value"
