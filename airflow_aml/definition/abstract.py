@@ -60,6 +60,7 @@ class AbstractDataset(ABC):
         self._registered = registered
         self._definition = definition
         self._is_input = False
+        self._was_asked = False
 
     # -- identity -------------------------------------------------------------------------------
 
@@ -96,12 +97,12 @@ class AbstractDataset(ABC):
     @property
     def description(self) -> Optional[str]:
         """As registered."""
-        return self._registered.version.description if self._registered else None
+        return self._told().description if self._registered else None
 
     @property
     def tags(self) -> Dict[str, str]:
         """As registered."""
-        return dict(self._registered.version.tags) if self._registered else {}
+        return dict(self._told().tags) if self._registered else {}
 
     @property
     def partition_keys(self) -> List[str]:
@@ -235,15 +236,18 @@ class AbstractDataset(ABC):
         )
         datasets.update(home_of(self._workspace), known.name, known.number, changed)
         self._registered = replace(known, version=changed)
+        if self._was_asked:  # then it is what it has made of it that has to stay
+            self._told()
         return self
 
     def add_tags(self: Self, tags: Mapping[str, str]) -> Self:
         """Adds tags to this registered version."""
-        return self.update(tags={**self.tags, **tags})
+        return self.update(tags={**self._known().version.tags, **tags})
 
     def remove_tags(self: Self, tags: Sequence[str]) -> Self:
         """Removes tags from this registered version."""
-        return self.update(tags={k: v for k, v in self.tags.items() if k not in set(tags)})
+        known = self._known().version.tags
+        return self.update(tags={k: v for k, v in known.items() if k not in set(tags)})
 
     def unregister_all_versions(self) -> None:
         """Forgets the name with all its versions; data stays, and ids still lead to it."""
@@ -251,6 +255,14 @@ class AbstractDataset(ABC):
 
         refuse_while_loading("Dataset.unregister_all_versions")
         datasets.remove_all(home_of(self._workspace), self._known().name)
+
+    def _told(self) -> datasets.DatasetVersion:
+        """What is said of this version, which may change: that a script has asked is noted."""
+        known = self._known()
+        self._was_asked = True
+        if hidden.work_folder() is not None:
+            hidden.note_described("dataset", known.name, known.number, encode(known.version))
+        return known.version
 
     def _known(self) -> datasets.NamedVersion:
         if self._registered is None:

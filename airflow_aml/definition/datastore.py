@@ -93,7 +93,11 @@ class Datastore(DatastoreRegistrations):
         """The name; of the default datastore, the one that it has now."""
         if self.reference:
             return self.reference
-        return DEFAULT_DATASTORE if is_loading() else default_datastore(home_of(self.workspace))
+        if is_loading():
+            return DEFAULT_DATASTORE
+        name = default_datastore(home_of(self.workspace))
+        note(DATASTORE, "", None, {"version": None, "id": name})
+        return name
 
     @property
     def record(self) -> DatastoreRecord:

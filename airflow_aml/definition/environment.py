@@ -15,6 +15,7 @@ from airflow_aml.definition.homes import home_of
 from airflow_aml.definition.setup import REGISTER_ENVIRONMENT, declare, is_loading
 from airflow_aml.definition.spec import EnvironmentSpec
 from airflow_aml.errors import NotServedError, PipelineTypeError, UserErrorException
+from airflow_aml.runtime import hidden
 
 DEFAULT_NAME = "default-environment"
 
@@ -310,7 +311,12 @@ def _load(workspace: Any, name: str, version: Optional[str]) -> Environment:
     from airflow_aml.workspace import environments
     from airflow_aml.workspace.curated import site_curated
 
-    document = environments.find(home_of(workspace), name, version, site_curated(os.environ))
+    home = home_of(workspace)
+    document = environments.find(home, name, version, site_curated(os.environ))
+    if hidden.work_folder() is not None:  # a script asks, so its result depends on it
+        found = environments.registered(home, name, version)
+        answer = found and {"version": found[0], "id": found[1]}
+        hidden.note(environments.KIND, name, version, answer)
     spec: EnvironmentSpec = decode(EnvironmentSpec, document["spec"])
     result = Environment(name)
     result.version = document.get("version") or version

@@ -14,6 +14,7 @@ from airflow_aml.definition.modelsearch import (
     find_model,
     fits,
     local_model,
+    note_known,
     note_listing,
 )
 from airflow_aml.definition.names import check_mapping, warn_ignored
@@ -73,6 +74,7 @@ class Model(Detailed):
         found = _found or find_model(workspace, name, version, tags, properties, run_id)
         self.version: int = found[0]
         self._known: ModelVersion = found[1]
+        self._was_asked = False
 
     @classmethod
     def _of(cls, workspace: Any, name: str, version: int, known: ModelVersion) -> Model:
@@ -208,17 +210,17 @@ class Model(Detailed):
     @property
     def tags(self) -> Dict[str, Any]:
         """The model's tags."""
-        return dict(self._known.tags)
+        return dict(self._told.tags)
 
     @property
     def properties(self) -> Dict[str, Any]:
         """The model's properties, which do not change."""
-        return dict(self._known.properties)
+        return dict(self._told.properties)
 
     @property
     def description(self) -> str:
         """What its author wrote about it."""
-        return self._known.description
+        return self._told.description
 
     @property
     def created_time(self) -> str:
@@ -344,7 +346,7 @@ class Model(Detailed):
 
     def serialize(self) -> Dict[str, Any]:
         """What is known of it, for JSON."""
-        known = self._known
+        known = self._told
         return {
             "id": self.id,
             "name": self.name,
@@ -360,6 +362,15 @@ class Model(Detailed):
         from airflow_aml.workspace import models
 
         self._known = models.update(home_of(self.workspace), self.name, self.version, change)
+        if self._was_asked:  # then it is what it has made of it that has to stay
+            note_known(self.name, self.version, self._known)
+
+    @property
+    def _told(self) -> ModelVersion:
+        """What is said of it, which may change: that a script has asked is noted."""
+        self._was_asked = True
+        note_known(self.name, self.version, self._known)
+        return self._known
 
     def __getattr__(self, name: str) -> Any:
         if name in _NOT_SERVED:
@@ -369,7 +380,7 @@ class Model(Detailed):
         raise AttributeError(f"'Model' object has no attribute {name!r}")
 
     def __repr__(self) -> str:
-        return f"Model(name={self.name}, version={self.version}, tags={self.tags})"
+        return f"Model(name={self.name}, version={self.version}, tags={self._known.tags})"
 
 
 _NOT_SERVED = ("deploy", "package", "profile", "print_configuration")

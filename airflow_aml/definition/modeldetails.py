@@ -33,7 +33,9 @@ class Detailed:
 
     if TYPE_CHECKING:
         workspace: Any
-        _known: ModelVersion
+
+        @property
+        def _told(self) -> ModelVersion: ...
 
     class Framework:
         """v1's words for ``model_framework``."""
@@ -48,34 +50,34 @@ class Detailed:
     def datasets(self) -> Dict[str, List[Any]]:
         """The datasets that it was registered with, by their purpose (``training``...)."""
         found: Dict[str, List[Any]] = {}
-        for purpose, identity in self._known.details.get("datasets", ()):
+        for purpose, identity in self._told.details.get("datasets", ()):
             found.setdefault(purpose, []).append(self._dataset(identity))
         return found
 
     @property
     def model_framework(self) -> Optional[str]:
         """As it was given."""
-        return self._known.details.get("framework")
+        return self._told.details.get("framework")
 
     @property
     def model_framework_version(self) -> Optional[str]:
         """As it was given."""
-        return self._known.details.get("framework_version")
+        return self._told.details.get("framework_version")
 
     @property
     def sample_input_dataset(self) -> Any:
         """The dataset that was given."""
-        return self._dataset(self._known.details.get("sample_input_dataset"))
+        return self._dataset(self._told.details.get("sample_input_dataset"))
 
     @property
     def sample_output_dataset(self) -> Any:
         """The dataset that was given."""
-        return self._dataset(self._known.details.get("sample_output_dataset"))
+        return self._dataset(self._told.details.get("sample_output_dataset"))
 
     @property
     def resource_configuration(self) -> Optional[ResourceConfiguration]:
         """As it was given."""
-        kept = self._known.details.get("resource_configuration")
+        kept = self._told.details.get("resource_configuration")
         return ResourceConfiguration(**kept) if kept is not None else None
 
     def _dataset(self, identity: Optional[str]) -> Any:

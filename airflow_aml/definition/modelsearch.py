@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Mapping, Optional, Sequence, Tuple, Union
 
+from airflow_aml.codec import encode
 from airflow_aml.definition.homes import home_of
 from airflow_aml.errors import ModelNotFoundException, UserErrorException
-from airflow_aml.runtime.hidden import note
+from airflow_aml.runtime.hidden import note, note_described, work_folder
 
 if TYPE_CHECKING:
     from airflow_aml.workspace.models import ModelVersion
@@ -57,6 +58,14 @@ def note_listing(name: Optional[str], found: Sequence[Tuple[str, int, ModelVersi
     from airflow_aml.workspace import models
 
     note(models.ALL, name or "*", None, {"version": None, "id": models.listing(found)})
+
+
+def note_known(name: str, version: int, known: ModelVersion) -> None:
+    """Notes what a script has seen, or made, of what is said of a version."""
+    from airflow_aml.workspace import models
+
+    if work_folder() is not None:
+        note_described(models.KIND, name, version, encode(known))
 
 
 def fits(known: ModelVersion, tags: Wanted, properties: Wanted, run_id: Optional[str]) -> bool:

@@ -22,6 +22,7 @@ from airflow_aml.definition.schedule_spec import ACTIVE, DISABLED, ScheduleSpec
 from airflow_aml.definition.schedule_words import in_words
 from airflow_aml.definition.texts import check_text
 from airflow_aml.errors import NotServedError, PipelineDefinitionError, UserErrorException
+from airflow_aml.runtime.hidden import note_run
 
 if TYPE_CHECKING:
     from airflow_aml.definition.declarations import Declarations
@@ -299,6 +300,7 @@ class Schedule:
         from airflow_aml.definition.runs.pipelinerun import PipelineRun
         from airflow_aml.workspace.runs import heads
 
+        note_run("*")
         for head in heads(home_of(self._workspace)):
             if head.dag_id == self.pipeline_id and head.run_id.startswith("scheduled__"):
                 yield PipelineRun.get(self._workspace, head.id)

@@ -13,6 +13,7 @@ from airflow_aml.definition.origin import defining_folder
 from airflow_aml.definition.setup import is_loading
 from airflow_aml.definition.workspaceconfig import find_config, read_config, write_config
 from airflow_aml.errors import NotServedError, UserErrorException
+from airflow_aml.runtime.hidden import note_run
 
 if TYPE_CHECKING:
     from airflow_aml.definition.computes.target import ComputeTarget, ComputeTargets
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_WORKSPACE", "Experiment", "Workspace"]
 
-_NAME = re.compile(r"^[A-Za-z0-9][\w-]{1,32}$", re.ASCII)
-_EXPERIMENT = re.compile(r"^[a-zA-Z0-9][\w-]{0,254}$")
+_NAME = re.compile(r"^[A-Za-z0-9][\w-]{1,32}\Z", re.ASCII)
+_EXPERIMENT = re.compile(r"^[a-zA-Z0-9][\w-]{0,254}\Z")
 
 
 class Workspace:
@@ -227,6 +228,7 @@ class Workspace:
         from airflow_aml.definition.homes import home_of
         from airflow_aml.workspace.runs import heads
 
+        note_run("*")
         names = sorted({head.experiment for head in heads(home_of(self))})
         return {name: Experiment.of_run(self, name) for name in names}
 
@@ -364,6 +366,7 @@ class Experiment:
         from airflow_aml.definition.runs.finding import whole_run
         from airflow_aml.workspace.runs import heads
 
+        note_run("*")
         for head in heads(home_of(self.workspace), to_come=True):
             if head.experiment == self.name:
                 run = whole_run(self, head)
@@ -394,6 +397,7 @@ class Experiment:
         from airflow_aml.definition.homes import home_of
         from airflow_aml.workspace.runs import heads
 
+        note_run("*")
         names = dict.fromkeys(head.experiment for head in heads(home_of(workspace), to_come=True))
         wanted = [name for name in names if experiment_name in (None, name)]
         return [Experiment.of_run(workspace, name) for name in wanted]

@@ -16,12 +16,20 @@ from typing import TYPE_CHECKING, Any
 from airflow_aml.errors import AirflowAmlError, UserErrorException, WorkspaceException
 from airflow_aml.reuse.aside import Aside
 from airflow_aml.reuse.fingerprint import NoKey
-from airflow_aml.runtime.hidden import BELOW, DATASTORE, EXPERIMENT, FILES, REGISTERED, seen
+from airflow_aml.runtime.hidden import (
+    BELOW,
+    DATASTORE,
+    DESCRIBED,
+    EXPERIMENT,
+    FILES,
+    REGISTERED,
+    RUN,
+    description_of,
+    seen,
+)
 
 if TYPE_CHECKING:
     from airflow_aml.workspace.home import Home
-
-_RUN = "run"
 
 
 def recorded(home: Home, read: Mapping[str, Any]) -> dict[str, Any]:
@@ -32,7 +40,7 @@ def recorded(home: Home, read: Mapping[str, Any]) -> dict[str, Any]:
         OSError: nobody can tell what was there.
     """
     asked, noted = read["asked"], read["resolved"]
-    if asked["kind"] in (EXPERIMENT, REGISTERED):
+    if asked["kind"] in (EXPERIMENT, REGISTERED, RUN, DESCRIBED):
         return dict(read)
     try:
         found = answer(home, asked, keep=True)
@@ -57,8 +65,8 @@ def wrong_with_read(home: Home, read: Mapping[str, Any], experiment: str) -> str
     asked, before = read.get("asked"), read.get("resolved")
     if not isinstance(asked, Mapping):
         return "what its script has asked for cannot be told"
-    if asked.get("kind") == _RUN:
-        return "its script reads what was noted about the whole run, which is never reused"
+    if asked.get("kind") == RUN:
+        return "its script reads the record of a run, which is never reused"
     if asked.get("kind") in (EXPERIMENT, REGISTERED):
         noted = before if isinstance(before, Mapping) else {}
         if asked["kind"] == REGISTERED:
@@ -79,12 +87,15 @@ def _wrong_with_answer(home: Home, asked: Mapping[str, Any], before: Any) -> str
 
 
 def last_of_each(reads: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """All reads, but of several versions of one name that a script registered the last alone."""
+    """All reads, but of what a script changed itself the last alone: of the versions of one name
+    that it registered, and of what it saw and then said of a version."""
     kept: dict[Any, Mapping[str, Any]] = {}
     for number, read in enumerate(reads):
         asked = read.get("asked") or {}
-        ours = asked.get("kind") == REGISTERED
-        kept[(asked.get("of"), asked.get("name")) if ours else number] = read
+        key: Any = number
+        if asked.get("kind") in (REGISTERED, DESCRIBED):
+            key = tuple(asked.get(each) for each in ("kind", "of", "name", "version"))
+        kept[key] = read
     return [*kept.values()]
 
 
@@ -131,7 +142,6 @@ def answer(
     """
     from airflow_aml.reuse.inputs import NoFiles, content_below, content_of
     from airflow_aml.workspace import datasets, models
-    from airflow_aml.workspace.datastores import datastore_names
 
     kind, name = str(asked.get("kind", "")), str(asked.get("name", ""))
     if kind in (datasets.ALL, models.ALL):
@@ -145,15 +155,32 @@ def answer(
         except NoFiles:
             return None
         return {"content": content}
-    found: tuple[int | None, Mapping[str, Any]] | None
-    if kind == DATASTORE:
-        found = (None, {"id": name}) if name in datastore_names(home) else None
-    else:
-        found = _registered(home, kind, name, asked.get("version"))
+    found = _looked_up(home, kind, name, asked)
     if found is not None and kind == "dataset" and found[1].get("definition"):
         content = content_of(found[1]["definition"], home, home.url, keep=keep, aside=aside)
         return {"version": found[0], "id": found[1].get("id"), "content": content}
     return found and {"version": found[0], "id": found[1].get("id")}
+
+
+def _looked_up(
+    home: Home, kind: str, name: str, asked: Mapping[str, Any]
+) -> tuple[Any, Mapping[str, Any]] | None:
+    """(version, what is known of it, ``id`` at least) of something with a name."""
+    from airflow_aml.workspace import environments
+    from airflow_aml.workspace.datastores import datastore_names, default_datastore
+
+    version = asked.get("version")
+    if kind == DATASTORE:
+        if not name:
+            return None, {"id": default_datastore(home)}
+        return (None, {"id": name}) if name in datastore_names(home) else None
+    if kind == DESCRIBED:
+        found = _registered(home, str(asked.get("of")), name, version)
+        return found and (found[0], {"id": description_of(found[1])})
+    if kind == environments.KIND:
+        known = environments.registered(home, name, version)
+        return known and (known[0], {"id": known[1]})
+    return _registered(home, kind, name, version)
 
 
 def _registered(
@@ -221,6 +248,8 @@ def _changed_files(home: Home, before: str, now: str, aside: Aside) -> list[str]
 
 
 def _shown(asked: Mapping[str, Any]) -> str:
+    from airflow_aml.workspace import environments
+
     version = asked.get("version")
     kind, name = asked.get("kind", "something"), asked.get("name", "?")
     if kind in ("datasets", "models"):
@@ -229,6 +258,11 @@ def _shown(asked: Mapping[str, Any]) -> str:
         return f"{repr(name) if name else 'all files'} of {_datastore(asked.get('datastore'))}"
     if kind == FILES:
         return _shown_files(name, asked.get("definition"))
+    if kind == DATASTORE and not name:
+        return "the name of the default datastore"
+    if kind == DESCRIBED:
+        return f"tags and description of {asked.get('of')} {name!r}, version {version}"
+    kind = "environment" if kind == environments.KIND else kind
     return f"{kind} {name!r}{f', version {version}' if version not in (None, 'latest') else ''}"
 
 

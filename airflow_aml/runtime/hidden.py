@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Dict, Iterable, Optional, Tuple
+from typing import Any, Dict, Iterable, Mapping, Optional, Tuple, Union
 
 READS_VARIABLE = "AIRFLOW_AML_READS"
 
@@ -20,7 +20,15 @@ BELOW = "below"
 """Of a question: all files of ``datastore`` whose paths begin with the name."""
 
 DATASTORE = "datastore"
-"""Of a question: whether there is a datastore of that name; noted where there was none."""
+"""Of a question: whether there is a datastore of that name, noted where there was none; without a
+name, which one is the default."""
+
+RUN = "run"
+"""Of a question: what was noted about the run of the script's pipeline, or of the one named."""
+
+DESCRIBED = "described"
+"""Of a question: what is said of a registered version, which may change; ``of`` says what it is
+(``model``, ``dataset``)."""
 
 EXPERIMENT = "experiment"
 """Of a question: what the run's experiment is called."""
@@ -54,6 +62,26 @@ def origin() -> Dict[str, str]:
     return {key: os.environ[name] for key, name in names.items() if os.environ.get(name)}
 
 
+def note_run(run_id: str) -> None:
+    """Notes that the script has read what no fingerprint holds: how a run goes or went."""
+    note(RUN, run_id, None, {"version": None, "id": run_id})
+
+
+def note_described(of: str, name: str, version: int, document: Mapping[str, Any]) -> None:
+    """Notes what the script has seen, or made, of a version's tags and the like."""
+    if os.environ.get(READS_VARIABLE):
+        answer = {"version": version, "id": description_of(document)}
+        note(DESCRIBED, name, version, answer, of=of)
+
+
+def description_of(document: Mapping[str, Any]) -> str:
+    """A digest of what may change of a registered version."""
+    from hashlib import sha256
+
+    told = [document.get(key) for key in ("description", "tags", "properties", "details")]
+    return f"sha256:{sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()}"
+
+
 def note_registered(of: str, name: str, version: int, identity: str) -> None:
     """Notes that the script has made a version the latest of its name."""
     made_in = origin().get("pipeline_run", "")
@@ -64,7 +92,7 @@ def note_registered(of: str, name: str, version: int, identity: str) -> None:
 def note(
     kind: str,
     name: str,
-    version: Optional[int],
+    version: Union[int, str, None],
     resolved: Optional[Dict[str, Any]],
     **more: Any,
 ) -> None:

@@ -6,6 +6,8 @@ choose a version's text (``1.0``), so it is looked for beside the numbers that t
 
 from __future__ import annotations
 
+import json
+from hashlib import sha256
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from airflow_aml.errors import UserErrorException
@@ -59,7 +61,7 @@ def find(
     if known:
         for text, document in known:
             if version is None or text == str(version):
-                return document
+                return {**document, "version": text}
         raise UserErrorException(
             f"environment {name!r} has no version {version}.",
             hint=f"Its versions: {', '.join(text for text, _ in reversed(known))}.",
@@ -68,6 +70,15 @@ def find(
     if found is not None:
         return found
     raise _unknown(name, {*registry.names(KIND), *curated_names(site)})
+
+
+def registered(home: Home, name: str, version: Optional[str] = None) -> Optional[Tuple[str, str]]:
+    """(version, digest of the content) of a registered environment; None if there is none."""
+    for text, document in _versions(Registry(home.store), name):
+        if version is None or text == str(version):
+            content = json.dumps(_content(document), sort_keys=True)
+            return text, f"sha256:{sha256(content.encode()).hexdigest()}"
+    return None
 
 
 def names(home: Home, site: Mapping[str, Any] = {}) -> List[str]:

@@ -524,8 +524,27 @@ def test_lists_that_a_script_has_read_are_asked_for_again(write, one_dag, run_da
     assert (second.states["ask"], third.states["ask"]) == ("skipped", "success")
     said = "what the script asks for (the versions of model 'm') has another answer now"
     assert reason(third, "ask") == said
-    said = "its script reads what was noted about the whole run, which is never reused"
+    said = "its script reads the record of a run, which is never reused"
     assert reason(second, "look") == said
+
+
+def test_who_only_writes_to_the_pipelines_run_is_reused(write, one_dag, run_dag):
+    """Metrics, properties, files and a model of the whole run: nothing of it was read."""
+    write(
+        "tell/tell.py",
+        """
+        from airflow_aml import Run
+        whole = Run.get_context().parent
+        whole.log("best", 1)
+        whole.tag("kind", "ridge")
+        whole.add_properties({"team": "a"})
+        whole.upload_file("model.txt", __file__)
+        whole.register_model("best", "model.txt")
+    """,
+    )
+    write("p.py", HEADER + '    pipeline = Pipeline(ws, [step("tell")])')
+    first, second = run_dag(one_dag()), run_dag(one_dag())
+    assert (first.states["tell"], second.states["tell"]) == ("success", "skipped")
 
 
 def test_hidden_reads_are_asked_again(write, one_dag, run_dag, tmp_path):

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from airflow_aml import Dataset, Datastore, Model, Run
+from airflow_aml import Dataset, Datastore, Environment, Experiment, Model, Run, Workspace
 from airflow_aml.definition.datastore import DEFAULT_DATASTORE
+from airflow_aml.definition.runs.finding import get_run
+from airflow_aml.definition.runs.pipelinerun import PipelineRun
 from airflow_aml.errors import UserErrorException, WorkspaceException
 from airflow_aml.reuse.hidden import last_of_each, recorded, wrong_with_read
 from airflow_aml.runtime.hidden import READS_VARIABLE, reads_file
@@ -222,3 +224,124 @@ def test_a_datastore_that_was_not_there_is_asked_for_again(
     Datastore.register_local("default", "later", str(tmp_path))
     said = "what the script asks for (datastore 'later') is there now"
     assert wrong_with_read(workspace, read, "one") == said
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        lambda ws, run: [*Experiment(ws, "side").get_runs()],
+        lambda ws, run: [*Run.get_context().experiment.get_runs()],
+        lambda ws, run: [*Run.list(Experiment(ws, "side"))],
+        lambda ws, run: ws.experiments,
+        lambda ws, run: Experiment.list(ws),
+        lambda ws, run: Run.get(ws, run).get_metrics(),
+        lambda ws, run: ws.get_run(run).get_tags(),
+        lambda ws, run: get_run(Experiment(ws, "side"), run).get_file_names(),
+        lambda ws, run: Run(Experiment(ws, "side"), run).get_status(),
+        lambda ws, run: PipelineRun.get(ws, run).tags,
+        lambda ws, run: PipelineRun(Experiment(ws, "side"), run).get_steps(),
+    ],
+)
+def test_who_reads_other_runs_is_never_reused(
+    script: Callable[[Workspace, str], Any], workspace: Home, store: Path, tmp_path: Path
+) -> None:
+    """The best run of an experiment is another one after the next run: nobody can tell before."""
+    other = Experiment(Workspace(), "side").start_logging()
+    other.log("best", 1)
+    other.complete()
+    lines = reads(lambda _: script(Workspace(), other.id), workspace, tmp_path)
+    said = "its script reads the record of a run, which is never reused"
+    assert said in [wrong_with_read(workspace, line, "one") for line in lines]
+
+
+def test_tags_that_a_script_reads_are_asked_for_again(
+    store: Path, workspace: Home, tmp_path: Path
+) -> None:
+    """A version stays what it is, and what people say of it does not."""
+    (tmp_path / "m.txt").write_text("m")
+    Model.register("default", str(tmp_path / "m.txt"), "line", tags={"stage": "trial"})
+    raw = Dataset.File.from_files((Datastore.get_default("default"), "p"))
+    raw.register("default", "raw", tags={"stage": "trial"})
+
+    def script(_: Datastore) -> None:
+        print(Model("default", "line").tags, Dataset.get_by_name("default", "raw").description)
+
+    def said() -> list[str]:
+        found = [wrong_with_read(workspace, line, "one") for line in last_of_each(lines)]
+        return [each for each in found if each]
+
+    (tmp_path / "work/reads.jsonl").write_text("")
+    lines = reads(script, workspace, tmp_path)
+    assert said() == []
+    Model("default", "line").add_tags({"stage": "live"})
+    Dataset.get_by_name("default", "raw").update(description="of May")
+    another = "has another answer now"
+    assert said() == [
+        f"what the script asks for (tags and description of model 'line', version 1) {another}",
+        f"what the script asks for (tags and description of dataset 'raw', version 1) {another}",
+    ]
+
+
+def test_who_only_says_something_of_a_model_has_not_read_it(
+    store: Path, workspace: Home, tmp_path: Path
+) -> None:
+    """A training step that tags its model is not run again by whoever promotes the model."""
+    (tmp_path / "m.txt").write_text("m")
+
+    def script(_: Datastore) -> None:
+        Model.register("default", str(tmp_path / "m.txt"), "line").add_tags({"fold": "1"})
+
+    lines = reads(script, workspace, tmp_path)
+    Model("default", "line").add_tags({"stage": "live"})
+    assert [wrong_with_read(workspace, line, "one") for line in lines] == [None]
+
+
+def test_what_a_script_says_after_it_has_read_has_to_stay(
+    store: Path, workspace: Home, tmp_path: Path
+) -> None:
+    """Its own change is no reason to run again; somebody else's is."""
+    (tmp_path / "m.txt").write_text("m")
+    Model.register("default", str(tmp_path / "m.txt"), "line")
+
+    def script(_: Datastore) -> None:
+        model = Model("default", "line")
+        if "judged" not in model.tags:
+            model.add_tags({"judged": "good"})
+
+    (tmp_path / "work/reads.jsonl").write_text("")
+    lines = last_of_each(reads(script, workspace, tmp_path))
+    assert [wrong_with_read(workspace, line, "one") for line in lines] == [None, None]
+    Model("default", "line").add_tags({"judged": "bad"})
+    assert [bool(wrong_with_read(workspace, line, "one")) for line in lines] == [False, True]
+
+
+def test_the_default_datastore_and_an_environment_are_asked_for_again(
+    store: Path, workspace: Home, tmp_path: Path
+) -> None:
+    """Their names stay, and mean something else later."""
+    from airflow_aml.workspace.datastores import set_default_datastore
+
+    def register(value: str) -> None:
+        made = Environment("trained")
+        made.environment_variables["RATE"] = value
+        made.register(Workspace())
+
+    def script(datastore: Datastore) -> None:
+        environment = Environment.get(Workspace(), "trained")
+        assert environment.version == "1"
+        print(datastore.name, environment.environment_variables)
+
+    register("1")
+    environment, default = reads(script, workspace, tmp_path)
+    assert [wrong_with_read(workspace, each, "one") for each in (environment, default)] == [
+        None
+    ] * 2
+    register("2")
+    set_default_datastore(workspace, "workspacefilestore")
+    assert wrong_with_read(workspace, environment, "one") == (
+        "what the script asks for (environment 'trained') has another answer now: version 2 "
+        "instead of 1"
+    )
+    assert wrong_with_read(workspace, default, "one") == (
+        "what the script asks for (the name of the default datastore) has another answer now"
+    )

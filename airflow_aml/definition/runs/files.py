@@ -184,7 +184,7 @@ class Tags(Recorded):
             UserErrorException: one of them has another value already or no name, or it is no dict.
         """
         check_mapping("add_properties", properties)
-        known = self.get_properties()
+        known = self._properties_so_far()
         for key, value in properties.items():
             if known.get(_key("property", key), str(value)) != str(value):
                 raise UserErrorException(
@@ -201,6 +201,10 @@ class Tags(Recorded):
     @property
     def properties(self) -> Dict[str, str]:
         """The run's properties."""
+        return self.get_properties()
+
+    def _properties_so_far(self) -> Dict[str, str]:
+        """What a new property must not contradict."""
         return self.get_properties()
 
 

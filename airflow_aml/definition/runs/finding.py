@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 from airflow_aml.errors import UserErrorException
+from airflow_aml.runtime.hidden import note_run
 from airflow_aml.workspace import layout
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def find(workspace: Any, run_id: str) -> Run:
     from airflow_aml.workspace.submitted import read_submitted
 
     home, run_id = home_of(workspace), check_id(run_id)
+    note_run(run_id)
     if "/" not in run_id:
         head = read_head(home, run_id)
         if (head and head.dag_id) or read_submitted(home, run_id):
@@ -123,6 +125,7 @@ def number_of(run: Run) -> int:
     from airflow_aml.definition.homes import home_of
     from airflow_aml.workspace.listing import place_of
 
+    note_run(run.id)
     whole, home = run, home_of(run.experiment.workspace)
     while whole.parent is not None:
         whole = whole.parent

@@ -15,6 +15,7 @@ from airflow_aml.definition.runs.records import Record, StoredRecord
 from airflow_aml.definition.runs.snapshot import planned_snapshot
 from airflow_aml.definition.runs.steprun import StepRun
 from airflow_aml.errors import AzureMLException, NotServedError, UserErrorException
+from airflow_aml.runtime.hidden import note_run
 
 if TYPE_CHECKING:
     from airflow_aml.definition.published import PublishedPipeline
@@ -60,7 +61,7 @@ class PipelineRun(Following):
         from airflow_aml.definition.runs.finding import check_id
         from airflow_aml.workspace.submitted import read_submitted
 
-        check_id(run_id)
+        note_run(check_id(run_id))
         run = PipelineRun(Experiment.of_run(workspace, ""), run_id, _is_known=True)
         begun = read_submitted(run._home, run_id) or run._head
         run._experiment = Experiment.of_run(workspace, begun.experiment)
@@ -77,6 +78,7 @@ class PipelineRun(Following):
         from airflow_aml.definition.workspace import Experiment
         from airflow_aml.workspace.runs import heads
 
+        note_run(pipeline_id)
         published = PublishedPipeline.get(workspace, pipeline_id)
         workspace, dag_id = published.workspace, published.dag_id
         return [
@@ -268,7 +270,7 @@ class PipelineRun(Following):
 
         if declaring_engine() is not None:
             return
-        check_id(self.id)
+        note_run(check_id(self.id))
         self._refuse_unknown()
         known = read_head(self._home, self.id) or read_submitted(self._home, self.id)
         if known is not None:  # else it is of a hand-written DAG, which has no experiment
@@ -280,6 +282,7 @@ class PipelineRun(Following):
     @property
     def _records(self) -> Record:
         self._refuse_unknown()
+        note_run(self.id)
         return StoredRecord(self._home, self.id)
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Mapping, Optional
+from typing import TYPE_CHECKING, Any, List, Mapping, Optional
 
 from airflow_aml.definition.runs import process
 from airflow_aml.definition.runs.recorded import Recorded
@@ -74,7 +74,7 @@ class Registering(Recorded):
 
     def _fetch_tree(self, name: str, folder: str, where: str) -> str:
         """Copies a file of the run, or all files below a name, and returns the local path."""
-        names = self._names()
+        names = self._names_for(name)
         wanted = [each for each in names if each == name or each.startswith(f"{name}/")]
         if not wanted:
             shown = ", ".join(map(repr, names[:10])) or "none"
@@ -89,6 +89,10 @@ class Registering(Recorded):
             os.makedirs(os.path.dirname(target), exist_ok=True)
             self._fetch(each, target)
         return os.path.join(folder, name.rpartition("/")[2])
+
+    def _names_for(self, name: str) -> List[str]:
+        """Names of files, that one or those below it among them if the run has them."""
+        return self._names()
 
 
 def note_registered(name: str, version: int, identity: str) -> None:

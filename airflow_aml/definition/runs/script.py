@@ -13,7 +13,8 @@ from airflow_aml.definition.names import check_text
 from airflow_aml.definition.runs import process
 from airflow_aml.definition.runs.context import Run
 from airflow_aml.definition.runs.records import ScriptRecord, SharedRecord, StoredRecord
-from airflow_aml.runtime.hidden import note as note_read
+from airflow_aml.runtime.hidden import note_run
+from airflow_aml.workspace.journal import properties_of
 
 if TYPE_CHECKING:
     from airflow_aml.workspace.home import Home
@@ -25,13 +26,25 @@ class _PipelineRun(Run):
     _is_pipelines = True
 
     def __init__(self, run_id: str, folder: str):
-        record = SharedRecord(ScriptRecord(folder, run_id), self._stored)
-        super().__init__(None, run_id, _record=record)
+        self._own = ScriptRecord(folder, run_id)
+        super().__init__(None, run_id, _record=SharedRecord(self._own, self._stored))
 
     def _stored(self) -> StoredRecord:
         # What other steps have logged is in no fingerprint, so this step's result is not for reuse.
-        note_read("run", self.id, None, {"version": None, "id": self.id})
+        note_run(self.id)
+        return self._kept()
+
+    def _kept(self) -> StoredRecord:
         return StoredRecord(self._home, self.id)
+
+    # Who only writes has not read: what is looked at here decides nothing but whether it fails.
+
+    def _properties_so_far(self) -> Dict[str, str]:
+        return properties_of(SharedRecord(self._own, self._kept).notes())
+
+    def _names_for(self, name: str) -> List[str]:
+        own = self._own.names()
+        return own if name in own else self._names()
 
     @property
     def _home(self) -> Home:
