@@ -7,6 +7,7 @@ again, and a definition that is a name's latest version makes no new one.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from airflow_aml.codec import decode, encode
@@ -20,17 +21,19 @@ from airflow_aml.definition.data.model import (
 from airflow_aml.definition.data.places import anchored_in
 from airflow_aml.definition.data.transfers import existing, file_pairs, folder_pairs
 from airflow_aml.definition.data.writing import matching_pairs
+from airflow_aml.definition.modeldetails import kept_datasets
 from airflow_aml.definition.setup import (
     REGISTER_DATASET,
     REGISTER_DATASTORE,
     REGISTER_ENVIRONMENT,
+    REGISTER_MODEL,
     SET_DEFAULT_DATASTORE,
     UPLOAD_FILES,
     UPLOAD_FOLDER,
     SetupAction,
 )
 from airflow_aml.errors import UserErrorException
-from airflow_aml.workspace import computes, datasets, environments
+from airflow_aml.workspace import computes, datasets, environments, models
 from airflow_aml.workspace.curated import site_curated
 from airflow_aml.workspace.datastores import (
     DatastoreRecord,
@@ -153,6 +156,24 @@ def _register_environment(action: SetupAction, folder: str, home: Home, say: Sai
     return f"environment {name!r} is registered, version {version}"
 
 
+def _register_model(action: SetupAction, folder: str, home: Home, say: Said) -> str:
+    name, said = action.arguments["name"], decode(models.ModelVersion, action.arguments["version"])
+
+    def saved(dataset: Any) -> str:
+        if isinstance(dataset, str):
+            datasets.by_id(home, dataset)  # the error where there is none
+            return dataset
+        definition = anchored_in(resolve(dataset, home), folder, home)
+        identity = definition_id(definition)
+        datasets.save_definition(home, identity, encode(definition))
+        return identity
+
+    version = replace(said, created=datasets.now(), details=kept_datasets(said.details, saved))
+    path = _path(folder, action.arguments["path"])
+    number, is_new = models.register_once(home, name, path, version)
+    return f"model {name!r} is registered{'' if is_new else ' already'}, version {number}"
+
+
 def _create_compute(action: SetupAction, folder: str, home: Home, say: Said) -> str:
     record = decode(computes.ComputeRecord, action.arguments["record"])
     if record.name in site():
@@ -194,6 +215,7 @@ _APPLY: Mapping[str, Callable[[SetupAction, str, Home, Said], str]] = {
     UPLOAD_FILES: _upload,
     REGISTER_DATASET: _register_dataset,
     REGISTER_ENVIRONMENT: _register_environment,
+    REGISTER_MODEL: _register_model,
     CREATE_COMPUTE: _create_compute,
     DELETE_COMPUTE: _delete_compute,
 }

@@ -7,8 +7,14 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from airflow_aml.codec import encode
 from airflow_aml.definition.homes import home_of
-from airflow_aml.definition.modeldetails import Detailed, details_of
+from airflow_aml.definition.modeldetails import (
+    Detailed,
+    dataset_id,
+    dataset_source,
+    details_of,
+)
 from airflow_aml.definition.modelsearch import (
     Wanted,
     find_model,
@@ -18,7 +24,12 @@ from airflow_aml.definition.modelsearch import (
     note_listing,
 )
 from airflow_aml.definition.names import check_mapping, warn_ignored
-from airflow_aml.definition.setup import refuse_while_loading
+from airflow_aml.definition.setup import (
+    REGISTER_MODEL,
+    declare,
+    is_loading,
+    refuse_while_loading,
+)
 from airflow_aml.errors import ModelNotFoundException, NotServedError, UserErrorException
 from airflow_aml.runtime.hidden import origin
 
@@ -29,6 +40,9 @@ if TYPE_CHECKING:
 
 _CACHE = "azureml-models"
 """Where v1 puts a model that a script asks for, below the folder it runs in."""
+
+_DECLARED = 0
+"""The version of a model that a file has only declared: none that there is, those begin at 1."""
 
 _NAME = re.compile(r"[^\W_][\w.-]{0,254}\Z")
 
@@ -62,7 +76,8 @@ class Model(Detailed):
         _found: Optional[Tuple[int, ModelVersion]] = None,
         **others: Any,
     ):
-        refuse_while_loading("Model")
+        if _found is None:
+            refuse_while_loading("Model")
         warn_ignored("Model", others)
         if id is not None:
             name, number = id.rsplit(":", 1) if ":" in id else (id, "")
@@ -99,6 +114,9 @@ class Model(Detailed):
     ) -> Model:
         """Stores a local file or folder as the next version of that name.
 
+        While a file is only being loaded this is declared: the first run registers it, once. Until
+        then its version is 0.
+
         Args:
             datasets: pairs of a purpose (``training``) and a dataset.
 
@@ -110,10 +128,10 @@ class Model(Detailed):
         from airflow_aml.workspace import models
         from airflow_aml.workspace.datasets import now
 
-        refuse_while_loading("Model.register")
         _check_name(model_name)
         warn_ignored("Model.register", [*others, *(["child_paths"] if child_paths else [])])
-        if not os.path.exists(model_path):
+        loading = is_loading()
+        if not loading and not os.path.exists(model_path):
             raise UserErrorException(
                 f"there is no file or folder {model_path!r} in {os.getcwd()}.",
                 where=f"model {model_name!r}",
@@ -130,13 +148,16 @@ class Model(Detailed):
             path="",
             entry="",
             is_folder=False,
-            created=now(),
+            created="" if loading else now(),
             description=description or "",
             tags=dict(check_mapping("Model.register: tags=", tags)),
             properties=dict(check_mapping("Model.register: properties=", properties)),
             origin=origin(),
-            details=details_of(workspace, given),
+            details=details_of(given, dataset_source if loading else dataset_id(workspace)),
         )
+        said = {"name": model_name, "path": os.fspath(model_path), "version": encode(version)}
+        if declare(REGISTER_MODEL, said):
+            return Model._of(workspace, model_name, _DECLARED, version)
         number, stored = models.register(home_of(workspace), model_name, model_path, version)
         note_registered(model_name, number, stored.id)
         return Model._of(workspace, model_name, number, stored)
@@ -262,6 +283,7 @@ class Model(Detailed):
         from airflow_aml.definition.runs.files import make_local_folder
         from airflow_aml.workspace import models
 
+        refuse_while_loading("Model.download")
         target = os.path.join(target_dir, self._known.entry)
         if os.path.lexists(target) and not (exist_ok or exists_ok):
             raise UserErrorException(
@@ -280,6 +302,7 @@ class Model(Detailed):
         """
         from airflow_aml.workspace import models
 
+        refuse_while_loading("Model.delete")
         models.delete(home_of(self.workspace), self.name, self.version)
 
     def update(
@@ -306,7 +329,7 @@ class Model(Detailed):
             "sample_output_dataset": sample_output_dataset,
             "resource_configuration": resource_configuration,
         }
-        kept = details_of(self.workspace, details)
+        kept = details_of(details, dataset_id(self.workspace))
         self._change(lambda known: replace(known, **given, details={**known.details, **kept}))
 
     def add_tags(self, tags: Mapping[str, Any]) -> None:
@@ -361,6 +384,7 @@ class Model(Detailed):
     def _change(self, change: Callable[[ModelVersion], ModelVersion]) -> None:
         from airflow_aml.workspace import models
 
+        refuse_while_loading("a change of a model")
         self._known = models.update(home_of(self.workspace), self.name, self.version, change)
         if self._was_asked:  # then it is what it has made of it that has to stay
             note_known(self.name, self.version, self._known)

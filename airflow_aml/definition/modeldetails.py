@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional
 
 from airflow_aml.definition.homes import home_of
 from airflow_aml.errors import UserErrorException
@@ -86,8 +86,15 @@ class Detailed:
         return None if identity is None else Dataset.get_by_id(self.workspace, identity)
 
 
-def details_of(workspace: Any, given: Mapping[str, Any]) -> Dict[str, Any]:
+Keep = Callable[[Any], Any]
+"""What is kept of a dataset that a model is registered with."""
+
+
+def details_of(given: Mapping[str, Any], keep: Keep) -> Dict[str, Any]:
     """What is kept of what was given to ``register``, of which nothing need be.
+
+    Args:
+        keep: gets datasets, and what was given for their ids.
 
     Raises:
         UserErrorException: it is no dataset, or no ResourceConfiguration.
@@ -95,9 +102,9 @@ def details_of(workspace: Any, given: Mapping[str, Any]) -> Dict[str, Any]:
     kept = {name: given[name] for name in ("framework", "framework_version") if given.get(name)}
     for name in ("sample_input_dataset", "sample_output_dataset"):
         if given.get(name) is not None:
-            kept[name] = _kept_dataset(workspace, given[name], f"{name}=")
+            kept[name] = keep(_dataset(given[name], f"{name}="))
     used = [
-        [str(purpose), _kept_dataset(workspace, each, "datasets=")]
+        [str(purpose), keep(_dataset(each, "datasets="))]
         for purpose, each in given.get("datasets") or ()
     ]
     if used:
@@ -113,17 +120,44 @@ def details_of(workspace: Any, given: Mapping[str, Any]) -> Dict[str, Any]:
     return kept
 
 
-def _kept_dataset(workspace: Any, dataset: Any, where: str) -> str:
-    """The id of a dataset, of which the workspace keeps what it means, registered or not."""
+def kept_datasets(details: Mapping[str, Any], keep: Keep) -> Dict[str, Any]:
+    """The same details, what is kept of each dataset replaced."""
+    kept = dict(details)
+    for name in ("sample_input_dataset", "sample_output_dataset"):
+        if name in kept:
+            kept[name] = keep(kept[name])
+    if "datasets" in kept:
+        kept["datasets"] = [[purpose, keep(each)] for purpose, each in kept["datasets"]]
+    return kept
+
+
+def dataset_id(workspace: Any) -> Keep:
+    """Keeps a dataset's id, and in the workspace what the dataset means, registered or not."""
     from airflow_aml.codec import encode
-    from airflow_aml.definition.abstract import AbstractDataset
     from airflow_aml.definition.dataset import Dataset
     from airflow_aml.workspace.datasets import save_definition
 
-    if isinstance(dataset, str):
-        Dataset.get_by_id(workspace, dataset)  # the error where there is none
-        return dataset
-    if not isinstance(dataset, AbstractDataset):
+    def keep(dataset: Any) -> str:
+        if isinstance(dataset, str):
+            Dataset.get_by_id(workspace, dataset)  # the error where there is none
+            return dataset
+        save_definition(home_of(workspace), dataset.id, encode(dataset._anchored()))  # noqa: SLF001
+        identity: str = dataset.id
+        return identity
+
+    return keep
+
+
+def dataset_source(dataset: Any) -> Any:
+    """Keeps what a dataset means, as a document; of an id the id."""
+    from airflow_aml.codec import encode
+
+    return dataset if isinstance(dataset, str) else encode(dataset.source)
+
+
+def _dataset(dataset: Any, where: str) -> Any:
+    from airflow_aml.definition.abstract import AbstractDataset
+
+    if not isinstance(dataset, (str, AbstractDataset)):
         raise UserErrorException(f"{where} takes a dataset, not a {type(dataset).__name__}.")
-    save_definition(home_of(workspace), dataset.id, encode(dataset._anchored()))  # noqa: SLF001
-    return dataset.id
+    return dataset

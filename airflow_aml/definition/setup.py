@@ -20,6 +20,7 @@ UPLOAD_FOLDER = "upload_folder"
 UPLOAD_FILES = "upload_files"
 REGISTER_DATASET = "register_dataset"
 REGISTER_ENVIRONMENT = "register_environment"
+REGISTER_MODEL = "register_model"
 
 
 @dataclass(frozen=True)

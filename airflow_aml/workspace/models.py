@@ -28,6 +28,8 @@ KIND = "model"
 ALL = "models"
 """What a question is about that is answered by a list of models."""
 
+_DECLARED = "declared_model"
+
 
 @dataclass(frozen=True)
 class ModelVersion:
@@ -76,6 +78,36 @@ def register(home: Home, name: str, local: str, version: ModelVersion) -> Number
     home.store.upload(pairs)
     stored = replace(version, path=place, entry=entry, is_folder=os.path.isdir(local), id=identity)
     return Registry(home.store).create(KIND, name, encode(stored)), stored
+
+
+def register_once(home: Home, name: str, local: str, version: ModelVersion) -> Tuple[int, bool]:
+    """Registers what a file declares, unless that has been done: (version, whether it is new).
+
+    The same files, with the same said of them, are registered once, even if that version was
+    deleted since.
+
+    Raises:
+        UserErrorException: there is nothing at the path, or the name cannot be used.
+    """
+    from airflow_aml.workspace.content import digest_tree
+
+    if not os.path.exists(local):
+        raise UserErrorException(f"there is no file or folder {local}.")
+    content = [name, os.path.basename(local), digest_tree(local).digest]
+    said = [*content, version.description, version.tags, version.properties, version.details]
+    key = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    registry = Registry(home.store)
+    done = registry.try_load(_DECLARED, key)
+    if done is None:
+        number, _ = register(home, name, local, version)
+        try:
+            registry.put(_DECLARED, key, {"name": name, "version": number})
+        except UserErrorException:  # a run that began just now has done it, too
+            delete(home, name, number)
+            done = registry.load(_DECLARED, key)
+        else:
+            return number, True
+    return int(done["version"]), False
 
 
 def get(home: Home, name: str, number: Optional[int] = None) -> Numbered:

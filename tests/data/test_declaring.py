@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import contextvars
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from airflow_aml import Dataset, Datastore, OutputFileDatasetConfig, Pipeline, PythonScriptStep
+from airflow_aml import (
+    Dataset,
+    Datastore,
+    Model,
+    OutputFileDatasetConfig,
+    Pipeline,
+    PythonScriptStep,
+)
 from airflow_aml.definition.applying import apply_setup
+from airflow_aml.definition.homes import home_of
 from airflow_aml.definition.registered import save_definitions
 from airflow_aml.definition.spec import PipelineSpec, Registered
 from airflow_aml.errors import RunEnvironmentException, UserErrorException
@@ -80,6 +90,8 @@ def test_a_declared_secret_is_in_no_text(ws, declared):
         lambda ws, ds: Dataset.get_by_name(ws, "x").id,
         lambda ws, ds: ws.get_default_datastore().download("x"),
         lambda ws, ds: Datastore(ws, "x").unregister(),
+        lambda ws, ds: Model(ws, "x"),
+        lambda ws, ds: Model.list(ws),
         lambda ws, ds: Datastore(ws, "x").account_name,
     ],
 )
@@ -167,6 +179,64 @@ def test_a_run_does_what_was_declared_and_again_changes_nothing(ws, workspace, p
     assert (tmp_path / "mine" / "d" / "a.csv").stat().st_mtime_ns == written
     assert Dataset.get_by_name(ws, "table").version == 1
     assert Dataset.get_by_name(ws, "files").version == 1
+
+
+@pytest.fixture
+def model_run(ws, workspace, project):
+    """Declares a model as a file would, and applies it as a run would; says what was done."""
+    from airflow_aml.definition.declarations import Declarations
+    from airflow_aml.definition.engine import using
+
+    def run(**options):
+        declarations = Declarations(str(project / "pipeline.py"), str(project))
+        with using(declarations):
+            model = Model.register(ws, "ridge.pkl", "ridge", **options)
+        assert (model.name, model.version, model.id) == ("ridge", 0, "ridge:0")
+        json.dumps([action.to_dict() for action in declarations.setup])
+        (said,) = apply_setup(declarations.setup, str(project), workspace)
+        return said
+
+    return run
+
+
+def test_a_declared_model_is_registered_once(ws, project, model_run):
+    """Another file, or something else said of it, is a new version; what was deleted stays so."""
+    (project / "ridge.pkl").write_text("one")
+    data = Dataset.File.from_files((ws.get_default_datastore(), "t"))
+
+    assert model_run(tags={"a": "b"}) == "model 'ridge' is registered, version 1"
+    assert model_run(tags={"a": "b"}) == "model 'ridge' is registered already, version 1"
+    assert model_run(datasets=[("training", data)]) == "model 'ridge' is registered, version 2"
+    (project / "ridge.pkl").write_text("two")
+    assert model_run(tags={"a": "b"}) == "model 'ridge' is registered, version 3"
+    Model(ws, "ridge", version=3).delete()
+    assert model_run(tags={"a": "b"}) == "model 'ridge' is registered already, version 3"
+
+    assert [each.version for each in Model.list(ws, "ridge")] == [2, 1]
+    assert Model(ws, "ridge", version=1).tags == {"a": "b"}
+    assert Model(ws, "ridge", version=2).datasets["training"][0].id == data.id
+
+
+def test_a_model_that_eight_runs_declare_at_once_is_registered_once(ws, project, model_run):
+    """Whoever comes second takes his own version away again."""
+    (project / "ridge.pkl").write_text("one")
+    with ThreadPoolExecutor(8) as pool:
+        context = [contextvars.copy_context() for _ in range(8)]
+        said = list(pool.map(lambda each: each.run(model_run), context))
+
+    (kept,) = Model.list(ws, "ridge")
+    assert sum("already" not in each for each in said) == 1
+    assert {each.rpartition(" ")[2] for each in said} == {str(kept.version)}
+
+
+def test_a_declared_model_has_nothing_to_download_yet(ws, declared, project):
+    """What only a registered model has is refused, and a file that is missing is named by a run."""
+    model = Model.register(ws, "gone.pkl", "ridge")
+    for use in (model.download, model.delete, lambda: model.add_tags({"a": "b"})):
+        with pytest.raises(RunEnvironmentException, match="only being loaded"):
+            use()
+    with pytest.raises(UserErrorException, match=r"register model ridge.*no file.*gone\.pkl"):
+        apply_setup(declared.setup, str(project), home_of(ws))
 
 
 def test_a_changed_file_is_uploaded_anew(ws, workspace, project):
