@@ -11,12 +11,12 @@ import os
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Set
 
-from airflow_aml.definition.datareference import DataPath, DataReference
-from airflow_aml.definition.dataset import Dataset
+from airflow_aml.definition.datareference import DataPath
 from airflow_aml.definition.datastore import Datastore
 from airflow_aml.definition.origin import defining_folder
 from airflow_aml.definition.parameters import PipelineParameter
-from airflow_aml.definition.pipelinedata import InputPortBinding, PipelineData
+from airflow_aml.definition.pipelineyamldata import read_output, referenced, written_output
+from airflow_aml.definition.reusepolicy import ReusePolicy
 from airflow_aml.definition.runconfig import RunConfiguration
 from airflow_aml.definition.step import PythonScriptStep
 from airflow_aml.errors import NotServedError, PipelineDefinitionError, UserErrorException
@@ -25,7 +25,6 @@ SCHEMA = os.path.join(os.path.dirname(__file__), "pipeline.schema.json")
 
 _SERVED = "PythonScriptStep"
 _TYPES = {"string": str, "int": int, "float": float, "bool": bool}
-_SQL = ("sql_table", "sql_query", "sql_stored_procedure", "sql_stored_procedure_params")
 
 
 @dataclass(frozen=True)
@@ -62,10 +61,15 @@ class PipelineFile:
         for step, said in self.content["steps"].items():
             for name, output in (said.get("outputs") or {}).items():
                 self._add(written, name, output, f"steps.{step}.outputs.{name}")
-        return [
-            self._step(name, said, parameters, written)
+        steps = {
+            name: self._step(name, said, parameters, written)
             for name, said in self.content["steps"].items()
-        ]
+        }
+        for name, said in self.content["steps"].items():
+            for before in said.get("run_after") or ():
+                place = f"steps.{name}.run_after"
+                steps[name].run_after(self._known(before, steps, "step", place))
+        return list(steps.values())
 
     def where(self, place: str) -> str:
         """How messages name a place in the file."""
@@ -94,16 +98,7 @@ class PipelineFile:
                 f"destination {destination!r} is written by another output, too.",
                 where=self.where(place),
             )
-        store = said.get("datastore")
-        data = PipelineData(
-            destination,
-            datastore=Datastore(self.workspace, store) if store else None,
-            output_name=name,
-            output_mode=said.get("bind_mode", "mount"),
-            output_path_on_compute=said.get("path_on_compute"),
-            output_overwrite=said.get("overwrite"),
-        )
-        written[destination] = data.as_dataset() if said.get("as_dataset") else data
+        written[destination] = written_output(self.workspace, name, said)
 
     def _step(
         self,
@@ -147,53 +142,24 @@ class PipelineFile:
             allow_reuse=said.get("allow_reuse", True),
             version=said.get("version"),
             hash_paths=[self._path(each) for each in said.get("hash_paths") or ()],
+            reuse=ReusePolicy(**said["reuse"]) if said.get("reuse") else None,
         )
 
     def _input(
         self, name: str, said: Mapping[str, Any], written: Mapping[str, Any], place: str
-    ) -> InputPortBinding:
+    ) -> Any:
         source = said["source"]
         references = self.content.get("data_references") or {}
         if source in written:
-            data, mode = written[source], "mount"
-        elif source in references:
-            data = self._reference(source, references[source])
-            mode = references[source].get("bind_mode", "mount")
-        else:
+            return read_output(name, written[source], said)
+        if source not in references:
             raise PipelineDefinitionError(
                 f"there is no data reference and no output's destination {source!r}.",
                 where=self.where(place),
                 hint=f"There are {', '.join(sorted({*written, *references})) or 'none'}.",
             )
-        return InputPortBinding(
-            name,
-            data,
-            said.get("bind_mode", mode),
-            said.get("path_on_compute"),
-            said.get("overwrite"),
-        )
-
-    def _reference(self, name: str, said: Mapping[str, Any]) -> Any:
-        place = self.where(f"data_references.{name}")
-        for word in _SQL:
-            if word in said:
-                raise NotServedError(
-                    f"{word} is not served in YAML.",
-                    where=place,
-                    hint="Register a dataset that reads the table, and name that.",
-                )
-        if "dataset_name" in said:
-            version = said.get("dataset_version", "latest")
-            found = Dataset.get_by_name(self.workspace, said["dataset_name"], version)
-            return found.as_named_input(name)
-        if "dataset_id" in said:
-            return Dataset.get_by_id(self.workspace, said["dataset_id"]).as_named_input(name)
-        if "datastore" not in said:
-            raise PipelineDefinitionError(
-                "it names no data.", where=place, hint="Give datastore, dataset_name or dataset_id."
-            )
-        store = Datastore(self.workspace, said["datastore"])
-        return DataReference(store, name, said.get("path_on_datastore"))
+        where = self.where(f"data_references.{source}")
+        return referenced(self.workspace, name, references[source], said, where)
 
     def _values(
         self,
@@ -211,7 +177,12 @@ class PipelineFile:
         return values
 
     def _argument(self, text: Any, known: Mapping[str, Mapping[str, Any]], place: str) -> Any:
-        """What an argument stands for: ``input:x``, ``output:x``, ``parameter:x``, or itself."""
+        """What an argument stands for: ``input:x``, ``output:x``, ``parameter:x``, or itself.
+
+        ``{text: "input:x"}`` is that very text.
+        """
+        if isinstance(text, Mapping):
+            return text["text"]
         kind, colon, name = text.partition(":") if isinstance(text, str) else ("", "", "")
         if kind == "side_input" and colon:
             raise NotServedError("side inputs belong to ParallelRunStep.", where=self.where(place))

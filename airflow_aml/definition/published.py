@@ -182,6 +182,22 @@ class PublishedPipeline:
         """The names of its steps, in the order in which they can run."""
         return [node.name for node in self._spec.nodes]
 
+    def save(self, path: Optional[str] = None, **_: Any) -> None:
+        """Writes it as YAML, and beside it copies of its source folders, so that
+        ``Pipeline.load_yaml`` builds it again (reference 2.13).
+
+        Args:
+            path: the file, or a folder for ``<name>.yml``; the working directory by default.
+
+        Raises:
+            UserErrorException: there is something of that name.
+            NotServedError: it has something that the format has no word for.
+        """
+        from airflow_aml.definition.pipelinesaving import save_pipeline
+
+        record = self._record
+        save_pipeline(self._spec, record.sources, record.folder, self._home, path, self.name)
+
     @property
     def _spec(self) -> PipelineSpec:
         return PipelineSpec.from_dict(self._record.spec)
@@ -201,7 +217,6 @@ class PublishedPipeline:
 
 _LATER = {
     "get_graph": "get_step_names() lists the steps, and Airflow shows the graph.",
-    "save": "a published pipeline is not written as YAML.",
 }
 
 

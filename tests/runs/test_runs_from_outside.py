@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 
 from airflow_aml import (
     Dataset,
+    Environment,
     Experiment,
     Model,
     Pipeline,
@@ -139,6 +141,27 @@ def test_another_program_finds_the_run(program, tmp_path) -> None:
     assert [each.name for each in run.get_children(tags="kind")] == ["train"]
     assert run.find_step_run("gone") == []
     assert train.wait_for_completion(show_output=False) == "Finished"
+
+
+def test_a_run_is_saved_as_a_pipeline_in_yaml(program, tmp_path, capsys) -> None:
+    """What is read from the file has the results of the run, as far as they can be reused."""
+    run_of(program[0]).save(str(tmp_path))
+
+    assert main(["plan", str(tmp_path / "outside.yml"), "--json"]) == 3
+    steps = json.loads(capsys.readouterr().out)["steps"]
+    assert [(each["name"], each["decision"]) for each in steps] == [
+        ("train", "reuse"),
+        ("score", "run"),  # it reads what was noted about the whole run
+    ]
+
+
+def test_the_environment_of_a_step_is_told(program) -> None:
+    """A step's run has one; that of a pipeline has not."""
+    run = run_of(program[0])
+    (train,) = run.find_step_run("train")
+    assert isinstance(train.get_environment(), Environment)
+    with pytest.raises(UserErrorException, match="no environment is known of PipelineRun"):
+        run.get_environment()
 
 
 def test_a_run_without_airflow_has_no_link_to_it(program, capsys) -> None:

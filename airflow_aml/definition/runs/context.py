@@ -25,6 +25,7 @@ from airflow_aml.definition.runs.told import Told
 from airflow_aml.errors import NotServedError, RunEnvironmentException, UserErrorException
 
 if TYPE_CHECKING:
+    from airflow_aml.definition.environment import Environment
     from airflow_aml.definition.runs.submitting import SubmittedRun
     from airflow_aml.definition.workspace import Experiment
 
@@ -334,6 +335,16 @@ class Run(Metrics, Files, Tags, Snapshots, Registering, Told, metaclass=_Found):
             self.complete()
         else:
             self.fail(f"{kind.__name__}: {error}")
+
+    def get_environment(self) -> Environment:
+        """The software that the step asked for.
+
+        Raises:
+            UserErrorException: it is no step's run.
+        """
+        from airflow_aml.definition.runs.software import environment_of
+
+        return environment_of(self)
 
     def __getattr__(self, name: str) -> Any:
         if name in _NOT_SERVED:

@@ -53,8 +53,8 @@ class DeclaredRun(PipelineRun):
             return object.__getattribute__(self, name)
         if name in READING:
             raise RunEnvironmentException(
-                f"this file reads {name!r} of a run that it has only declared: while Airflow loads "
-                "a file nothing has run yet.",
+                f"this file asks {name!r} of a run that it has only declared: while a file is "
+                "loaded nothing has run yet.",
                 hint="Move what follows the submit into a program of its own.",
             )
         return super().__getattribute__(name)

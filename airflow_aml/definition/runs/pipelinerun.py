@@ -20,6 +20,7 @@ from airflow_aml.runtime.hidden import note_run
 if TYPE_CHECKING:
     from airflow_aml.definition.published import PublishedPipeline
     from airflow_aml.definition.runs.outputs import PortDataReference
+    from airflow_aml.definition.spec import PipelineSpec
     from airflow_aml.definition.workspace import Experiment
     from airflow_aml.workspace.runs import RunHead
 
@@ -102,27 +103,47 @@ class PipelineRun(Following):
             UserErrorException: the run has not begun, or is of a release that has not kept that.
         """
         from airflow_aml.definition.published import publish_frozen
+
+        return publish_frozen(
+            self.experiment.workspace,
+            *self._made_from("published"),
+            name=name,
+            description=description,
+            version=version,
+            continue_on_step_failure=continue_on_step_failure,
+        )
+
+    def save(self, path: Optional[str] = None, **_: Any) -> None:
+        """Writes the run's pipeline as YAML, and beside it copies of the source folders that it
+        ran, so that ``Pipeline.load_yaml`` builds it again (reference 2.13).
+
+        Args:
+            path: the file, or a folder for ``<experiment>.yml``; the working directory by default.
+
+        Raises:
+            UserErrorException: the run has not begun, or there is something of that name.
+            NotServedError: the pipeline has something that the format has no word for.
+        """
+        from airflow_aml.definition.pipelinesaving import save_pipeline
+
+        spec, sources, folder = self._made_from("saved")
+        save_pipeline(spec, sources, folder, self._home, path, self.experiment_name)
+
+    def _made_from(self, done: str) -> Tuple[PipelineSpec, Dict[str, str], str]:
+        """The pipeline, its source folders' snapshots, and where local paths start."""
         from airflow_aml.definition.spec import PipelineSpec
         from airflow_aml.workspace.plans import read_definition, read_plan
 
         kept, plan = read_definition(self._home, self.id), read_plan(self._home, self.id)
         if kept is None or plan is None:
             raise UserErrorException(
-                f"run {self.id!r} cannot be published: it has not begun, or has not kept what it "
+                f"run {self.id!r} cannot be {done}: it has not begun, or has not kept what it "
                 "was made from.",
-                hint="wait_for_completion() before, or publish the pipeline itself.",
+                hint="wait_for_completion() before.",
             )
         spec = PipelineSpec.from_dict(kept[0])
-        return publish_frozen(
-            self.experiment.workspace,
-            spec,
-            {node.source_directory: plan.steps[node.id].snapshot for node in spec.nodes},
-            kept[1],
-            name=name,
-            description=description,
-            version=version,
-            continue_on_step_failure=continue_on_step_failure,
-        )
+        sources = {node.source_directory: plan.steps[node.id].snapshot for node in spec.nodes}
+        return spec, sources, kept[1]
 
     @property
     def type(self) -> str:
@@ -323,31 +344,41 @@ class PipelineRun(Following):
 
 _LATER = {
     "get_graph": "get_steps() lists the steps, and Airflow shows the graph.",
-    "save": "pipelines as YAML files come with the compatibility release.",
 }
 READING = frozenset(_LATER) | {
     "cancel",
+    "create_children",
     "description",
     "display_name",
     "download_file",
     "download_files",
     "find_step_run",
-    "get_children",
     "get_all_logs",
+    "get_children",
     "get_detailed_status",
     "get_details",
     "get_details_with_logs",
+    "get_environment",
     "get_file_names",
     "get_metrics",
     "get_pipeline_output",
     "get_properties",
+    "get_secret",
+    "get_secrets",
     "get_snapshot_id",
     "get_steps",
     "get_tags",
+    "log_image",
     "number",
     "properties",
     "publish_pipeline",
+    "register_model",
     "restore_snapshot",
+    "save",
+    "submit_child",
     "tags",
+    "upload_file",
+    "upload_files",
+    "upload_folder",
 }
 """What a program can only ask of a run that has begun."""
