@@ -20,9 +20,9 @@ from airflow.dag_processing.importers.python_importer import PythonDagImporter
 
 from airflow_aml.airflow.published import refresh
 from airflow_aml.airflow.settings import open_workspace
-from airflow_aml.azureml_compat.programs import is_program
 from airflow_aml.definition.homes import DEFAULT_WORKSPACE
 from airflow_aml.definition.loading import PIPELINE_YAML, YAML
+from airflow_aml.definition.programs import is_program
 
 _INDEX = ".programs.json"
 _PUBLISHED = "aml-published"
@@ -142,7 +142,8 @@ class AmlDagBundle(BaseDagBundle):
             return
         shim = self._shim(name)
         shim.parent.mkdir(parents=True, exist_ok=True)
-        source = "\n".join(f"# {line}".rstrip() for line in text.splitlines())
+        lines = text.replace("\0", "").splitlines()  # the shim is Python, whatever the program is
+        source = "\n".join(f"# {line}".rstrip() for line in lines)
         start_in = str(self._start_in or program.parent)
         text = _SHIM.format(
             program=str(program), root=str(self._source), start_in=start_in, source=source

@@ -161,6 +161,7 @@ HOMES: Mapping[str, str] = {
     "AzureBlobDatastore": "definition.datastore_types",
     "AzureCliAuthentication": "definition.authentication",
     "AzureFileDatastore": "definition.datastore_types",
+    "ContainerRegistry": "definition.environment",
     "DockerSection": "definition.runconfig",
     "FileDatasetFactory": "definition.factories",
     "InteractiveLoginAuthentication": "definition.authentication",
@@ -181,6 +182,10 @@ _DEPLOYING = (
     "Model.register keeps one; whatever serves it takes it by Model.download.",
 )
 _AUTOML = ("automated ML was a service of Azure's", "Train in a PythonScriptStep's script.")
+_TRAINING_OUTPUT = (
+    "it names what automated ML and HyperDrive steps leave",
+    "Write the model to an output of a PythonScriptStep.",
+)
 _RETIRED = ("the Azure service behind it is retired", "Use a PythonScriptStep.")
 
 _REFUSED: Mapping[Tuple[str, str], Tuple[str, ...]] = {
@@ -197,6 +202,7 @@ _REFUSED: Mapping[Tuple[str, str], Tuple[str, ...]] = {
         "Webservice",
     ),
     _AUTOML: ("AutoMLStep", "AutoMLStepRun"),
+    _TRAINING_OUTPUT: ("TrainingOutput",),
     _RETIRED: ("AdlaCompute", "AdlaStep", "BatchAiCompute", "ModuleStep", "Module"),
 }
 

@@ -39,11 +39,11 @@ def _environments(arguments: argparse.Namespace) -> int:
     if arguments.file is None:
         return _all(arguments)
     from airflow_aml.cli.files import one_pipeline
-    from airflow_aml.definition.loading import load_file
+    from airflow_aml.cli.sources import load_source
     from airflow_aml.reuse.pending import pending_environments
 
     with redirect_stdout(sys.stderr):  # what a file prints is no answer of ours
-        _, declaration = one_pipeline(load_file(arguments.file), arguments.name)
+        _, declaration = one_pipeline(load_source(arguments.file), arguments.name)
         spec = declaration.pipeline.spec
         locks = lock_steps(
             spec.nodes,

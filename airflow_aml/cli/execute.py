@@ -6,22 +6,28 @@ import argparse
 import os
 import sys
 import traceback
-from types import ModuleType
+from collections.abc import Iterator
+from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+from airflow_aml.definition.broken import magic_hint
 from airflow_aml.definition.engine import noting_runs, works_with_airflow
 from airflow_aml.definition.origin import as_program
+from airflow_aml.definition.programs import NOTEBOOK
 from airflow_aml.definition.runs.waiting import ENDED
+from airflow_aml.definition.threads import inheriting
 from airflow_aml.errors import UserErrorException
 from airflow_aml.runtime.environment import V1_NAMES
 
 if TYPE_CHECKING:
     from airflow_aml.definition.runs.pipelinerun import PipelineRun
 
+_PACKAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
+
 
 def add_exec(verbs: Any) -> None:
     """Adds ``exec PROGRAM [ARGS]``."""
-    parser = verbs.add_parser("exec", help="run a program of SDK v1 as it stands")
+    parser = verbs.add_parser("exec", help="run a program or notebook of SDK v1 as it stands")
     parser.add_argument("program", metavar="PROGRAM")
     parser.add_argument(
         "arguments", metavar="ARGS", nargs=argparse.REMAINDER, help="the program's own"
@@ -56,14 +62,15 @@ def _read(program: str) -> bytes:
 def _run(program: str, source: bytes, argv: list[str]) -> int:
     """Executes the program in this process, as ``python program.py`` would."""
     main = ModuleType("__main__")
-    main.__dict__.update(__file__=argv[0], __builtins__=__builtins__)
+    codes = _codes(program, source, argv[0], main.__dict__)
     # For good: threads, pickles and what ends with the process still look for them.
     sys.modules["__main__"] = main
     sys.argv[:] = argv
     sys.path[0:0] = [os.path.dirname(program)]
     try:
-        with as_program(program):
-            exec(compile(source, argv[0], "exec"), main.__dict__)  # noqa: S102 - what exec is for
+        with as_program(program), inheriting():
+            for code in codes:
+                exec(code, main.__dict__)  # noqa: S102 - what exec is for
     except SystemExit as end:
         sys.last_value = end  # for what is called when this process ends
         return _exit_code(end)
@@ -76,6 +83,29 @@ def _run(program: str, source: bytes, argv: list[str]) -> int:
     return 0
 
 
+def _codes(program: str, source: bytes, shown: str, names: dict[str, Any]) -> Iterator[CodeType]:
+    """The code of a program, or of each cell of a notebook; ``names`` are its module's.
+
+    A notebook is started in its own folder, as Jupyter does it.
+
+    Raises:
+        UserErrorException: it is no notebook.
+    """
+    names["__builtins__"] = __builtins__
+    if program.endswith(NOTEBOOK):
+        from airflow_aml.azureml_compat.notebooks import code_cells, executed
+
+        cells = code_cells(source, shown)
+        os.chdir(os.path.dirname(program))
+        return executed(cells, shown, names)
+    names["__file__"] = shown
+    return _compiled(source, shown)
+
+
+def _compiled(source: bytes, shown: str) -> Iterator[CodeType]:
+    yield compile(source, shown, "exec")
+
+
 def _exit_code(end: SystemExit) -> int:
     if end.code is None or isinstance(end.code, int):
         return int(end.code or 0) & 0xFF
@@ -86,9 +116,12 @@ def _exit_code(end: SystemExit) -> int:
 def _show(error: BaseException) -> None:
     """The traceback from the program's first frame on."""
     ours = error.__traceback__
-    while ours is not None and ours.tb_frame.f_code.co_filename == __file__:
+    while ours is not None and ours.tb_frame.f_code.co_filename.startswith(_PACKAGE):
         ours = ours.tb_next
     traceback.print_exception(type(error), error, ours)
+    hint = magic_hint(error)
+    if hint:
+        print(f"airflow-aml: {hint}", file=sys.stderr)
 
 
 def _see_to_its_end(run: PipelineRun) -> None:

@@ -9,8 +9,8 @@ import sys
 from contextlib import redirect_stdout
 from typing import Any
 
+from airflow_aml.cli.sources import load_source, source_files
 from airflow_aml.definition.declarations import Declaration, Declarations
-from airflow_aml.definition.loading import load_file, pipeline_files
 from airflow_aml.definition.render import dot, mermaid
 from airflow_aml.errors import UserErrorException
 
@@ -37,10 +37,10 @@ def _list(arguments: argparse.Namespace) -> int:
     rows: list[dict[str, Any]] = []
     errors: list[dict[str, str]] = []
     root = arguments.path if os.path.isdir(arguments.path) else os.path.dirname(arguments.path)
-    for path in pipeline_files(arguments.path):
+    for path in source_files(arguments.path):
         try:
             with redirect_stdout(sys.stderr):  # what a file prints is no answer of ours
-                declared = load_file(path, root or ".").declared()
+                declared = load_source(path, root or ".").declared()
             rows.extend(_row(path, dag_id, item) for dag_id, item in declared)
         except UserErrorException as error:
             errors.append({"file": path, "error": str(error)})
@@ -84,7 +84,7 @@ def _print_rows(rows: list[dict[str, Any]]) -> None:
 
 def _graph(arguments: argparse.Namespace) -> int:
     with redirect_stdout(sys.stderr):
-        dag_id, declaration = one_pipeline(load_file(arguments.file), arguments.name)
+        dag_id, declaration = one_pipeline(load_source(arguments.file), arguments.name)
     draw = mermaid if arguments.format == "mermaid" else dot
     text = draw(declaration.pipeline.spec)
     if arguments.json:

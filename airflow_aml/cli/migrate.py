@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from airflow_aml.cli.check import python_files
+from airflow_aml.cli.check import v1_files
 from airflow_aml.cli.tables import counted
 from airflow_aml.errors import AirflowAmlError, UserErrorException
 
@@ -23,7 +23,7 @@ def add_migrate(verbs: Any) -> None:
 
 def _migrate(arguments: argparse.Namespace) -> int:
     rewrite = _rewriter()
-    files = [path for root in arguments.paths for path in python_files(root)]
+    files = [path for root in arguments.paths for path in v1_files(root)]
     # All are read before one is written: a file that cannot be leaves the others alone.
     texts = [(path, *_rewritten(path, rewrite)) for path in files]
     changed = [(path, before, after) for path, before, after in texts if before != after]

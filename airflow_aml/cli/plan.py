@@ -15,12 +15,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_aml.cli.files import one_pipeline
+from airflow_aml.cli.sources import load_source
 from airflow_aml.cli.tables import counted, labels
 from airflow_aml.compute import NamedComputes
 from airflow_aml.compute.engine import Images
 from airflow_aml.definition.computes.known import site
 from airflow_aml.definition.homes import home_of
-from airflow_aml.definition.loading import load_file
 from airflow_aml.definition.registered import save_definitions
 from airflow_aml.definition.spec import EnvironmentSpec
 from airflow_aml.definition.values import regenerates, resolve
@@ -65,7 +65,7 @@ def add_plan(verbs: Any) -> None:
 
 def _plan(arguments: argparse.Namespace) -> int:
     with redirect_stdout(sys.stderr):  # what a file prints is no answer of ours
-        dag_id, declaration = one_pipeline(load_file(_file(arguments.file)), arguments.name)
+        dag_id, declaration = one_pipeline(load_source(_file(arguments.file)), arguments.name)
         rows = planned(dag_id, declaration, arguments)
     if arguments.json:
         saved = round(sum(row["saved_seconds"] for row in rows), 3)

@@ -13,9 +13,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 from airflow_aml.cli.files import one_pipeline
 from airflow_aml.cli.given import given_parameters
+from airflow_aml.cli.sources import is_v1, load_source
 from airflow_aml.cli.tables import counted, labels, plain
 from airflow_aml.definition.declarations import Declaration
-from airflow_aml.definition.loading import load_file
 from airflow_aml.reuse.lookup import duration
 from airflow_aml.workspace.home import WORKSPACE_VARIABLE, default_url, open_home
 
@@ -43,13 +43,14 @@ def add_run(verbs: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    is_v1(arguments.file)  # before Airflow starts, which takes some seconds
     url = default_url(os.environ)
     home = open_home(url)
     os.environ[WORKSPACE_VARIABLE] = url
     from airflow_aml.airflow.inprocess import airflow_home, engine_root
 
     with _answer_stream() as answer, airflow_home(engine_root(home), _tell):
-        dag_id, declaration = one_pipeline(load_file(arguments.file), arguments.name)
+        dag_id, declaration = one_pipeline(load_source(arguments.file), arguments.name)
         spec = declaration.pipeline.spec
         parameters = {**declaration.parameters, **given_parameters(spec, arguments.parameter)}
         try:

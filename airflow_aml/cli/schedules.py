@@ -13,8 +13,8 @@ from contextlib import redirect_stdout
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_aml.cli.sources import load_source, source_files
 from airflow_aml.cli.tables import json_text
-from airflow_aml.definition.loading import load_file, pipeline_files
 from airflow_aml.definition.schedule_slots import Recurrence, following, next_run
 from airflow_aml.definition.schedule_words import in_words
 from airflow_aml.definition.schedule_zones import zone_of
@@ -54,10 +54,10 @@ def _show(arguments: argparse.Namespace) -> int:
     rows: list[dict[str, Any]] = []
     errors: list[dict[str, str]] = []
     root = arguments.path if os.path.isdir(arguments.path) else os.path.dirname(arguments.path)
-    for path in pipeline_files(arguments.path):
+    for path in source_files(arguments.path):
         try:
             with redirect_stdout(sys.stderr):  # what a file prints is no answer of ours
-                declared = load_file(path, root or ".").declared()
+                declared = load_source(path, root or ".").declared()
         except UserErrorException as error:
             errors.append({"file": path, "error": str(error)})
             continue

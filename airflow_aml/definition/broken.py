@@ -14,6 +14,10 @@ from airflow_aml.errors import AirflowAmlError, UserErrorException
 
 _OURS = "airflow_aml"
 _V1 = "azureml"
+_MAGIC = (
+    "The line is a notebook's magic: take it out, or keep the notebook (.ipynb), which "
+    "`airflow-aml exec` runs."
+)
 _AS_IT_IS = "As it stands the file works with `airflow-aml exec`, and with an AmlDagBundle."
 
 
@@ -46,7 +50,8 @@ def what_is_wrong(path: str, error: BaseException) -> UserErrorException:
     if isinstance(error, SyntaxError):
         broken = os.path.basename(error.filename or path)
         line = "" if error.lineno is None else f":{error.lineno}"
-        return UserErrorException(f"SyntaxError: {error.msg}.", where=f"{broken}{line}")
+        hint = magic_hint(error)
+        return UserErrorException(f"SyntaxError: {error.msg}.", where=f"{broken}{line}", hint=hint)
     if isinstance(error, SystemExit):
         message = f"the file ends the program (SystemExit: {error})"
     if frames and frames[-1].filename != path and not frames[-1].filename.startswith("<frozen "):
@@ -54,7 +59,16 @@ def what_is_wrong(path: str, error: BaseException) -> UserErrorException:
     return UserErrorException(f"{message}.", where=where, hint=_hint(path, at, error))
 
 
+def magic_hint(error: BaseException) -> Optional[str]:
+    """What to do where a program has a line that only notebooks have; None for other mistakes."""
+    if isinstance(error, SyntaxError):
+        return _MAGIC if (error.text or "").lstrip().startswith(("%", "!")) else None
+    return _MAGIC if isinstance(error, NameError) and "'get_ipython'" in str(error) else None
+
+
 def _hint(path: str, line: Optional[int], error: BaseException) -> Optional[str]:
+    if isinstance(error, NameError):
+        return magic_hint(error)
     if not isinstance(error, ImportError) or not error.name:
         return None
     package = error.name.partition(".")[0]

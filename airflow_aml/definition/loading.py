@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from types import CodeType
-from typing import Iterator, List, Optional
+from typing import Callable, Iterator, List, Optional
 
 from airflow_aml.definition.broken import cannot_work, what_is_wrong
 from airflow_aml.definition.declarations import Declarations
@@ -16,6 +16,7 @@ from airflow_aml.definition.engine import using
 from airflow_aml.definition.names import slug
 from airflow_aml.definition.origin import loading
 from airflow_aml.definition.pipeline import Pipeline
+from airflow_aml.definition.threads import inheriting
 from airflow_aml.errors import UserErrorException
 
 YAML = (".yml", ".yaml")
@@ -68,7 +69,8 @@ def load_file(path: str, root: Optional[str] = None) -> Declarations:
     assert spec is not None
     module = module_from_spec(spec)
     try:
-        with loading(path), using(declarations), _importable([folder, root or folder]):
+        importable = _importable([folder, root or folder])
+        with loading(path), using(declarations), inheriting(), importable:
             sys.modules[name] = module
             loader.exec_module(module)
     except (Exception, SystemExit) as error:
@@ -78,8 +80,11 @@ def load_file(path: str, root: Optional[str] = None) -> Declarations:
     return declarations
 
 
-def pipeline_files(path: str) -> Iterator[str]:
+def pipeline_files(path: str, also: Callable[[str], bool] = lambda _: False) -> Iterator[str]:
     """The files at or below ``path`` that look as if they declared a pipeline, sorted.
+
+    Args:
+        also: whether another Python file is wanted, too.
 
     Raises:
         UserErrorException: there is nothing at ``path``.
@@ -95,7 +100,8 @@ def pipeline_files(path: str) -> Iterator[str]:
             full = os.path.join(folder, name)
             if name.startswith("."):
                 continue
-            if name.endswith(PIPELINE_YAML) or (name.endswith(".py") and may_declare(full)):
+            is_python = name.endswith(".py")
+            if name.endswith(PIPELINE_YAML) or (is_python and (may_declare(full) or also(full))):
                 yield full
 
 

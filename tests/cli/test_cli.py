@@ -138,7 +138,7 @@ def test_imports_of_azureml_are_told_what_to_write(cli, write):
 
     assert "v1.py:1: ModuleNotFoundError: No module named 'azureml'." in said
     assert "Write instead: from airflow_aml import Workspace (not served yet: Webservice)" in said
-    assert "from airflow_aml import ..." in cli("graph", "v1_module.py", code=1).stderr
+    assert "v1_module.py: the file imports azureml" in cli("graph", "v1_module.py", code=1).stderr
 
 
 def test_an_answer_that_nobody_can_take_is_no_traceback(cli, tmp_path):

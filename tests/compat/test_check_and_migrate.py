@@ -85,6 +85,28 @@ def test_check_tells_lines_and_a_score(tmp_path: Path, capsys: pytest.CaptureFix
     assert main(["check", str(tmp_path / "nowhere")]) == 1
 
 
+def test_check_reads_notebooks(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Names are followed from cell to cell, told with cell and line; magics do no harm."""
+    cells = ["%matplotlib inline\nfrom azureml.core import Workspace", "ws = Workspace()\n\n"]
+    cells += ["# a text", "!ls\nprint(ws.name)\nws.webservices"]
+    document = {"metadata": {}, "cells": [{"cell_type": "code", "source": each} for each in cells]}
+    document["cells"][2]["cell_type"] = "markdown"
+    path = tmp_path / "tutorial.ipynb"
+    path.write_text(json.dumps(document))
+
+    assert main(["check", str(tmp_path)]) == 3
+    told = capsys.readouterr().out
+    assert f"{path}, cell 4:3: Workspace.webservices: not served yet" in told
+    assert told.splitlines()[-1].startswith("1 file, ")
+
+    document["cells"][3]["source"] = ["a = 1\n", "x = = 1"]
+    path.write_text(json.dumps(document))
+    assert main(["check", str(path)]) == 3
+    assert f"{path}, cell 4:2: SyntaxError: invalid syntax" in capsys.readouterr().out
+    assert main(["migrate", str(path)]) == 1
+    assert "is a notebook; a Python file is expected" in capsys.readouterr().err
+
+
 def test_migrate_changes_imports_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     """Comments, line breaks and everything else stay; what is not served keeps its name."""
     before = (

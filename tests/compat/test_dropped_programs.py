@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from airflow_aml import Model, Workspace
 from airflow_aml.azureml_compat.checking import refused, uses
 
 PROGRAMS = Path(__file__).parent.parent / "programs"
@@ -26,6 +27,7 @@ DAGS = {
     "shapes_publishes_from_run": ["hello"],
     "shapes_reads_back": ["prep", "train"],
     "shapes_registers_data": ["hello"],
+    "shapes_registers_first_model": ["hello"],
     "shapes_registers_model": ["prep", "train", "register"],
     "shapes_sequence": ["first", "second", "third"],
     "shapes_unused_imports": ["hello"],
@@ -33,6 +35,7 @@ DAGS = {
 }
 STEPS_ONCE_SERVED = {
     "seed_001_program": ["train"],
+    "seed_002_more": ["iris_train", "Hello_World", "train"],
     "seed_002_program": ["prepare", "train", "compare"],
     "seed_003_program": ["train", "iris_train", "compare"],
     "seed_004_program": ["prepare_data", "train_model"],
@@ -72,9 +75,77 @@ BROKEN = {
     ),
     "misspelt.py": ("{head}from azureml.core import Workspac\nPipeline(None, [])\n", "Workspac"),
     "slow.py": ("{head}import time\ntime.sleep(60)\nPipeline(None, [])\n", "import timeout"),
+    "exported.py": (
+        "{head}get_ipython().run_line_magic('matplotlib', 'inline')\nPipeline(None, [])\n",
+        "`airflow-aml exec` runs",
+    ),
+    "installs.py": ("{head}!pip install pandas\nPipeline(None, [])\n", "installs.py:2: SyntaxErr"),
+    "lost.py": ("{head}import os\nos.chdir('nowhere')\nPipeline(None, [])\n", "lost.py:3: FileNot"),
+    "too_deep.py": (
+        "{head}def go(): go()\ngo()\nPipeline(None, [])\n",
+        "too_deep.py:2: RecursionError",
+    ),
     "null.py": ("{head}x = '\0'\nPipeline(None, [])\n", "null bytes"),
 }
 HEAD = "from azureml.pipeline.core import Pipeline\n"
+
+
+STEP = "from azureml.pipeline.steps import PythonScriptStep\n"
+ODD = {
+    "moves.py": (
+        "import os\n{head}os.chdir('src')\nPipeline(None, [PythonScriptStep('hello.py')])\n",
+        ["hello"],
+    ),
+    "reads_argv.py": (
+        "import sys\n{head}name = sys.argv[1] if len(sys.argv) > 1 else 'none given'\n"
+        "Pipeline(None, [PythonScriptStep('src/hello.py', name=name)])\n",
+        ["none_given"],
+    ),
+    "reads_input.py": (
+        "import sys\n{head}name = sys.stdin.readline() or 'nothing'\n"
+        "Pipeline(None, [PythonScriptStep('src/hello.py', name=name)])\n",
+        ["nothing"],
+    ),
+    "reads_results.py": (
+        "{head}from azureml.core import Experiment, Workspace\n"
+        "run = Experiment(Workspace(), 'e').submit(\n"
+        "    Pipeline(None, [PythonScriptStep('src/hello.py', name='only')]))\n"
+        "metrics = run.find_step_run('only')[0].get_metrics()\n"
+        "run.register_model('m', 'outputs/m.pkl')\n"
+        "raise AssertionError('a run that is only declared has no metrics')\n",
+        ["only"],
+    ),
+    "writes_to_its_run.py": (
+        "{head}run = Pipeline(None, [PythonScriptStep('src/hello.py', name='only')]).submit('e')\n"
+        "run.tag('kind', 'a')\n"
+        "run.upload_file('outputs/program.py', __file__)\n"
+        "raise AssertionError('there is no run to upload to')\n",
+        ["only"],
+    ),
+    "exits_after.py": (
+        "import sys\n{head}from azureml.core import Experiment, Workspace\n"
+        "run = Pipeline(None, [PythonScriptStep('src/hello.py', name='only')]).submit('e')\n"
+        "sys.exit(0 if run.wait_for_completion() == 'Finished' else 'it has failed')\n",
+        ["only"],
+    ),
+    "in_threads.py": (
+        "from concurrent.futures import ThreadPoolExecutor\n{head}"
+        "from azureml.core import Experiment, Workspace\n"
+        "ws = Workspace()\n"
+        "step = PythonScriptStep('src/hello.py', name='begun in a thread')\n"
+        "with ThreadPoolExecutor() as pool:\n"
+        "    pool.submit(ws.get_default_datastore().upload, 'src', 'up').result()\n"
+        "    pool.submit(Experiment(ws, 'e').submit, Pipeline(ws, [step])).result()\n",
+        ["begun_in_a_thread"],
+    ),
+    "leaves_a_thread.py": (
+        "import threading, time\n{head}"
+        "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
+        "Pipeline(None, [PythonScriptStep('src/hello.py', name='hello')])\n",
+        ["hello"],
+    ),
+}
+"""Programs that do at import what no DAG file should: they load all the same."""
 
 
 @pytest.fixture
@@ -180,6 +251,59 @@ def test_broken_programs_are_one_error_each_and_hide_nobody(drop, tmp_path: Path
         assert expected in bag.import_errors[name], name
 
 
+def test_odd_programs_become_dags_and_leave_nothing_behind(drop, tmp_path: Path, workspace):
+    """They change directory, read arguments and input, read results, end, and begin threads."""
+    folder = tmp_path / "dags"
+    shutil.copytree(PROGRAMS / "shapes" / "src", folder / "src")
+    for name, (text, _) in ODD.items():
+        (folder / name).write_text(text.replace("{head}", HEAD + STEP))
+    before = state()
+
+    bag = drop()
+
+    assert bag.import_errors == {}
+    assert steps(bag) == {dag_id_of(name): tasks for name, (_, tasks) in ODD.items()}
+    assert state() == before
+    assert not (workspace.root / "submitted").exists()
+    assert not (workspace.root / "datastores").exists()
+    assert [each.action for each in bag.dags["in_threads"].task_dict["reuse"].setup] == [
+        "upload_folder"
+    ]
+
+
+def test_a_notebook_in_the_folder_is_left_alone(drop, tmp_path: Path):
+    """It is no DAG and no import error: `airflow-aml exec` runs it."""
+    folder = tmp_path / "dags"
+    folder.mkdir()
+    (folder / "nb.ipynb").write_text('{"cells": [], "a": "azureml Pipeline"}')
+    bag = drop()
+    assert (bag.dags, bag.import_errors) == ({}, {})
+
+
+def test_two_hundred_programs_of_which_twenty_are_broken(drop, tmp_path: Path, monkeypatch):
+    """180 are DAGs, 20 are import errors that name their line, and none hides another."""
+    monkeypatch.setenv("AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT", "2")
+    folder = tmp_path / "dags"
+    shutil.copytree(PROGRAMS / "shapes" / "src", folder / "src")
+    (folder / "circle_a.py").write_text("from circle_b import b\na = 1\n")
+    (folder / "circle_b.py").write_text("from circle_a import a\nb = 1\n")
+    broken = [(name, text) for name, (text, _) in BROKEN.items() if name != "slow.py"]
+    for number in range(20):
+        name, text = broken[number % len(broken)]
+        (folder / f"broken_{number}_{name}").write_text(text.replace("{head}", HEAD))
+    good = [(PROGRAMS / "shapes" / "sequence.py").read_text(), *(text for text, _ in ODD.values())]
+    for number in range(180):
+        text = good[number % len(good)].replace("{head}", HEAD + STEP)
+        (folder / f"good_{number}.py").write_text(text)
+
+    bag = drop()
+
+    assert len(bag.dags) == 180
+    assert len(bag.import_errors) == 20
+    for file, error in bag.import_errors.items():
+        assert f" {file}:" in error.strip().splitlines()[-1], error
+
+
 def test_two_helpers_of_one_name_in_two_folders(drop, tmp_path: Path):
     """Each program has the helper that lies beside it."""
     for team in ("red", "blue"):
@@ -218,11 +342,24 @@ def test_a_dropped_program_runs(drop, tmp_path: Path, run_dag, workspace):
 
     data = run_dag(bag.dags["registers_data"])
     model = run_dag(bag.dags["registers_model"])
+    first = run_dag(bag.dags["registers_first_model"])
 
-    assert data.state == model.state == "success"
+    assert data.state == model.state == first.state == "success"
+    registered = Model(Workspace(), "pretrained-ridge")
+    assert (registered.version, registered.description) == (1, "Ridge, trained elsewhere")
+    assert [each.to_path() for each in registered.datasets["training"]] == [["/table.csv"]]
     assert (workspace.root / "datastores/workspaceblobstore/tables/table.csv").is_file()
     assert (model.output("train", "model") / "model.txt").read_text() == "2 words, rate 0.1"
     assert model.xcom("train")["metrics"] == {"rate": 0.1}
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_every_dropped_program_runs(drop, tmp_path: Path, run_dag):
+    """The DAG of each program runs to its end, with what the program declares."""
+    shutil.copytree(PROGRAMS, tmp_path / "dags")
+    states = {dag_id: run_dag(dag).state for dag_id, dag in sorted(drop().dags.items())}
+    assert set(states.values()) == {"success"}, states
 
 
 def test_a_pipeline_in_yaml_is_a_dag(drop, tmp_path: Path):

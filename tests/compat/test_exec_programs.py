@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -97,6 +98,72 @@ def test_what_is_not_served_stops_the_program_by_name(shapes: Path):
     code, _, err = ended(start(shapes, "nowhere.py"))
     assert (code, err.count("\n")) == (1, 1)
     assert "nowhere.py cannot be read: No such file" in err
+
+
+def notebook(path: Path, *cells: str) -> None:
+    """Writes a notebook of these code cells, with a text before each."""
+    document = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": []}
+    for cell in cells:
+        text = {"cell_type": "markdown", "metadata": {}, "source": ["# What follows\n"]}
+        code = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
+        document["cells"] += [text, {**code, "source": cell.splitlines(keepends=True)}]
+    path.write_text(json.dumps(document))
+
+
+def test_a_notebook_runs_in_its_folder_with_its_magics(shapes: Path, tmp_path: Path):
+    """Cells run one after the other: files are written, shells called, a submit really runs."""
+    notebook(
+        shapes / "tutorial.ipynb",
+        "%matplotlib inline\n%matplotlib inline\nword = 'hello'\n",
+        "import os\nos.makedirs('made', exist_ok=True)",
+        "%%writefile made/step.py\nimport sys\nprint(sys.argv[1])",
+        "!echo {word} > said.txt\nlines = !cat said.txt\nlines",
+        "from azureml.core import Experiment, Workspace\n"
+        "from azureml.pipeline.core import Pipeline\n"
+        "from azureml.pipeline.steps import PythonScriptStep\n"
+        "step = PythonScriptStep('step.py', name='made', source_directory='made',\n"
+        "                        arguments=[lines[0]])\n"
+        "run = Experiment(Workspace.from_config(), 'nb').submit(Pipeline(None, [step]))\n",
+        "%%time\nstatus = run.wait_for_completion(show_output=False)",
+        "display(status)\n%env DONE=yes\nprint(os.environ['DONE'], __name__)",
+    )
+
+    code, out, err = ended(start(shapes, "shapes/tutorial.ipynb", cwd=tmp_path))
+
+    assert code == 0, err
+    assert out.splitlines()[-2:] == ["Finished", "yes __main__"]
+    assert err.count("%matplotlib has no effect outside a notebook") == 1
+    assert (shapes / "said.txt").read_text() == "hello\n"
+
+
+def test_a_notebook_that_goes_wrong_names_cell_and_line(shapes: Path):
+    """An unknown magic, a mistake, an error in a cell, and what is no notebook at all."""
+    notebook(shapes / "magic.ipynb", "x = 1", "%%R -i x\nprint(x)")
+    notebook(shapes / "mistake.ipynb", "print('first')", "y = 1\nx = = 1")
+    notebook(shapes / "fails.ipynb", "def go():\n    1 / 0", "go()")
+    (shapes / "text.ipynb").write_text("no notebook")
+
+    code, _, err = ended(start(shapes, "magic.ipynb"))
+    assert (code, err.splitlines()[1]) == (1, '  File "magic.ipynb, cell 4", line 1, in <module>')
+    assert "%%R is a magic of notebooks that is not served here" in err
+    code, out, err = ended(start(shapes, "mistake.ipynb"))
+    assert (code, out) == (1, "first\n")
+    assert 'File "mistake.ipynb, cell 4", line 2\n    x = = 1' in err
+    code, _, err = ended(start(shapes, "fails.ipynb"))
+    assert code == 1
+    assert 'File "fails.ipynb, cell 2", line 2, in go\n    1 / 0' in err
+    code, _, err = ended(start(shapes, "text.ipynb"))
+    assert (code, err) == (1, "airflow-aml: text.ipynb: this is no notebook of Jupyter's.\n")
+
+
+def test_a_magic_in_a_program_says_what_to_do(shapes: Path):
+    """A `%` or `!` line, and what Jupyter exports for one, are no Python; a hint says so."""
+    for name, line in (("a.py", "%pip list"), ("b.py", "!ls"), ("c.py", "get_ipython()")):
+        (shapes / name).write_text(f"import azureml.core\n{line}\n")
+        code, _, err = ended(start(shapes, name))
+        assert code == 1
+        assert f'File "{name}", line 2' in err
+        assert err.endswith("(.ipynb), which `airflow-aml exec` runs.\n")
 
 
 @pytest.mark.soak

@@ -13,8 +13,8 @@ import airflow_aml
 import airflow_aml.azureml_compat
 from airflow_aml import errors
 from airflow_aml.azureml_compat.names import HOMES, MODULES, all_names, names_of
-from airflow_aml.azureml_compat.programs import is_program
 from airflow_aml.azureml_compat.serving import SERVED, entry
+from airflow_aml.definition.programs import is_program
 from airflow_aml.errors import NotServedError
 from tests.data.test_script_interpreters import INTERPRETERS
 from tests.runtime.laboratory import Lab

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 from scripts.local_airflow import LocalAirflow
 
-SHAPES = Path(__file__).parent.parent / "programs" / "shapes"
+PROGRAMS = Path(__file__).parent.parent / "programs"
+SHAPES = PROGRAMS / "shapes"
 
 
 def test_a_v1_program_is_a_dag_and_runs(airflow: LocalAirflow) -> None:
@@ -26,3 +30,29 @@ def test_a_v1_program_is_a_dag_and_runs(airflow: LocalAirflow) -> None:
     assert [text for text in errors if "broken.py:2: SyntaxError: invalid syntax" in text]
     (folder / "broken.py").unlink()
     airflow.rest.wait_until("the import error to go", lambda: not airflow.rest.import_errors())
+
+
+def test_the_guides_program_runs_by_exec_and_calls_its_endpoint(airflow: LocalAirflow) -> None:
+    """It submits, waits, publishes, posts to the address, and submits to an endpoint by name."""
+    folder = airflow.dags_folder / "guide"
+    shutil.copytree(PROGRAMS / "seed_003", folder)
+    airflow.rest.wait_for_dag("guide_program")
+
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("airflow-aml")), "exec", "program.py"],
+        cwd=folder,
+        env={
+            **os.environ,
+            "AIRFLOW__AML__WORKSPACE": str(airflow.home.workspace),
+            "AIRFLOW_AML_API_URL": airflow.url,
+            "AIRFLOW_AML_API_USER": airflow.user,
+            "AIRFLOW_AML_API_PASSWORD": airflow.password,
+        },
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "PipelineRun(id=" in done.stdout.splitlines()[-1]

@@ -5,6 +5,9 @@ from __future__ import annotations
 import ast
 from typing import Iterator, Set
 
+NOTEBOOK = ".ipynb"
+"""How the names of notebooks end."""
+
 _V1 = b"azureml"
 _PIPELINE = "Pipeline"
 _CONTEXT = "get_context"
@@ -24,13 +27,27 @@ def is_program(source: bytes) -> bool:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):
         return _PIPELINE.encode() in source
-    packages = {module.split(".")[0] for module in _modules(tree)}
-    if _V1.decode() not in packages or packages & _NATIVE:
+    if not _imports_v1(tree):
         return False
     called = {name for node in ast.walk(tree) for name in _called(node)}
     if _PIPELINE in called or f"{_PIPELINE}.load_yaml" in called:
         return True
     return "submit" in called and "Experiment" in called and _CONTEXT not in called
+
+
+def names_v1(source: bytes) -> bool:
+    """Whether a file imports SDK v1 and was not written for Airflow."""
+    if _V1 not in source:
+        return False
+    try:
+        return _imports_v1(ast.parse(source))
+    except (SyntaxError, ValueError):
+        return False
+
+
+def _imports_v1(tree: ast.AST) -> bool:
+    packages = {module.split(".")[0] for module in _modules(tree)}
+    return _V1.decode() in packages and not packages & _NATIVE
 
 
 def _modules(tree: ast.AST) -> Iterator[str]:
