@@ -79,8 +79,6 @@ def test_a_program_creates_a_cluster_when_it_is_missing():
     again.delete()
 
     assert dict(ws.compute_targets) == {}
-    with pytest.raises(KeyError):
-        _ = ws.compute_targets["cpu-cluster"]
 
 
 def test_an_unknown_compute_lists_names_like_it(site):
@@ -176,6 +174,16 @@ def test_a_file_may_take_a_compute_of_azures_by_its_name(write, site):
     site(other={})
     with pytest.raises(UserErrorException, match="KeyError"):
         load_file(str(path))
+
+
+def test_a_program_may_take_a_compute_of_azures_by_its_name(site):
+    """The same in a program that runs: it is told when the site knows better."""
+    found = Workspace().compute_targets
+    assert (found["STANDARD_NC6"].name, list(found)) == ("STANDARD_NC6", [])
+
+    site(other={})
+    with pytest.raises(KeyError, match="STANDARD_NC6"):
+        _ = Workspace().compute_targets["STANDARD_NC6"]
 
 
 def test_a_step_creates_attaches_and_deletes_no_computes(monkeypatch):

@@ -79,7 +79,7 @@ class AttachConfiguration:
             warnings.warn(
                 f"{', '.join(secrets)} of a {type_name} compute is kept nowhere: what logs in there"
                 " is an Airflow connection.",
-                stacklevel=4,
+                stacklevel=3,
             )
 
     def record(self, name: str) -> ComputeRecord:

@@ -292,8 +292,8 @@ _CLASSES: Dict[str, Type[ComputeTarget]] = {
 class ComputeTargets(Mapping[str, ComputeTarget]):
     """``ws.compute_targets``: all computes by name.
 
-    Where the site has defined none, a file that is only being loaded gets a compute under any name:
-    it stands for the default one, as the name alone would, and is not ``in`` here.
+    Where the site has defined none, there is one under any name: it stands for the default one, as
+    the name alone would, and is not ``in`` here.
     """
 
     def __init__(self, workspace: Any) -> None:
@@ -301,7 +301,7 @@ class ComputeTargets(Mapping[str, ComputeTarget]):
         self._records = known.known(workspace)
 
     def __getitem__(self, name: str) -> ComputeTarget:
-        if name not in self._records and is_loading() and not known.site():
+        if name not in self._records and not known.site():
             from airflow_aml.workspace.computes import ComputeRecord
 
             return target_of(self._workspace, ComputeRecord(name))
