@@ -109,8 +109,7 @@ class PipelineEndpoint:
     def endpoint(self) -> str:
         """The address that starts a run through it over REST.
 
-        Raises:
-            UserErrorException: this program knows no Airflow.
+        Where this program knows no Airflow nobody answers there, which a warning says.
         """
         address = service_address(self.workspace)
         return f"{address}/PipelineRuns/PipelineEndpointSubmit/Id/{self.id}"

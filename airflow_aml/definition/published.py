@@ -32,6 +32,9 @@ BASE = (
 )
 """Where v1's REST API is, below the address of Airflow's API server."""
 
+_NOWHERE = "http://no-airflow-is-known.invalid"
+"""An address for programs that know no Airflow; RFC 2606 keeps anybody from having it."""
+
 
 class PublishedPipeline:
     """A pipeline that was published: it never changes. ``Pipeline.publish`` makes one.
@@ -106,8 +109,7 @@ class PublishedPipeline:
     def endpoint(self) -> str:
         """The address that starts a run of it over REST.
 
-        Raises:
-            UserErrorException: this program knows no Airflow.
+        Where this program knows no Airflow nobody answers there, which a warning says.
         """
         return f"{service_address(self.workspace)}/PipelineRuns/PipelineSubmit/{self.id}"
 
@@ -345,15 +347,17 @@ def disabled(identifier: str, name: str) -> UserErrorException:
 def service_address(workspace: Workspace) -> str:
     """Where v1's REST API is for a workspace.
 
-    Raises:
-        UserErrorException: this program knows no Airflow.
+    Programs print it after they have published, so that one that knows no Airflow goes on: it gets
+    the address of a host that cannot exist, and is warned.
     """
     url = api_url().rstrip("/")
     if not url:
-        raise UserErrorException(
-            "a published pipeline has no address where no Airflow is known.",
-            hint="Set AIRFLOW_AML_API_URL (or [aml] api_url) to the address of Airflow.",
+        warnings.warn(
+            "no Airflow is known, so that nobody answers at the address of a published pipeline. "
+            "Set AIRFLOW_AML_API_URL (or [aml] api_url) to the address of Airflow.",
+            stacklevel=3,
         )
+        url = _NOWHERE
     url = url[: -len("/api/v2")] if url.endswith("/api/v2") else url
     return url + BASE.format(
         subscription=workspace.subscription_id or "-",

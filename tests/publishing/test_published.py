@@ -8,6 +8,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import requests
 
 from airflow_aml import PublishedPipeline, Workspace
 from airflow_aml.errors import (
@@ -84,14 +85,12 @@ def test_a_name_is_free_text(pipeline, name):
 
 
 def test_what_cannot_be_published_is_told(pipeline, workspace):
-    """A name that is no text, a value of the wrong type, an address without an Airflow."""
+    """A name that is no text, a value of the wrong type, a record that is none."""
     with pytest.raises(UserErrorException, match="name= is a text, not 7"):
         pipeline.publish(7)
     made = pipeline.publish("p")
     with pytest.raises(UserErrorException, match="parameter rate is float, but the value is 'x'"):
         made.submit(Workspace(), "experiment", {"rate": "x"})
-    with pytest.raises(UserErrorException, match="AIRFLOW_AML_API_URL"):
-        _ = made.endpoint
     with pytest.raises(NotServedError, match="get_graph"):
         made.get_graph()
     path = workspace.root / "registry" / "published" / f"{made.id}.json"
@@ -114,6 +113,17 @@ def test_the_address_is_v1s_at_the_airflow_that_is_known(pipeline, monkeypatch):
         "Microsoft.MachineLearningServices/workspaces/default/PipelineRuns/PipelineSubmit/"
         f"{made.id}"
     )
+
+
+def test_without_an_airflow_nobody_is_at_the_address(pipeline):
+    """A program that prints it goes on, and is warned; a call of it names the reason."""
+    made = pipeline.publish("p")
+
+    with pytest.warns(UserWarning, match="no Airflow is known, .* AIRFLOW_AML_API_URL"):
+        address = made.endpoint
+    assert address.endswith(f"/PipelineRuns/PipelineSubmit/{made.id}")
+    with pytest.raises(requests.ConnectionError, match="no-airflow-is-known"):
+        requests.post(address, json={"ExperimentName": "e"}, timeout=5)
 
 
 def test_a_file_that_publishes_is_that_pipelines_dag(write, parse, workspace):
