@@ -37,6 +37,7 @@ STEPS_ONCE_SERVED = {
     "seed_001_program": ["train"],
     "seed_002_more": ["iris_train", "Hello_World", "train"],
     "seed_002_program": ["prepare", "train", "compare"],
+    "seed_003_databricks": ["databricksmodule"],
     "seed_003_program": ["train", "iris_train", "compare"],
     "seed_004_program": ["prepare_data", "train_model"],
     "shapes_creates_compute": ["hello"],
