@@ -19,9 +19,13 @@ _MOMENT = (1980, 1, 1, 0, 0, 0)
 def runtime_zip() -> str:
     """The path of the zip, made once for each content and kept among this machine's caches.
 
+    Where this package was imported from such a zip, as in a pod, it is that one.
+
     Raises:
         OSError: it cannot be written.
     """
+    if os.path.isfile(os.path.dirname(_PACKAGE)):
+        return os.path.dirname(_PACKAGE)
     from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
     files = sorted(_files())

@@ -17,6 +17,7 @@ from airflow.sdk.exceptions import DownstreamTasksSkipped
 from airflow_aml.airflow.settings import mlflow_tracking_uri
 
 if TYPE_CHECKING:
+    from airflow_aml.airflow.mlflow.runs import Begun
     from airflow_aml.airflow.steps.assemble import StepRun
     from airflow_aml.reuse.walk import Decision
     from airflow_aml.runtime.job import StepJob
@@ -34,20 +35,35 @@ def shown(run: StepRun, job: StepJob) -> Iterator[tuple[StepJob, str]]:
     Yields:
         The job, whose script finds that run, and the run's page; empty where there is none.
     """
-    uri = mlflow_tracking_uri()
-    begun = None
-    if uri:
-        from airflow_aml.airflow.mlflow import runs
+    job, begun = begin(run, job)
+    with ending(begun, run, job):
+        yield job, begun.page if begun else ""
 
-        begun = runs.begin(uri, run, job)
-    if begun is None:
-        yield job, ""
-        return
-    if not any(name in job.environment_variables for name in OWN_VARIABLES):
+
+def begin(run: StepRun, job: StepJob) -> tuple[StepJob, Begun | None]:
+    """Begins the step's run in MLflow, where there is one, and tells the job's script of it."""
+    uri = mlflow_tracking_uri()
+    if not uri:
+        return job, None
+    from airflow_aml.airflow.mlflow import runs
+
+    begun = runs.begin(uri, run, job)
+    if begun is not None and not any(name in job.environment_variables for name in OWN_VARIABLES):
         job = replace(job, environment_variables={**begun.variables, **job.environment_variables})
+    return job, begun
+
+
+@contextmanager
+def ending(begun: Begun | None, run: StepRun, job: StepJob) -> Iterator[None]:
+    """At the end a run in MLflow that was begun gets the step's record, and its status."""
+    if begun is None:
+        yield
+        return
+    from airflow_aml.airflow.mlflow import runs
+
     status = "KILLED"
     try:
-        yield job, begun.page
+        yield
         status = "FINISHED"
     except DownstreamTasksSkipped:  # the step has succeeded, and steps below it are reused
         status = "FINISHED"

@@ -76,6 +76,12 @@ class Begun:
         }
 
 
+def begun_of(document: Mapping[str, Any]) -> Begun:
+    """The try that ``asdict`` has made that document of."""
+    step, pipeline = Shown(**document["step"]), Shown(**document["pipeline"])
+    return Begun(step, pipeline, str(document["experiment"]))
+
+
 def begin(uri: str, run: StepRun, job: StepJob) -> Begun | None:
     """Begins the run of a step's try; None, and a warning, where MLflow cannot be used."""
     try:

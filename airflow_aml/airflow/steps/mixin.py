@@ -135,9 +135,7 @@ class AmlStepMixin(_Native):
         assert run is not None
         refuse_after_failure(run, context)
         if run.try_number > 1:
-            from airflow_aml.airflow.steps.lost import sweep_earlier_attempts
-
-            sweep_earlier_attempts(run)
+            self.sweep(run)
         try:
             with single_flight(run, gone) as found:
                 if isinstance(found, Decision) and found.record is not None:
@@ -149,6 +147,12 @@ class AmlStepMixin(_Native):
                     self._wait_for(found, run)
         finally:
             self._written()
+
+    def sweep(self, run: StepRun) -> None:
+        """Ends what earlier tries at the step have left at work."""
+        from airflow_aml.airflow.steps.lost import sweep_earlier_attempts
+
+        sweep_earlier_attempts(run)
 
     def _written(self) -> None:
         """Returns when the step's XComs are written, if it has come to that."""
