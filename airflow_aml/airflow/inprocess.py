@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from airflow_aml.workspace.published import Frozen
 
 _STEP_LOGGERS = "airflow.task.operators.airflow_aml"
+_POD_LINES = "airflow_aml.pods"
 _STEP_STATUS = {"success": "Finished", "skipped": "Reused", "failed": "Failed"}
 
 
@@ -138,7 +139,9 @@ def _settings(home: Path, environ: Mapping[str, str]) -> dict[str, str]:
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(home / "bundles"),
         # The steps' own lines, and nothing of the machinery.
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
-        "AIRFLOW__LOGGING__NAMESPACE_LEVELS": f"{_STEP_LOGGERS}=INFO py.warnings=ERROR",
+        "AIRFLOW__LOGGING__NAMESPACE_LEVELS": (
+            f"{_STEP_LOGGERS}=INFO {_POD_LINES}=INFO py.warnings=ERROR"
+        ),
     }
     config = Path(environ.get("AIRFLOW_HOME", "~/airflow")).expanduser() / "airflow.cfg"
     if "AIRFLOW_CONFIG" not in environ and config.exists():

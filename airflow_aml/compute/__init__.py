@@ -11,7 +11,7 @@ from airflow_aml.compute.named import NamedComputes
 from airflow_aml.compute.placement import Placement
 from airflow_aml.definition.spec import NodeSpec
 from airflow_aml.errors import NotServedError
-from airflow_aml.workspace.computes import DOCKER, LOCAL, ComputeRecord
+from airflow_aml.workspace.computes import DOCKER, KUBERNETES, LOCAL, ComputeRecord
 
 __all__ = ["NamedComputes", "Placement", "place"]
 
@@ -29,6 +29,10 @@ def place(node: NodeSpec, compute: ComputeRecord) -> Placement:
         from airflow_aml.compute.docker import docker_placement
 
         return docker_placement(node, compute)
+    if compute.kind == KUBERNETES:
+        from airflow_aml.compute.kubernetes import kubernetes_placement
+
+        return kubernetes_placement(node, compute)
     raise NotServedError(
         f"steps on a compute of kind {compute.kind!r} are not served.",
         where=f"step {node.name!r}, compute {compute.name!r}",

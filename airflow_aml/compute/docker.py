@@ -40,7 +40,7 @@ def image_of(node: NodeSpec, compute: ComputeRecord) -> str:
             f"the registered environment {wanted.name!r}" if wanted.registered else "a Dockerfile"
         )
         raise NotServedError(
-            f"{what} on a compute of kind 'docker' is not served.",
+            f"{what} on a compute of kind {compute.kind!r} is not served.",
             where=where,
             hint="Name an image: Environment.from_docker_image, or the compute's own.",
         )

@@ -1,4 +1,4 @@
-"""What a Docker engine knows of images; each is asked for once."""
+"""What is known of images where a run is planned; each Docker engine is asked once for each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_aml.compute.docker import engine_of, image_of
 from airflow_aml.reuse.environment import Environment, of_image, unknown_image
 from airflow_aml.reuse.fingerprint import NoKey
-from airflow_aml.workspace.computes import DOCKER
+from airflow_aml.workspace.computes import DOCKER, KUBERNETES
 
 if TYPE_CHECKING:
     from airflow_aml.compute.named import NamedComputes
@@ -30,6 +30,8 @@ class Images:
             NoKey: the image is not here, or the engine does not answer.
         """
         compute = self._computes.of(node)
+        if compute.kind == KUBERNETES:  # the nodes know what it holds, and they come and go
+            return of_image(image_of(node, compute))
         if compute.kind != DOCKER:
             return None
         engine, image = engine_of(compute), image_of(node, compute)

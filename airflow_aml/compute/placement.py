@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_aml.workspace.computes import ComputeRecord
 
-SHARED, MOUNTS, ARCHIVE = "shared", "mounts", "archive"
+SHARED, MOUNTS, ARCHIVE, STORE = "shared", "mounts", "archive", "store"
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,8 @@ class Placement:
         operator: dotted path of the operator class.
         options: constructor arguments that this place adds.
         transport: how data gets there: ``shared`` (the same file system), ``mounts`` (folders of
-            the worker's, at the same paths), ``archive`` (sent and fetched).
+            the worker's, at the same paths), ``archive`` (sent and fetched), ``store`` (the place
+            reads and writes the workspace's store itself).
     """
 
     operator: str

@@ -35,7 +35,12 @@ _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")
 _MEMORY = re.compile(r"^\d+[bkmgBKMG]?$")
 _USER = re.compile(r"^\d+(:\d+)?$")
 _TRANSPORTS = (None, "mounts", "archive")
-_TO_COME = {"environment": "environments on computes", "pod_template": "Kubernetes"}
+_TO_COME = {"environment": "environments on computes"}
+_ONLY = {
+    DOCKER: ("engine", "network", "transport", "host_path_map"),
+    KUBERNETES: ("namespace", "pod_template", "node_selector", "volumes", "startup_seconds"),
+}
+"""What is said of one kind of container alone."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +57,15 @@ class ComputeRecord:
         cpu: cores; memory: bytes, or with k, m, g; gpu: how many. By default what ``vm_size`` says.
         shm_size: of /dev/shm; network: ``none``, ``bridge``, ``host`` or a network's name;
             user: ``uid`` or ``uid:gid``, by default the worker's.
-        engine: address of the Docker engine; connection: that logs in to the image's registry.
+        engine: address of the Docker engine; connection: that logs in to the image's registry, or
+            to the Kubernetes cluster.
         transport: ``mounts`` where the engine sees the worker's folders, else ``archive``.
         host_path_map: a folder of the worker -> the same folder as the engine's host names it.
+        namespace: of the pods; pod_template: absolute path of a YAML file that they start from;
+            node_selector: labels of the nodes that may run them.
+        volumes: a folder that pods share with the workers -> the persistent volume claim behind
+            it, or an absolute folder of the node.
+        startup_seconds: how long a pod may wait for a node, and then for its image.
         settings: what else was said when it was attached.
     """
 
@@ -78,6 +89,11 @@ class ComputeRecord:
     connection: Optional[str] = None
     transport: Optional[str] = None
     host_path_map: Dict[str, str] = field(default_factory=dict)
+    namespace: Optional[str] = None
+    pod_template: Optional[str] = None
+    node_selector: Dict[str, str] = field(default_factory=dict)
+    volumes: Dict[str, str] = field(default_factory=dict)
+    startup_seconds: int = 600
     vm_size: Optional[str] = None
     vm_priority: str = "dedicated"
     idle_seconds: int = 1800
@@ -144,7 +160,7 @@ def record_of(name: str, document: Any) -> ComputeRecord:
         known = ", ".join(each for each in ComputeRecord.__annotations__ if each != "name")
         hint = f"A document may have: {known}." if "unknown" in error.message else None
         raise WorkspaceException(error.message, where=where, hint=hint) from error
-    wrong = _wrong(record)
+    wrong = _wrong(record) or _of_another_kind(record, document)
     if wrong:
         raise WorkspaceException(wrong, where=where)
     return record
@@ -154,6 +170,8 @@ def _wrong(record: ComputeRecord) -> str:
     """What is wrong with the values of a site's document; empty if nothing is."""
     folders = [each for pair in record.host_path_map.items() for each in pair]
     relative = [each for each in folders if each[:1] != "/"]
+    shared = [each for each in record.volumes if each[:1] != "/" or each == "/"]
+    template = record.pod_template
     kind, cpu, gpu, memory = record.kind, record.cpu, record.gpu, record.memory
     least = max(record.min_nodes, 1)
     checks = {
@@ -172,11 +190,27 @@ def _wrong(record: ComputeRecord) -> str:
             record.transport in _TRANSPORTS
         ),
         f"host_path_map maps absolute folders; {relative} is none.": not relative,
+        f"volumes are absolute folders; {shared} is none.": not shared,
+        f"pod_template must be the absolute path of a YAML file, not {template!r}.": (
+            template is None or template[:1] == "/"
+        ),
+        f"startup_seconds must be more than 0, not {record.startup_seconds}.": (
+            record.startup_seconds > 0
+        ),
         f"max_nodes must be at least {least}, not {record.max_nodes}.": (
             record.max_nodes is None or record.max_nodes >= least
         ),
     }
     return next((sentence for sentence, holds in checks.items() if not holds), "")
+
+
+def _of_another_kind(record: ComputeRecord, document: Mapping[str, Any]) -> str:
+    """What of a document is said of another kind of container than its own; empty if nothing is."""
+    for kind, fields in _ONLY.items():
+        found = [name for name in fields if name in document]
+        if found and record.kind != kind and not (kind == DOCKER and record.kind == LOCAL):
+            return f"{found[0]!r} is for computes of kind {kind!r}; this one is {record.kind!r}."
+    return ""
 
 
 def check_name(name: object) -> str:

@@ -7,6 +7,8 @@
     snapshots/<digest[:2]>/<digest>.zip        source folders, once per content
     snapshots/<digest[:2]>/<digest>.zip.taken.json   when a run took it last, in an object store
     staging/<attempt>/<output>/...             outputs while a script writes them
+    staging/<attempt>/job.json, answer.json    what a pod is sent to do, and how that has ended
+    runtime/<name>.zip                         what such a pod runs, once for each release
     data/<step-run-id>/<output>/...            committed outputs, read-only
     data/<step-run-id>/<output>.manifest.json  what a committed output holds; where its files lie
                                                in an object store it is also what commits them
@@ -58,6 +60,21 @@ def datastore(name: str) -> str:
 def staging(attempt: str) -> str:
     """Where one attempt's outputs are written before they are committed."""
     return f"staging/{attempt}"
+
+
+def errand(attempt: str) -> str:
+    """What the pod of one attempt is sent to do."""
+    return f"staging/{attempt}/job.json"
+
+
+def answer(attempt: str) -> str:
+    """What the pod of one attempt says of its end."""
+    return f"staging/{attempt}/answer.json"
+
+
+def runtime(name: str) -> str:
+    """What pods run: the part of this package that travels, by the name of its zip."""
+    return f"runtime/{name}"
 
 
 def data(step_run_id: str, output: str) -> str:

@@ -210,6 +210,11 @@ def test_a_step_creates_attaches_and_deletes_no_computes(monkeypatch):
         ({"transport": "ftp"}, "transport must be 'mounts' or 'archive'"),
         ({"host_path_map": {"data": "/srv"}}, "absolute folders"),
         ({"max_nodes": 0}, "max_nodes must be at least 1"),
+        ({"volumes": {"aml": "claim"}}, "volumes are absolute folders; ['aml'] is none"),
+        ({"pod_template": "a.yaml"}, "pod_template must be the absolute path of a YAML file"),
+        ({"startup_seconds": 0}, "startup_seconds must be more than 0"),
+        ({"kind": "kubernetes", "engine": "a"}, "'engine' is for computes of kind 'docker'"),
+        ({"kind": "docker", "namespace": "a"}, "'namespace' is for computes of kind 'kubernetes'"),
         ([], "is not an object"),
     ],
 )
@@ -224,8 +229,8 @@ def test_a_wrong_document_of_the_site_is_told_by_name(document, said):
 
 def test_what_documents_cannot_say_yet_is_refused_by_name():
     """Not with silence."""
-    with pytest.raises(NotServedError, match="'pod_template' of a compute comes with Kubernetes"):
-        record_of("gpu", {"pod_template": "a.yaml"})
+    with pytest.raises(NotServedError, match="'environment' of a compute comes with"):
+        record_of("gpu", {"environment": "pandas"})
 
 
 def test_a_setting_that_is_no_json_is_told(monkeypatch):

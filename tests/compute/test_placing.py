@@ -67,8 +67,9 @@ def test_what_a_compute_cannot_give_is_refused_by_name():
         place(node(), docker)
     with pytest.raises(NotServedError, match=r"packages beside an image \(pandas\)"):
         place(node(image="a", pip_packages=("pandas",)), docker)
-    with pytest.raises(NotServedError, match="kind 'kubernetes' are not served"):
-        place(node(), record_of("pods", {"kind": "kubernetes"}))
+    pods = record_of("pods", {"kind": "kubernetes", "image": "a"})
+    with pytest.raises(NotServedError, match="a Dockerfile on a compute of kind 'kubernetes'"):
+        place(node(dockerfile="FROM a"), pods)
 
 
 def test_queue_and_pool_reach_the_task(define, pipeline, one_dag):
