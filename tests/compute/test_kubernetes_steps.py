@@ -1,0 +1,379 @@
+"""What can go wrong with a step's pod, and who goes on with it when its watchers are lost."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import signal
+import subprocess
+import sys
+import sysconfig
+import threading
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from airflow_aml.reuse.lease import Owner, holder, take
+from airflow_aml.workspace.home import open_home
+from scripts import test_servers
+from scripts.docker_engine import BARE_IMAGE, IMAGE
+from scripts.test_servers import NotInstalledError, make_container
+
+FILE = """
+# airflow dag
+from airflow_aml import *
+ws = Workspace()
+steps = [
+    PythonScriptStep(script, name=name, source_directory="src", compute_target=name)
+    for name, script in {steps!r}
+]
+Pipeline(ws, steps).submit("pods", continue_on_step_failure=True)
+"""
+WAITS_ONCE = """
+import os, sys, time
+if not os.path.exists({flag!r}):
+    open({flag!r}, "w").close()
+    print("waits", flush=True)
+    time.sleep({seconds})
+print("done")
+"""
+PATIENCE = 60.0
+
+
+@pytest.fixture
+def computes(pods, monkeypatch):
+    """Sets the site's computes: pods of the test's cluster, unless they say otherwise."""
+
+    def define(**documents):
+        setting = {name: {**pods, **document} for name, document in documents.items()}
+        monkeypatch.setenv("AIRFLOW__AML__COMPUTES", json.dumps(setting))
+
+    return define
+
+
+@pytest.fixture
+def once(tmp_path, write):
+    """A script that waits when it runs for the first time; the file that tells that it does."""
+
+    def make(seconds):
+        flag = tmp_path / "waited"
+        write("src/a.py", WAITS_ONCE.format(flag=str(flag), seconds=seconds))
+        return flag
+
+    return make
+
+
+def until(holds):
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def why(workspace):
+    """Why steps have failed, by name."""
+    return {path.name: path.read_text() for path in workspace.root.glob("runs/*/failed/*")}
+
+
+def without_retries(dag):
+    for task in dag.tasks:
+        task.retries = 0
+    return dag
+
+
+def test_what_is_wrong_with_a_pod_is_told_in_one_sentence(
+    computes, cluster, write, one_dag, run_dag, workspace
+):
+    """No image, no Python, no node, no volume with the workspace, too little memory."""
+    computes(
+        no_image={"image": "aml-missing:1"},
+        no_python={"image": BARE_IMAGE},
+        no_node={"cpu": 64, "startup_seconds": 2},
+        no_volume={"volumes": {}},
+        small={"memory": "48m"},
+    )
+    write("src/a.py", "print('ran')")
+    write("src/eat.py", "x = [bytearray(1 << 20) for _ in range(200)]")
+    names = ("no_image", "no_python", "no_node", "no_volume")
+    steps = [(name, "a.py") for name in names] + [("small", "eat.py")]
+    write("p.py", FILE.format(steps=steps))
+
+    ran = run_dag(without_retries(one_dag()))
+
+    failed = why(workspace)
+    assert set(failed) == {*names, "small"}, ran.states
+    assert "the image 'aml-missing:1' cannot be had: ErrImagePull" in failed["no_image"]
+    assert "the image 'aml-bare:test' has no Python: there is no python3" in failed["no_python"]
+    assert "no node takes its pod (it has waited 2 s): Unschedulable" in failed["no_node"]
+    assert "1 Insufficient cpu" in failed["no_node"]
+    assert f"pods do not see the workspace {workspace.url}" in failed["no_volume"]
+    assert "ran out of memory (the limit is 48" in failed["small"]
+    until(lambda: not cluster.left())
+    assert not any((workspace.root / "staging").glob("*"))
+
+
+def test_an_input_that_pods_do_not_see_is_refused_by_name(
+    computes, pods, write, one_dag, run_dag, workspace, tmp_path
+):
+    """It lies on the worker's disk, and on no volume."""
+    volumes = {str(workspace.root): "nobody"}
+    computes(one={"volumes": volumes})
+    write("src/a.py", "print('ran')")
+    write("given.txt", "given")
+    write(
+        "p.py",
+        """
+        # airflow dag
+        from airflow_aml import *
+        given = Dataset.File.from_files("given.txt").as_named_input("given").as_mount()
+        step = PythonScriptStep("a.py", source_directory="src", inputs=[given],
+                                compute_target="one")
+        Pipeline(Workspace(), [step]).submit("pods")
+        """,
+    )
+
+    run_dag(without_retries(one_dag()))
+
+    (said,) = why(workspace).values()
+    assert "compute 'one': pods do not see the input 'given' at /" in said
+
+
+def test_a_pod_that_is_deleted_from_outside_is_made_again(
+    computes, cluster, once, write, one_dag, run_dag, workspace
+):
+    """Its step is tried again, as one of a lost worker is."""
+    computes(one={})
+    waits = once(60)
+    write("p.py", FILE.format(steps=[("one", "a.py")]))
+
+    def delete():
+        until(waits.exists)
+        ((namespace, name),) = cluster.pods
+        cluster.delete(namespace, name)
+
+    deleting = threading.Thread(target=delete)
+    deleting.start()
+    ran = run_dag(one_dag())
+    deleting.join()
+
+    assert ran.states["one"] == "success"
+    assert ran.tries("one") == 2
+    until(lambda: not cluster.left())
+
+
+RUN = """
+import sys
+from pathlib import Path
+from airflow.dag_processing.bundles.manager import DagBundlesManager
+from airflow.dag_processing.dagbag import BundleDagBag, DagBag, sync_bag_to_db
+folder = Path(sys.argv[1])
+(dag,) = BundleDagBag(folder, bundle_path=folder, bundle_name="dags-folder").dags.values()
+DagBundlesManager().sync_bundles_to_db()
+bag = DagBag(collect_dags=False, bundle_name="dags-folder")
+bag.bag_dag(dag)
+sync_bag_to_db(bag, "dags-folder", None)
+dag.test()
+"""
+
+
+def test_a_retry_goes_on_with_the_pod_that_a_lost_worker_has_left(
+    computes, cluster, once, write, one_dag, database, workspace, tmp_path
+):
+    """The script runs once, and its result is recorded and can be reused."""
+    computes(one={})
+    waits = once(8)
+    write("p.py", FILE.format(steps=[("one", "a.py")]))
+    before = len(cluster.calls)
+    lost = subprocess.Popen([sys.executable, "-c", RUN, str(tmp_path / "dags")])
+    until(waits.exists)
+    lost.send_signal(signal.SIGKILL)
+    lost.wait()
+    ((_, name),) = cluster.pods
+
+    state, tries = _try_again(one_dag(), "one")
+
+    assert (state, tries) == ("success", 2)
+    made = [call for call in cluster.calls[before:] if call == "POST /api/v1/namespaces/team/pods"]
+    assert len(made) == 1, name
+    assert list(workspace.root.glob("reuse/v1/*/*/*.json"))
+    assert not any((workspace.root / "staging").glob("*"))
+    assert not why(workspace)
+    until(lambda: not cluster.left())
+
+
+def _try_again(dag, task_id):
+    """Does what the scheduler does for a task whose worker is lost: its next try."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.sdk.definitions import dag as dags
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        wanted = (
+            select(TaskInstance)
+            .where(TaskInstance.dag_id == dag.dag_id, TaskInstance.task_id == task_id)
+            .order_by(TaskInstance.id.desc())  # of the newest run: ids tell the time
+            .limit(1)
+        )
+        ti = session.scalars(wanted).one()
+        ti.state, ti.try_number = "scheduled", ti.try_number + 1
+        ti.next_method = ti.next_kwargs = None
+        session.flush()
+        session.expunge_all()
+    dags._run_task(ti=ti, task=dag.task_dict[task_id], run_triggerer=True)
+    with create_session() as session:
+        found = session.scalars(wanted).one()
+        return str(found.state), found.try_number
+
+
+def test_another_triggerer_takes_over_a_pod(cluster, capfd, tmp_path):
+    """The end of the first one does not end the pod, and no line is lost."""
+    from airflow_aml.airflow.steps.following import StepPodTrigger
+
+    program = "import time\nfor n in range(6): print('line', n, flush=True); time.sleep(0.5)"
+    cluster.create(
+        "team",
+        {
+            "metadata": {"name": "taken-over"},
+            "spec": {
+                "containers": [
+                    {"name": "base", "image": IMAGE, "command": ["python3", "-c", program]}
+                ]
+            },
+        },
+    )
+    trigger = StepPodTrigger(
+        pod_name="taken-over",
+        pod_namespace="team",
+        trigger_start_time=datetime.now(UTC),
+        base_container_name="base",
+        config_dict=json.loads(cluster.kubeconfig(tmp_path / "kubeconfig").read_text()),
+        poll_interval=0.2,
+        startup_check_interval=0.2,
+        log_events_on_startup=False,
+        trigger_kwargs={"attempt": "x"},
+    )
+
+    async def scenario():
+        first, said = asyncio.create_task(anext(trigger.run())), ""
+        while "line 1" not in said:
+            await asyncio.sleep(0.1)
+            said += capfd.readouterr().out
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        capfd.readouterr()
+        again = StepPodTrigger(**trigger.serialize()[1])
+        event = await anext(again.run())
+        return event.payload, re.findall(r"line \d", capfd.readouterr().out)
+
+    payload, told = asyncio.run(asyncio.wait_for(scenario(), PATIENCE))
+
+    assert (payload["status"], payload["attempt"]) == ("success", "x")
+    assert told == [f"line {n}" for n in range(6)]
+    cluster.delete("team", "taken-over")
+    until(lambda: not cluster.left())
+
+
+def test_a_step_that_waits_for_its_pod_keeps_its_lease(workspace):
+    """Though the process that took it has gone: others see an owner that cannot be asked."""
+    from airflow.sdk.exceptions import TaskDeferred
+
+    from airflow_aml.airflow.steps.holding import held
+    from airflow_aml.workspace.process import Process
+
+    home = open_home(workspace.url)
+    me = Owner("dag", "run", "task", process=Process.this())
+    _, lease = take(home, "sha256:ab", me)
+
+    with pytest.raises(TaskDeferred), held(home, lease):
+        raise TaskDeferred(trigger=None, method_name="")
+
+    kept = holder(home, "sha256:ab")
+    assert kept is not None
+    assert kept.token == lease.token
+    assert kept.owner.process is None
+    with held(home, kept):
+        pass
+    assert holder(home, "sha256:ab") is None
+
+
+@pytest.fixture
+def store():
+    """An S3 service."""
+    try:
+        server = test_servers.s3()
+    except NotInstalledError as reason:
+        pytest.skip(str(reason))
+    with server:
+        yield server
+
+
+TEMPLATE = """
+apiVersion: v1
+kind: Pod
+spec:
+  hostNetwork: true
+  containers:
+    - name: base
+      env: [{{name: PYTHONPATH, value: /site}}]
+      volumeMounts: [{{name: site, mountPath: /site, readOnly: true}}]
+  volumes: [{{name: site, hostPath: {{path: {site}}}}}]
+"""
+TWO_STEPS = """
+# airflow dag
+from airflow_aml import *
+made = OutputFileDatasetConfig("made")
+first = PythonScriptStep("make.py", name="first", source_directory="src", arguments=[made],
+                         compute_target="pods")
+second = PythonScriptStep("read.py", name="second", source_directory="src",
+                          arguments=[made.as_input("again")], compute_target="pods")
+Pipeline(Workspace(), [first, second]).submit("pods")
+"""
+
+
+def test_a_workspace_in_an_object_store_is_read_and_written_by_the_pods_themselves(
+    computes, cluster, store, write, one_dag, run_dag, workspace, tmp_path, monkeypatch
+):
+    """What opens it is in a secret that goes with the pod; the second run starts none."""
+    url = f"{make_container(store, 'pods')}/aml"
+    connection = {
+        "conn_type": "aws",
+        "login": store.options["key"],
+        "password": store.options["secret"],
+        "extra": {"endpoint_url": store.url, "region_name": "eu-west-1"},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_STORE", json.dumps(connection))
+    monkeypatch.setenv("AIRFLOW__AML__WORKSPACE", url.replace("s3://", "s3://store@"))
+    template = tmp_path / "pod.yaml"
+    template.write_text(TEMPLATE.format(site=sysconfig.get_paths()["purelib"]))
+    computes(pods={"volumes": {}, "pod_template": str(template)})
+    write(
+        "src/make.py",
+        """
+        import os, sys
+        from airflow_aml import Run
+        open(os.path.join(sys.argv[1], "a.txt"), "w").write("made")
+        Run.get_context().log("n", 3)
+        """,
+    )
+    write("src/read.py", "import os, sys; print(open(os.path.join(sys.argv[1], 'a.txt')).read())")
+    write("p.py", TWO_STEPS)
+    dag = one_dag()
+    before = len(cluster.calls)
+
+    ran = run_dag(dag)
+
+    assert ran.states == {"reuse": "success", "first": "success", "second": "success"}
+    assert ran.xcom("first", "made")["uri"].startswith(url)
+    assert ran.xcom("first")["metrics"] == {"n": 3}
+    secrets = "POST /api/v1/namespaces/team/secrets"
+    assert cluster.calls[before:].count(secrets) == 2
+    until(lambda: not cluster.left())
+    before = len(cluster.calls)
+    again = run_dag(dag)
+    assert (again.states["first"], again.states["second"]) == ("skipped", "skipped")
+    assert cluster.calls[before:] == []
+    home = open_home(url, options={**store.options})
+    assert list(home.store.find("staging/")) == []
