@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
+
+import yaml
 
 from airflow_aml.workspace.computes import ComputeRecord, site_computes
 
-PAGE = (Path(__file__).parents[2] / "docs" / "compute.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "compute.md").read_text(encoding="utf-8")
+CLUSTERS = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
 
 
 def test_the_sites_setting_of_the_page_is_one(workspace):
@@ -47,3 +53,44 @@ def test_the_pool_of_the_page_can_be_made(database):
 
     assert Pool.get_pool("gpus").slots == 4
     Pool.delete_pool("gpus")
+
+
+def test_the_compute_of_the_page_about_clusters_is_one(workspace):
+    """And so is the one that the page on computes shows."""
+    (setting,) = re.findall(r"^computes = (.*?)^```", CLUSTERS, re.MULTILINE | re.DOTALL)
+    (shown,) = re.findall(r"```json\n(\{\"gpu\".*?)```", PAGE, re.DOTALL)
+
+    assert site_computes(setting.strip())["default"].namespace == "train"
+    assert site_computes(shown)["gpu"].node_selector == {"pool": "gpu"}
+
+
+def test_the_role_of_the_page_allows_what_steps_in_pods_call(workspace):
+    """No more than the calls that the operator and its trigger make."""
+    (text,) = re.findall(r"```yaml\n(.*?)```", CLUSTERS, re.DOTALL)
+
+    rules = yaml.safe_load(text)["rules"]
+
+    allowed = {each: set(rule["verbs"]) for rule in rules for each in rule["resources"]}
+    assert allowed == {
+        "pods": {"create", "get", "list", "patch", "delete"},
+        "pods/log": {"get"},
+        "secrets": {"create", "patch", "delete"},
+    }
+
+
+def test_the_script_for_a_cluster_says_what_it_needs(tmp_path):
+    """Where its programs are not installed it names them, and does nothing."""
+    script = ROOT / "scripts" / "kind_cluster"
+    for name in ("dirname", "bash"):
+        (tmp_path / name).symlink_to(shutil.which(name))
+    environ = {"PATH": str(tmp_path), "HOME": str(tmp_path)}
+
+    done = subprocess.run(
+        [str(tmp_path / "bash"), str(script)],
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (1, "Please install: docker kind kubectl\n")
