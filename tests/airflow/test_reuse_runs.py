@@ -529,12 +529,15 @@ def test_lists_that_a_script_has_read_are_asked_for_again(write, one_dag, run_da
 
 
 def test_who_only_writes_to_the_pipelines_run_is_reused(write, one_dag, run_dag):
-    """Metrics, properties, files and a model of the whole run: nothing of it was read."""
+    """Metrics, properties, files and a model of the whole run: nothing of it was read. That it
+    goes on is nothing that a script would have to read."""
     write(
         "tell/tell.py",
         """
         from airflow_aml import Run
-        whole = Run.get_context().parent
+        run = Run.get_context()
+        print(run.get_details(), run.get_status(), run.parent.get_status())
+        whole = run.parent
         whole.log("best", 1)
         whole.tag("kind", "ridge")
         whole.add_properties({"team": "a"})

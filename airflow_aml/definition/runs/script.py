@@ -52,6 +52,11 @@ class _PipelineRun(Run):
 
         return home_of(self.experiment.workspace)
 
+    def get_status(self) -> str:
+        """``Running``, as one of its scripts does; or what that script has ended it as."""
+        ends = [str(note["end"]) for note in self._own.notes() if "end" in note]
+        return ends[-1] if ends else "Running"
+
     def get_steps(self) -> Iterator[Run]:
         """The runs of all of the pipeline's steps, this one's among them."""
         from airflow_aml.definition.runs.pipelinerun import PipelineRun
