@@ -17,6 +17,8 @@
     registry/<kind>/<name>/<version>.json      datasets, models, ...: one document per version
     registry/published/<id>.json               a published pipeline
     registry/<kind>/<name>.json                datastores, computes, ...: one document each
+    watches/<watch>/...                        what changes in a watched folder, and which runs
+                                               have taken it (watches.py)
     runs/<pipeline-run-id>/run.json            which DAG and Airflow run, since when
     runs/<pipeline-run-id>/submitted.json      the same of a run that a program has submitted
     runs/<pipeline-run-id>/alive.json          signs of life of the process that runs it
