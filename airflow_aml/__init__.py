@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from airflow_aml.definition.runs.steprun import StepRun
     from airflow_aml.definition.schedule import Schedule
     from airflow_aml.definition.schedule_recurrence import ScheduleRecurrence
+    from airflow_aml.definition.schedule_versions import OnNewVersion
     from airflow_aml.definition.schedule_zones import TimeZone
     from airflow_aml.definition.scriptrunconfig import ScriptRunConfig
     from airflow_aml.definition.spec import PipelineSpec
@@ -106,6 +107,7 @@ _HOMES = {
     "LinkTabularOutputDatasetConfig": "definition.outputs",
     "Model": "definition.model",
     "MpiConfiguration": "definition.runconfig",
+    "OnNewVersion": "definition.schedule_versions",
     "OutputFileDatasetConfig": "definition.outputs",
     "OutputTabularDatasetConfig": "definition.outputs",
     "Pipeline": "definition.pipeline",
@@ -170,6 +172,7 @@ __all__ = [
     "LinkTabularOutputDatasetConfig",
     "Model",
     "MpiConfiguration",
+    "OnNewVersion",
     "OutputFileDatasetConfig",
     "OutputTabularDatasetConfig",
     "Pipeline",

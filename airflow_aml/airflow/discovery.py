@@ -17,7 +17,7 @@ from airflow.sdk import DAG, conf, get_parsing_context
 from airflow.sdk.definitions._internal.contextmanager import DagContext
 
 from airflow_aml.airflow.factory import build_dag
-from airflow_aml.definition.declarations import Declaration, Declarations
+from airflow_aml.definition.declarations import Declaration, Declarations, EndpointSchedule
 from airflow_aml.definition.engine import declaring_engine
 from airflow_aml.definition.names import slug
 from airflow_aml.definition.pipeline import Pipeline
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from airflow_aml.definition.runs.declared import DeclaredPublishedPipeline
     from airflow_aml.definition.runs.pipelinerun import PipelineRun
     from airflow_aml.definition.schedule_spec import ScheduleSpec
+
+Declared = Declaration | EndpointSchedule
 
 
 def might_contain_dag(file_path: str, zip_file: Any = None) -> bool:
@@ -54,7 +56,7 @@ class ParsedFile(Declarations):
     def __init__(self, path: str, root: str, module: Any):
         super().__init__(path, root)
         self.module = module
-        self._dags: dict[str, tuple[Declaration, DAG]] = {}
+        self._dags: dict[str, tuple[Declared, DAG]] = {}
 
     def built(self, pipeline: Pipeline) -> None:
         """Notes a pipeline that was built."""
@@ -88,13 +90,18 @@ class ParsedFile(Declarations):
         super().schedule(pipeline, schedule)
         self._update()
 
+    def schedule_endpoint(self, schedule: ScheduleSpec, workspace: str) -> None:
+        """Notes an endpoint's schedule."""
+        super().schedule_endpoint(schedule, workspace)
+        self._update()
+
     def reschedule(self, schedule: ScheduleSpec) -> None:
         """Notes that a schedule is another now."""
         super().reschedule(schedule)
         self._update()
 
     def _update(self) -> None:
-        wanted = dict(self.declared())
+        wanted: dict[str, Declared] = {**dict(self.declared()), **dict(self.endpoint_schedules())}
         for dag_id, (declaration, dag) in list(self._dags.items()):
             if wanted.get(dag_id) is not declaration:
                 DagContext.autoregistered_dags.discard((dag, self.module))
@@ -117,8 +124,12 @@ def asked_for() -> tuple[str | None, str | None]:
     return context.dag_id, context.task_id
 
 
-def declared_dag(dag_id: str, declaration: Declaration, only: str | None = None) -> DAG:
-    """The DAG of a pipeline that a file declares; of its tasks ``only`` one, if that is named."""
+def declared_dag(dag_id: str, declaration: Declared, only: str | None = None) -> DAG:
+    """The DAG of what a file declares; of its tasks ``only`` one, if that is named."""
+    if isinstance(declaration, EndpointSchedule):
+        from airflow_aml.airflow.submitting import submitting_dag
+
+        return submitting_dag(dag_id, declaration, idle=only is not None)
     pipeline = declaration.pipeline
     return build_dag(
         pipeline.spec,

@@ -65,7 +65,7 @@ def build_dag(
     settings = settings or {}
     lone = next((node for node in spec.nodes if node.id == only), None)
     options = {"schedule": scheduled, **_about(spec, settings, only), **dag_options}
-    options["schedule"] = _schedule(options["schedule"], only)
+    options["schedule"] = _schedule(options["schedule"], spec.workspace, only)
     params = options.pop("params", None) or parameters.params(spec.parameters, defaults or {})
     named = NamedComputes(computes(), setup)
     dag = DAG(dag_id, **options)
@@ -101,12 +101,12 @@ def _about(spec: PipelineSpec, settings: Mapping[str, Any], only: str | None) ->
     }
 
 
-def _schedule(schedule: Any, only: str | None) -> Any:
+def _schedule(schedule: Any, workspace: str, only: str | None) -> Any:
     if schedule is None:
         return None
     from airflow_aml.airflow.scheduling import dag_schedule
 
-    return dag_schedule(schedule, idle=only is not None)
+    return dag_schedule(schedule, workspace, idle=only is not None)
 
 
 def _tasks(

@@ -3,16 +3,20 @@
 Airflow runs every task in a process of its own, forked from a worker that the scheduler forked, and
 parses every file in one that the DAG processor forked. What those two have loaded is there already
 in each of their children; what they have not, each child loads again.
+
+A run that changed files have started gets a note of them here, too: tasks cannot write one.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
 from importlib import import_module
+from typing import Any
 
 from airflow.listeners import hookimpl
 
 _NEEDED_BY_STEPS = (
+    "airflow_aml.airflow.datachange",
     "airflow_aml.airflow.discovery",
     "airflow_aml.airflow.lineage",
     "airflow_aml.airflow.planning",
@@ -64,6 +68,21 @@ def on_starting(component: object) -> None:
     Process.this()  # and the host is known
     if getattr(component, "job_type", "") == _FORKS_STEPS:
         _load_mlflow()
+
+
+@hookimpl
+def on_dag_run_running(dag_run: Any, msg: str) -> None:
+    """A run begins; that of a watched folder's schedule has a note of what has changed there.
+
+    The scheduler calls this inside its transaction, which keeps the note.
+    """
+    from airflow_aml.airflow.datachange import BY_DATA, note_of_events
+
+    if dag_run.run_type != BY_DATA or dag_run.note:
+        return
+    said = note_of_events(event.extra for event in dag_run.consumed_asset_events)
+    if said:
+        dag_run.note = said
 
 
 def _load_mlflow() -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_aml.airflow import copies, mlflow, parameters, skipping, xcoms
+from airflow_aml.airflow import copies, datachange, mlflow, parameters, skipping, xcoms
+from airflow_aml.airflow.datachange import Change
 from airflow_aml.airflow.settings import (
     computes,
     environment_setting,
@@ -89,9 +90,11 @@ class RunPlanning:
         """See :meth:`ReuseSensor.execute`."""
         home = open_workspace(self.spec.workspace)
         run_id = layout.pipeline_run_id(home.uuid, self.dag_id, context["dag_run"].run_id)
+        given, change = self._given(home, run_id, context)
         folders = () if self.frozen else self.spec.sources
         git = GitLook({path: str(Path(self.folder, path)) for path in folders})
-        plan, steps, pinned, locks = self._prepare(home, context)  # meanwhile git looks
+        # meanwhile git looks
+        plan, steps, pinned, locks = self._prepare(home, context, given, change)
         decisions = decide(
             home, self.dag_id, steps, regenerate=plan.regenerate, experiment=plan.experiment
         )
@@ -106,6 +109,7 @@ class RunPlanning:
             "reused": len(found),
             "saved_seconds": round(saved, 3),
             "parameters": plan.parameters,
+            **({datachange.CHANGED: change.told} if change else {}),
         }
 
         def push() -> None:
@@ -129,8 +133,34 @@ class RunPlanning:
         """The computes that the pipeline's steps can mean."""
         return NamedComputes(computes(), self.setup)
 
+    def _given(
+        self, home: Home, run_id: str, context: Context
+    ) -> tuple[Mapping[str, Any], Change | None]:
+        """The values that the run is given, and the changed files that are its own to work on."""
+        if self.scheduled is None:
+            return context["params"], None
+        from airflow_aml.airflow import scheduling
+
+        try:
+            self._refuse_disabled(home)
+            given, change = scheduling.begun(
+                self.scheduled, home, self.dag_id, self.spec.parameters, context
+            )
+        except UserErrorException as error:
+            raise AirflowFailException(str(error)) from error
+        if change is None:
+            return given, None
+        if not change.files:
+            self.log.info("other runs have taken all changed files: every step is skipped")
+            value = {"pipeline_run_id": run_id, datachange.CHANGED: change.told}
+            context["ti"].xcom_push(key=skipping.RETURN_VALUE, value=value)
+            skipping.skip_steps(node.id for node in self.spec.nodes)
+        told = change.told
+        self.log.info("%s", datachange.note(told["paths"], told["files"], change.datastore))
+        return given, change
+
     def _prepare(
-        self, home: Home, context: Context
+        self, home: Home, context: Context, given: Mapping[str, Any], change: Change | None
     ) -> tuple[RunPlan, list[WalkStep], Pinned, Locks]:
         """Everything that the run's decisions are made from; only this may fail the run."""
         from airflow_aml.compute.engine import Images
@@ -141,12 +171,6 @@ class RunPlanning:
             self.log.warning("the run was given %r, which is no parameter of this pipeline", name)
         try:
             self._refuse_disabled(home)
-            given = context["params"]
-            if self.scheduled is not None:
-                from airflow_aml.airflow import scheduling
-
-                scheduling.remember(self.scheduled, home, self.dag_id)
-                given = scheduling.values(self.scheduled, self.spec.parameters, context)
             values = parameters.resolve(self.spec.parameters, given)
             self._check_copy(settings.get(copies.COPY), home, context)
             apply_setup(self.setup, self.folder, home, self.log.info)
@@ -159,7 +183,7 @@ class RunPlanning:
                 home=home,
                 folder=self.folder,
                 snapshots=self._snapshots(home),
-                parameters=values,
+                parameters={**values, **self._marked(change)},
                 pinned=pinned,
                 dag_id=self.dag_id,
                 warn=self.log.warning,
@@ -187,6 +211,10 @@ class RunPlanning:
             script=self.spec.nodes[0].id if self.spec.script else "",
         )
         return plan, steps, pinned, locks
+
+    def _marked(self, change: Change | None) -> dict[str, str]:
+        watched = self.scheduled.data if self.scheduled else None
+        return datachange.marked(watched, self.spec.parameters, change)
 
     def _here(self) -> list[NodeSpec]:
         """The steps that run in a Python of the worker's."""

@@ -25,7 +25,14 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_aml.airflow.reuse",
                     "airflow_aml.airflow.steps.local",
                     "airflow_aml.airflow.steps.docker",
+                    "airflow_aml.airflow.submitting",
                 ],
+            }
+        ],
+        "triggers": [
+            {
+                "integration-name": "Azure ML SDK v1",
+                "python-modules": ["airflow_aml.airflow.triggers"],
             }
         ],
         "config": {

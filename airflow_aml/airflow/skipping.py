@@ -9,8 +9,8 @@ emits no asset event, as its data did not change.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk.exceptions import DownstreamTasksSkipped
 from airflow.sdk.execution_time.xcom import XCom
@@ -76,7 +76,16 @@ def skip(decisions: Mapping[str, Decision]) -> None:
         DownstreamTasksSkipped: there are any.
     """
     if decisions:
-        raise DownstreamTasksSkipped(tasks=sorted(decisions))  # type: ignore[no-untyped-call]
+        skip_steps(decisions)
+
+
+def skip_steps(task_ids: Iterable[str]) -> NoReturn:
+    """Ends the task in success and skips these.
+
+    Raises:
+        DownstreamTasksSkipped: always.
+    """
+    raise DownstreamTasksSkipped(tasks=sorted(task_ids))  # type: ignore[no-untyped-call]
 
 
 def reused(decision: Decision) -> dict[str, Any]:

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_aml.cli.sources import load_source, source_files
 from airflow_aml.cli.tables import json_text
-from airflow_aml.definition.schedule_slots import Recurrence, following, next_run
-from airflow_aml.definition.schedule_words import in_words
+from airflow_aml.definition.schedule_slots import following, next_run
 from airflow_aml.definition.schedule_zones import zone_of
 from airflow_aml.errors import UserErrorException
 
@@ -57,13 +56,15 @@ def _show(arguments: argparse.Namespace) -> int:
     for path in source_files(arguments.path):
         try:
             with redirect_stdout(sys.stderr):  # what a file prints is no answer of ours
-                declared = load_source(path, root or ".").declared()
+                file = load_source(path, root or ".")
         except UserErrorException as error:
             errors.append({"file": path, "error": str(error)})
             continue
-        for dag_id, item in declared:
-            if item.schedule:
-                rows.append(_row(item.schedule, dag_id, path, arguments.count))
+        found = [(dag_id, item.schedule) for dag_id, item in file.declared()]
+        found += [(dag_id, item.schedule) for dag_id, item in file.endpoint_schedules()]
+        for dag_id, schedule in found:
+            if schedule:
+                rows.append(_row(schedule, dag_id, path, arguments.count))
     if arguments.json:
         print(json_text({"schedules": rows, "errors": errors}))
     else:
@@ -80,14 +81,17 @@ def _row(schedule: ScheduleSpec, dag_id: str, path: str, count: int) -> dict[str
         "dag_id": dag_id,
         "file": path,
         "status": schedule.status,
-        "recurrence": in_words(schedule.recurrence),
+        "recurrence": schedule.words,
         "parameters": schedule.parameters,
-        "next": [each.isoformat() for each in _times(schedule.recurrence, count)],
+        "next": [each.isoformat() for each in _times(schedule, count)],
     }
 
 
-def _times(recurrence: Recurrence, count: int) -> Iterator[datetime]:
-    """The times to come, on the clock of the recurrence."""
+def _times(schedule: ScheduleSpec, count: int) -> Iterator[datetime]:
+    """The times to come, on the clock of the recurrence; data has none."""
+    if schedule.data is not None:
+        return
+    recurrence = schedule.recurrence
     now, zone = datetime.now(UTC), zone_of(recurrence.time_zone)
     moment = following(recurrence, now) if recurrence.start else next_run(recurrence, None, now)
     for _ in range(count):
@@ -116,7 +120,7 @@ def _list(arguments: argparse.Namespace) -> int:
             "id": each.id,
             "dag_id": each.pipeline_id,
             "status": each.status,
-            "recurrence": in_words(each.recurrence.spec),
+            "recurrence": each.words,
         }
         for each in found
     ]

@@ -18,6 +18,19 @@ if TYPE_CHECKING:
     from airflow_aml.definition.runs.declared import DeclaredPublishedPipeline
     from airflow_aml.definition.runs.pipelinerun import PipelineRun
     from airflow_aml.definition.schedule_spec import ScheduleSpec
+    from airflow_aml.definition.spec import ParameterSpec
+
+
+@dataclass(frozen=True)
+class EndpointSchedule:
+    """A schedule that submits an endpoint's default version; it has a DAG of its own.
+
+    Attributes:
+        workspace: the name of the workspace that has the endpoint.
+    """
+
+    schedule: ScheduleSpec
+    workspace: str
 
 
 @dataclass(frozen=True)
@@ -65,6 +78,7 @@ class Declarations:
         self.setup: List[SetupAction] = []
         self._made: List[Declaration] = []
         self._published: Dict[str, Pipeline] = {}
+        self._endpoints: List[EndpointSchedule] = []
 
     def prepare(self, action: SetupAction) -> None:
         """Hears of everything that the file registers or uploads."""
@@ -148,7 +162,7 @@ class Declarations:
         """
         from uuid import NAMESPACE_URL, uuid5
 
-        same = sum(item.schedule.name == name for item in self._made if item.schedule)
+        same = sum(each.name == name for each in self.schedules)
         number = f"\n{same + 1}" if same else ""
         return str(uuid5(NAMESPACE_URL, f"airflow_aml:{self.stem}\n{name}{number}"))
 
@@ -177,8 +191,16 @@ class Declarations:
             )
         )
 
+    def schedule_endpoint(self, schedule: ScheduleSpec, workspace: str) -> None:
+        """Hears that an endpoint's default version is to be submitted on a schedule."""
+        self._endpoints.append(EndpointSchedule(schedule, workspace))
+
     def reschedule(self, schedule: ScheduleSpec) -> None:
         """Hears that a schedule is another now."""
+        self._endpoints = [
+            replace(each, schedule=schedule) if each.schedule.id == schedule.id else each
+            for each in self._endpoints
+        ]
         for number, item in enumerate(self._made):
             if item.schedule and item.schedule.id == schedule.id:
                 self._made[number] = replace(item, schedule=schedule)
@@ -186,20 +208,33 @@ class Declarations:
     @property
     def schedules(self) -> List[ScheduleSpec]:
         """Those that the file has declared so far."""
-        return [item.schedule for item in self._made if item.schedule]
+        ours = [item.schedule for item in self._made if item.schedule]
+        return [*ours, *(each.schedule for each in self._endpoints)]
 
     def scheduled_dag(self, schedule_id: str) -> str:
         """The id of the DAG that a schedule of the file starts, by what is declared so far."""
-        return next(
-            dag_id
-            for dag_id, item in self.declared()
-            if item.schedule and item.schedule.id == schedule_id
-        )
+        ours = [(dag_id, item.schedule) for dag_id, item in self.declared()]
+        theirs = [(dag_id, item.schedule) for dag_id, item in self.endpoint_schedules()]
+        return next(dag_id for dag_id, spec in [*ours, *theirs] if spec and spec.id == schedule_id)
 
-    def scheduled_pipeline(self, schedule_id: str) -> Pipeline:
-        """The pipeline that a schedule of the file runs."""
-        found = (item for item in self._made if item.schedule and item.schedule.id == schedule_id)
-        return next(found).pipeline
+    def scheduled_parameters(self, schedule_id: str) -> Optional[Sequence[ParameterSpec]]:
+        """Those of the pipeline that a schedule of the file runs; None: an endpoint's."""
+        for item in self._made:
+            if item.schedule and item.schedule.id == schedule_id:
+                return item.pipeline.spec.parameters
+        return None
+
+    def endpoint_schedules(self) -> List[Tuple[str, EndpointSchedule]]:
+        """(dag id, schedule) of every schedule of an endpoint; each is a DAG."""
+        if len(self._endpoints) == 1 and not self._made:
+            return [(self.stem, self._endpoints[0])]
+        taken = {dag_id for dag_id, _ in self.declared()}
+        result = []
+        for each in self._endpoints:
+            dag_id = self._dag_id(each.schedule.name, taken)
+            taken.add(dag_id)
+            result.append((dag_id, each))
+        return result
 
     def declared(self) -> List[Tuple[str, Declaration]]:
         """(dag id, declaration) of every pipeline that becomes a DAG of ours, in the file's order.

@@ -1,25 +1,28 @@
 """Schedule: a pipeline that is run again and again (reference 1.3, 2.12).
 
-A file in Airflow's DAGs folder declares it: the pipeline's DAG gets the recurrence as its schedule.
-Other programs find it in the workspace, which knows it from its first run on, and turn it on and
-off in Airflow.
+A file in Airflow's DAGs folder declares it: the pipeline's DAG gets the recurrence as its schedule,
+or the folder whose changes start its runs. Other programs find it in the workspace, which knows it
+from its first run on, and turn it on and off in Airflow.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional
 
 from airflow_aml.codec import decode
 from airflow_aml.definition.engine import declaring_engine, works_with_airflow
-from airflow_aml.definition.names import check_mapping
-from airflow_aml.definition.parameters import check_value, parse_text
-from airflow_aml.definition.pipeline import Pipeline
+from airflow_aml.definition.homes import workspace_name
+from airflow_aml.definition.schedule_changes import changed
+from airflow_aml.definition.schedule_checks import (
+    checked_name,
+    checked_parameters,
+    checked_start,
+    scheduled_pipeline,
+)
 from airflow_aml.definition.schedule_recurrence import ScheduleRecurrence
-from airflow_aml.definition.schedule_slots import Recurrence
 from airflow_aml.definition.schedule_spec import ACTIVE, DISABLED, ScheduleSpec
-from airflow_aml.definition.schedule_words import in_words
 from airflow_aml.definition.texts import check_text
 from airflow_aml.errors import NotServedError, PipelineDefinitionError, UserErrorException
 from airflow_aml.runtime.hidden import note_run
@@ -28,8 +31,7 @@ if TYPE_CHECKING:
     from airflow_aml.definition.declarations import Declarations
     from airflow_aml.definition.runs.pipelinerun import PipelineRun
 
-_BY_PIPELINE = "Give the Pipeline itself, pipeline_id=pipeline, or publish it in the same file."
-_STORE_ONLY = "{} can only be specified for Datastore schedules."
+_STATUSES = (None, ACTIVE, DISABLED)
 
 
 class Schedule:
@@ -52,64 +54,106 @@ class Schedule:
         wait_for_provisioning: bool = False,
         wait_timeout: float = 3600,
         datastore: Any = None,
-        polling_interval: Optional[int] = 5,
+        polling_interval: Optional[float] = 5,
         data_path_parameter_name: Optional[str] = None,
         continue_on_step_failure: Optional[bool] = None,
         path_on_datastore: Optional[str] = None,
+        *,
+        per_file: bool = False,
+        quiet_seconds: Optional[float] = None,
     ) -> Schedule:
-        """Declares that a pipeline is run on a schedule.
+        """Declares that a pipeline is run on a schedule, or when files of a datastore change.
 
         Args:
             pipeline_id: of what the file has published; or the ``Pipeline`` itself.
             pipeline_parameters: values of the runs that the schedule starts; a text that begins
                 with ``@`` may be an expression.
             wait_for_provisioning: there is nothing to wait for: Airflow reads the file.
+            datastore: a ``Datastore``, or the name of one, in place of a recurrence.
+            polling_interval: minutes from look to look, from a second on.
+            data_path_parameter_name: the parameter that gets the path of the file that has
+                changed; of several files, that of the folder that has all of them.
+            path_on_datastore: the folder that is watched, with those below it; None: all of it.
+            per_file: each file has a run of its own, as in v1; else one run has all that has
+                changed meanwhile.
+            quiet_seconds: for how long nothing of a file may have changed before it counts (2).
 
         Raises:
-            NotServedError: the pipeline was published elsewhere, a datastore is to be watched, or
-                nothing loads this file.
+            NotServedError: the pipeline was published elsewhere, or nothing loads this file.
             PipelineDefinitionError: something of it is wrong.
         """
         where = f"schedule {name!r}"
-        if recurrence is not None and datastore is not None:
-            raise PipelineDefinitionError(
-                "Can not specify both a Recurrence and a Datastore", where=where
-            )
-        if datastore is not None:
-            raise NotServedError(
-                "Schedule.create(datastore=...) comes with the data change release.", where=where
-            )
-        if data_path_parameter_name is not None:
-            raise PipelineDefinitionError(_STORE_ONLY.format("Data Path parameter name"))
-        if path_on_datastore is not None:
-            raise PipelineDefinitionError(_STORE_ONLY.format("Path on datastore parameter"))
-        from airflow_aml.definition.workspace import Experiment
-
-        check_text(description or "", f"{where}, description")
         file = _file(where)
-        pipeline = _pipeline(pipeline_id, file, where)
-        spec = ScheduleSpec(
-            id=file.schedule_id(_text("name", name)),
-            name=name,
-            experiment=Experiment(workspace, experiment_name).name,
-            recurrence=_checked(recurrence, where),
-            description=description or "",
-            parameters=_parameters(pipeline, pipeline_parameters, where),
+        pipeline = scheduled_pipeline(pipeline_id, file, where)
+        known = pipeline.spec.parameters
+        data = (
+            datastore,
+            path_on_datastore,
+            polling_interval,
+            data_path_parameter_name,
+            per_file,
+            quiet_seconds,
+        )
+        spec = replace(
+            _spec(file, workspace, name, experiment_name, description),
+            parameters=checked_parameters(known, pipeline_parameters, where),
             continue_on_step_failure=continue_on_step_failure,
+            **checked_start(where, recurrence, data, known),
         )
         file.schedule(pipeline, spec)
         return Schedule(workspace, spec, file)
 
     @staticmethod
-    def create_for_pipeline_endpoint(*_: Any, **__: Any) -> Schedule:
-        """Comes with the publishing release.
+    def create_for_pipeline_endpoint(
+        workspace: Any,
+        name: str,
+        pipeline_endpoint_id: str,
+        experiment_name: str,
+        recurrence: Optional[ScheduleRecurrence] = None,
+        description: Optional[str] = None,
+        pipeline_parameters: Optional[Mapping[str, Any]] = None,
+        wait_for_provisioning: bool = False,
+        wait_timeout: float = 3600,
+        datastore: Any = None,
+        polling_interval: Optional[float] = 5,
+        data_path_parameter_name: Optional[str] = None,
+        continue_on_step_failure: Optional[bool] = None,
+        path_on_datastore: Optional[str] = None,
+        *,
+        per_file: bool = False,
+        quiet_seconds: Optional[float] = None,
+    ) -> Schedule:
+        """Declares that an endpoint's default version is run on a schedule: the one of that time.
+
+        The schedule is a DAG of its own, whose runs submit the pipeline. All else is as in
+        :meth:`create`; what depends on the pipeline is checked by each run.
+
+        Args:
+            pipeline_endpoint_id: the endpoint's id, or its name.
 
         Raises:
-            NotServedError: always.
+            NotServedError: nothing loads this file.
+            PipelineDefinitionError: something of it is wrong.
         """
-        raise NotServedError(
-            "Schedule.create_for_pipeline_endpoint comes with the publishing release."
+        where = f"schedule {name!r}"
+        file = _file(where)
+        data = (
+            datastore,
+            path_on_datastore,
+            polling_interval,
+            data_path_parameter_name,
+            per_file,
+            quiet_seconds,
         )
+        spec = replace(
+            _spec(file, workspace, name, experiment_name, description),
+            endpoint=checked_name("pipeline_endpoint_id", pipeline_endpoint_id),
+            parameters=checked_parameters(None, pipeline_parameters, where),
+            continue_on_step_failure=continue_on_step_failure,
+            **checked_start(where, recurrence, data, None),
+        )
+        file.schedule_endpoint(spec, workspace_name(workspace))
+        return Schedule(workspace, spec, file)
 
     @staticmethod
     def get(workspace: Any, id: str, **_: Any) -> Schedule:  # noqa: A002 - v1's name
@@ -139,18 +183,13 @@ class Schedule:
 
         Args:
             pipeline_id: only those of this pipeline, as :attr:`pipeline_id` names it.
-
-        Raises:
-            NotServedError: ``pipeline_endpoint_id`` is given.
+            pipeline_endpoint_id: only those of this endpoint, as the schedule names it.
         """
-        if pipeline_endpoint_id is not None:
-            raise NotServedError(
-                "Schedule.list(pipeline_endpoint_id=...) comes with the publishing release."
-            )
         return [
             each
             for each in _all(workspace)
             if pipeline_id in (None, each.pipeline_id)
+            and pipeline_endpoint_id in (None, each.pipeline_endpoint_id)
             and not (active_only and each.status != ACTIVE)
         ]
 
@@ -162,14 +201,12 @@ class Schedule:
         return Schedule.list(workspace, active_only=False, pipeline_id=pipeline_id)
 
     @staticmethod
-    def get_schedules_for_pipeline_endpoint_id(*_: Any, **__: Any) -> List[Schedule]:
-        """Comes with the publishing release.
-
-        Raises:
-            NotServedError: always.
-        """
-        raise NotServedError(
-            "Schedule.get_schedules_for_pipeline_endpoint_id comes with the publishing release."
+    def get_schedules_for_pipeline_endpoint_id(
+        workspace: Any, pipeline_endpoint_id: str, **_: Any
+    ) -> List[Schedule]:
+        """The endpoint's schedules, those that are disabled among them."""
+        return Schedule.list(
+            workspace, active_only=False, pipeline_endpoint_id=pipeline_endpoint_id
         )
 
     @staticmethod
@@ -200,13 +237,40 @@ class Schedule:
 
     @property
     def pipeline_id(self) -> str:
-        """The id of the DAG that it starts."""
+        """The id of the DAG that it starts; of an endpoint's schedule, of the DAG that submits."""
         return self._file.scheduled_dag(self.id) if self._file else self._spec.dag_id
 
     @property
-    def recurrence(self) -> ScheduleRecurrence:
-        """When it starts it."""
+    def recurrence(self) -> Optional[ScheduleRecurrence]:
+        """When it starts it; None where data does."""
+        if self._spec.data is not None:
+            return None
         return ScheduleRecurrence.of_spec(self._spec.recurrence)
+
+    @property
+    def words(self) -> str:
+        """When it starts runs, for people; v1 has no such property."""
+        return self._spec.words
+
+    @property
+    def datastore_name(self) -> Optional[str]:
+        """The datastore that is watched; empty for the workspace's default one."""
+        return self._spec.data.datastore if self._spec.data else None
+
+    @property
+    def path_on_datastore(self) -> Optional[str]:
+        """The folder that is watched."""
+        return self._spec.data.path or None if self._spec.data else None
+
+    @property
+    def polling_interval(self) -> Optional[float]:
+        """Minutes from look to look."""
+        return self._spec.data.interval / 60 if self._spec.data else None
+
+    @property
+    def data_path_parameter_name(self) -> Optional[str]:
+        """The parameter that gets the changed path."""
+        return self._spec.data.parameter or None if self._spec.data else None
 
     @property
     def status(self) -> str:
@@ -220,8 +284,10 @@ class Schedule:
         """What its runs do after a step has failed; None: what the pipeline says."""
         return self._spec.continue_on_step_failure
 
-    pipeline_endpoint_id = datastore_name = polling_interval = None
-    data_path_parameter_name = path_on_datastore = None
+    @property
+    def pipeline_endpoint_id(self) -> Optional[str]:
+        """The endpoint whose default version it submits, as the schedule names it."""
+        return self._spec.endpoint or None
 
     def update(
         self,
@@ -233,7 +299,7 @@ class Schedule:
         wait_for_provisioning: bool = False,
         wait_timeout: float = 3600,
         datastore: Any = None,
-        polling_interval: Optional[int] = None,
+        polling_interval: Optional[float] = None,
         data_path_parameter_name: Optional[str] = None,
         continue_on_step_failure: Optional[bool] = None,
         path_on_datastore: Optional[str] = None,
@@ -241,32 +307,29 @@ class Schedule:
         """Changes what is given. Outside the file that declares it, that can be the status alone.
 
         Raises:
-            PipelineDefinitionError: a value is wrong, or of a datastore's schedule.
+            PipelineDefinitionError: a value is wrong, or of the other kind of schedules.
             NotServedError: the file has to be changed for it.
         """
         where = f"schedule {self.name!r}"
-        if (datastore, data_path_parameter_name, path_on_datastore) != (None, None, None):
-            raise PipelineDefinitionError(
-                "Can not specify a Datastore for a Recurrence schedule.", where=where
-            )
-        if status not in (None, ACTIVE, DISABLED):
+        if status not in _STATUSES:
             raise PipelineDefinitionError("Status must be either Active or Disabled", where=where)
-        changes: Dict[str, Any] = {
-            "name": None if name is None else _text("name", name),
+        given = {
+            "name": name,
             "description": description,
-            "recurrence": None if recurrence is None else _checked(recurrence, where),
+            "recurrence": recurrence,
+            "pipeline_parameters": pipeline_parameters,
+            "datastore": datastore,
+            "polling_interval": polling_interval,
+            "data_path_parameter_name": data_path_parameter_name,
             "continue_on_step_failure": continue_on_step_failure,
-            "status": status,
+            "path_on_datastore": path_on_datastore,
         }
-        if pipeline_parameters is not None and self._file is not None:
-            pipeline = self._file.scheduled_pipeline(self.id)
-            changes["parameters"] = _parameters(pipeline, pipeline_parameters, where)
-        changes = {key: value for key, value in changes.items() if value is not None}
         if self._file is not None:
-            self._spec = replace(self._spec, **changes)
+            known = self._file.scheduled_parameters(self.id)
+            self._spec = changed(self._spec, {**given, "status": status}, known)
             self._file.reschedule(self._spec)
             return
-        if set(changes) - {"status"} or pipeline_parameters is not None:
+        if any(value is not None for value in given.values()):
             raise NotServedError(
                 "Schedule.update changes nothing but the status of a schedule that a file in"
                 " Airflow's DAGs folder declares.",
@@ -295,14 +358,14 @@ class Schedule:
         """The newest of them; None if there is none."""
         return None if self._file else next(self._runs(), None)
 
-    def _runs(self) -> Any:
+    def _runs(self) -> Iterator[PipelineRun]:
         from airflow_aml.definition.homes import home_of
         from airflow_aml.definition.runs.pipelinerun import PipelineRun
         from airflow_aml.workspace.runs import heads
 
         note_run("*")
         for head in heads(home_of(self._workspace)):
-            if head.dag_id == self.pipeline_id and head.run_id.startswith("scheduled__"):
+            if self._spec.starts(head.dag_id, head.run_id):
                 yield PipelineRun.get(self._workspace, head.id)
 
     def _switch(self, status: str, where: str) -> None:
@@ -319,8 +382,7 @@ class Schedule:
         _airflow().switch(self.pipeline_id, status == ACTIVE)
 
     def __repr__(self) -> str:
-        words = in_words(self._spec.recurrence)
-        return f"Schedule(name={self.name!r}, id={self.id!r}, {words!r})"
+        return f"Schedule(name={self.name!r}, id={self.id!r}, {self.words!r})"
 
 
 def _all(workspace: Any) -> List[Schedule]:
@@ -350,56 +412,14 @@ def _file(where: str) -> Declarations:
     return result
 
 
-def _pipeline(value: Any, file: Declarations, where: str) -> Pipeline:
-    if isinstance(value, Pipeline):
-        return value
-    found = file.published(value) if isinstance(value, str) else None
-    if found is not None:
-        return found
-    if isinstance(value, str):
-        raise NotServedError(
-            f"Schedule.create(pipeline_id={value!r}) is not served: this file has published no"
-            " pipeline of that id.",
-            where=where,
-            hint=_BY_PIPELINE,
-        )
-    raise PipelineDefinitionError(
-        f"pipeline_id= is no pipeline: {value!r}.", where=where, hint=_BY_PIPELINE
+def _spec(
+    file: Declarations, workspace: Any, name: Any, experiment_name: Any, description: Any
+) -> ScheduleSpec:
+    from airflow_aml.definition.workspace import Experiment
+
+    return ScheduleSpec(
+        id=file.schedule_id(checked_name("name", name)),
+        name=name,
+        experiment=Experiment(workspace, experiment_name).name,
+        description=check_text(description or "", f"schedule {name!r}, description"),
     )
-
-
-def _checked(recurrence: Any, where: str) -> Recurrence:
-    if not isinstance(recurrence, ScheduleRecurrence):
-        raise PipelineDefinitionError(
-            f"recurrence= is a ScheduleRecurrence, not {recurrence!r}.", where=where
-        )
-    return recurrence.spec
-
-
-def _text(what: str, value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise PipelineDefinitionError(f"a schedule's {what} is a text, not {value!r}.")
-    return check_text(value, f"a schedule's {what}")
-
-
-def _parameters(pipeline: Pipeline, given: Any, where: str) -> Dict[str, Any]:
-    """The values, of the parameters' types; v1 sends texts, so a text of that type will do."""
-    from airflow_aml.definition.schedule_expressions import check_expression, is_expression
-
-    known = {each.name: each for each in pipeline.spec.parameters}
-    values = {}
-    for name, value in check_mapping(f"{where}: pipeline_parameters=", given).items():
-        if name not in known:
-            raise PipelineDefinitionError(
-                f"Pipeline parameter with name {name} does not exist",
-                where=where,
-                hint=f"This pipeline has {', '.join(sorted(known)) or 'none'}.",
-            )
-        if is_expression(value):
-            check_expression(value)
-        elif isinstance(value, str):
-            value = parse_text(known[name], value)  # noqa: PLW2901
-        else:
-            value = check_value(known[name], value)  # noqa: PLW2901
-        values[name] = value
-    return values

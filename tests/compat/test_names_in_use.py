@@ -61,7 +61,6 @@ MISSING = {
     "PortDataReference._path_on_datastore",  # private, beside path_on_datastore
     "Run._client",
     "Run._load_scope",
-    "Schedule.create_for_pipeline_endpoint",
     "Workspace.retrieve_workspace",  # of a class of the program's own
     "Workspace.service_context",
 }

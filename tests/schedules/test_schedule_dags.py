@@ -245,10 +245,6 @@ def test_a_yaml_file_that_is_wrong(declare, write, text, message):
         ('create(workspace, "n", pipeline, "e", "daily")', "is a ScheduleRecurrence, not 'daily'"),
         ('create(workspace, "", **more)', "a schedule's name is a text, not ''"),
         ('create(workspace, "n", pipeline, "-", nightly)', "Experiment name must be between"),
-        (
-            'create(workspace, "n", datastore="store", pipeline_id=pipeline, experiment_name="e")',
-            "Schedule.create(datastore=...) comes with the data change release",
-        ),
         ('create(workspace, "n", datastore="s", **more)', "both a Recurrence and a Datastore"),
         (
             'create(workspace, "n", path_on_datastore="a", **more)',
@@ -275,11 +271,8 @@ def test_a_yaml_file_that_is_wrong(declare, write, text, message):
             'create(workspace, "n", **more).update(datastore="s")',
             "Can not specify a Datastore for a Recurrence schedule",
         ),
-        (
-            'create_for_pipeline_endpoint(workspace, "n", "8c2f", "e")',
-            "Schedule.create_for_pipeline_endpoint comes with the publishing release",
-        ),
-        ('list(workspace, pipeline_endpoint_id="8c2f")', "comes with the publishing release"),
+        ('create(workspace, "n", per_file=True, **more)', "per_file can only be specified for"),
+        ('create(workspace, "n", quiet_seconds=1, **more)', "quiet_seconds can only be specified"),
         ('get(workspace, "8c2f")', "the workspace has no schedule '8c2f'"),
     ],
 )
