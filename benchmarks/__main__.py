@@ -17,6 +17,7 @@ NAMES = (
     "reuse",
     "tracking",
     "listing",
+    "watching",
     "transfers",
     "environments",
     "containers",
