@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable
@@ -12,21 +13,26 @@ from typing import Any
 import httpx
 import pytest
 
+from airflow_aml.workspace.datastores import DatastoreRecord, save_datastore
 from airflow_aml.workspace.home import open_home
+from airflow_aml.workspace.stores import open_store
 from airflow_aml.workspace.watches import Journal, watch_id
 from scripts.local_airflow import LocalAirflow
+from scripts.test_servers import Server
+from tests.e2e.test_object_stores import azurite  # noqa: F401 - a fixture
 
 FOLDER = Path(__file__).parent / "watched"
 BATCH, SINGLE = "watched_landing.batch", "watched_landing.single"
+PATH = '"path_on_datastore": "{}"'
 INTERVAL = 2.0
 PATIENCE = 300
 
 Drop = Callable[..., Path]
 
 
-def journal_of(airflow: LocalAirflow, folder: str) -> Journal:
+def journal_of(airflow: LocalAirflow, folder: str, datastore: str = "") -> Journal:
     """What the workspace knows of a watched folder."""
-    return Journal(open_home(str(airflow.home.workspace)).store, watch_id("", folder))
+    return Journal(open_home(str(airflow.home.workspace)).store, watch_id(datastore, folder))
 
 
 def watching(airflow: LocalAirflow, folder: str) -> Drop:
@@ -61,6 +67,30 @@ def runs(airflow: LocalAirflow, dag_id: str, count: int) -> list[dict[str, Any]]
 
     found = airflow.rest.wait_until(f"{count} runs of {dag_id}", ended, timeout=PATIENCE)
     return sorted(found, key=lambda each: str(each["run_after"]))
+
+
+def run_of(airflow: LocalAirflow, dag_id: str, path: str) -> dict[str, Any]:
+    """The run that has a changed file, once it has ended: its note names the file."""
+
+    def ended() -> dict[str, Any] | None:
+        for run in airflow.rest.dag_runs(dag_id):
+            if path in (run["note"] or "") and run["state"] in ("success", "failed"):
+                return run
+        return None
+
+    found: dict[str, Any] = airflow.rest.wait_until(f"the run of {path}", ended, timeout=PATIENCE)
+    return found
+
+
+def declare(airflow: LocalAirflow, name: str, changes: dict[str, str]) -> None:
+    """A file like that of this folder, but for some words and with one schedule alone."""
+    shutil.copytree(FOLDER, airflow.dags_folder / name)
+    text = (FOLDER / "landing.py").read_text()
+    text = "\n".join(line for line in text.splitlines() if "per_file" not in line)
+    for before, after in changes.items():
+        assert before in text
+        text = text.replace(before, after)
+    (airflow.dags_folder / name / "landing.py").write_text(text)
 
 
 def test_files_that_are_dropped_start_a_run(airflow: LocalAirflow, drop: Drop) -> None:
@@ -152,7 +182,29 @@ def test_the_template_looks_at_new_files(airflow: LocalAirflow) -> None:
     drop = watching(airflow, "incoming")
     drop("first.csv", "a,b\n1,2\n")
 
-    (run,) = runs(airflow, "new_files_pipeline", 1)
+    run = run_of(airflow, "new_files_pipeline", "incoming/first.csv")
     log = airflow.rest.task_log("new_files_pipeline", run["dag_run_id"], "look")
     assert "first.csv: 8 bytes" in log
     assert "1 files at incoming/first.csv" in log
+
+
+def test_blobs_start_a_run(airflow: LocalAirflow, azurite: Server, tmp_path: Path) -> None:  # noqa: F811
+    """A file in a container of blobs, which an Airflow connection opens, starts a run as well."""
+    connections = tmp_path / "connections.json"
+    extra = {"conn_type": "wasb", "extra": azurite.options}
+    connections.write_text(json.dumps({"watched_azure": extra}))
+    done = airflow.run("connections", "import", str(connections))
+    assert done.returncode == 0, done.stderr
+    record = DatastoreRecord("lake", "AzureBlob", "abfs://work/lake", {}, "watched_azure")
+    save_datastore(open_home(str(airflow.home.workspace)), record, {})
+    store = {"workspace.get_default_datastore()": '"lake"'}
+    declare(airflow, "blobs", {**store, PATH.format("watched"): PATH.format("landed")})
+    journal = journal_of(airflow, "landed", "lake")
+    airflow.rest.wait_until("the watch to begin", journal.identity, timeout=PATIENCE)
+    open_store("abfs://work/lake", azurite.options).write("landed/a.csv", b"x")
+
+    run = run_of(airflow, "blobs_landing", "landed/a.csv")
+    assert run["note"] == "1 file changed in lake: landed/a.csv"
+    log = airflow.rest.task_log("blobs_landing", run["dag_run_id"], "look")
+    assert "looked at landed/a.csv" in log
+    shutil.rmtree(airflow.dags_folder / "blobs")  # the watch ends, as the server does

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import random
-import shutil
 import threading
 import time
 from collections import Counter
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from scripts.local_airflow import LocalAirflow
-from tests.e2e.test_watched_airflow import FOLDER, journal_of, runs, watching
+from tests.e2e.test_watched_airflow import PATH, declare, journal_of, runs, watching
 
 DAG = "soak_landing"
 FILES = 2000
@@ -24,11 +24,7 @@ KILLS = 5
 @pytest.mark.timeout(3600)
 def test_every_file_is_in_one_run(airflow: LocalAirflow) -> None:
     """Every file is covered by some run, and none by two."""
-    shutil.copytree(FOLDER, airflow.dags_folder / "soak")
-    text = (FOLDER / "landing.py").read_text()
-    text = text.replace('"path_on_datastore": "watched"', '"path_on_datastore": "soak"')
-    text = "\n".join(line for line in text.splitlines() if "per_file" not in line)
-    (airflow.dags_folder / "soak" / "landing.py").write_text(text)
+    declare(airflow, "soak", {PATH.format("watched"): PATH.format("soak")})
     drop = watching(airflow, "soak")
     journal = journal_of(airflow, "soak")
     start, _ = journal.known()
@@ -69,8 +65,20 @@ def test_every_file_is_in_one_run(airflow: LocalAirflow) -> None:
         return all((claims / f"{each.number}.json").exists() for each in entries)
 
     airflow.rest.wait_until("every entry to be taken", taken, timeout=300)
-    states = Counter(str(each["state"]) for each in runs(airflow, DAG, 1))
+    ended_runs = runs(airflow, DAG, 1)
+    states = Counter(str(each["state"]) for each in ended_runs)
+    told = {
+        each["dag_run_id"]: airflow.rest.xcoms(DAG, each["dag_run_id"], "reuse")["return_value"]
+        for each in ended_runs
+    }
+    sizes = [head["changed"]["files"] for head in told.values()]
+    takers = {json.loads(each.read_text())["run"] for each in watch.glob("claims/*/*.json")}
 
-    print(f"\n{len(entries)} changes, runs of {DAG}: {dict(states)}, {KILLS} kills")
+    print(
+        f"\n{FILES} files, {len(entries)} changes, {KILLS} kills; runs of {DAG}: {dict(states)},"
+        f" {sizes.count(0)} of them with nothing left"
+    )
     assert found == Counter(f"soak/{name}" for name in names)
+    assert sum(sizes) == FILES
+    assert takers == {run_id for run_id, head in told.items() if head["changed"]["files"]}
     assert set(states) == {"success"}
