@@ -18,6 +18,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from scripts.demo import find_dag, read_metrics, task_id_of
 from scripts.local_airflow import LocalAirflow
 from scripts.templates import PROJECT
+from tests.e2e.test_watched_airflow import run_of, watching
 
 CHROMIUM = Path("/usr/bin/chromium")
 CHROMIUM_ARGUMENTS = [
@@ -265,3 +266,17 @@ def test_the_dags_page_says_how_often_it_runs(
 
     expect(page.get_by_text("Every 90 minutes").first).to_be_visible()
     take_picture(page, pictures / "schedule.png")
+
+
+def test_a_runs_page_says_what_has_changed(
+    airflow: LocalAirflow, page: Page, pictures: Path
+) -> None:
+    """The run that a dropped file has started has a note with the file's path."""
+    drop = watching(airflow, "incoming")
+    drop("orders.csv", "a,b\n1,2\n")
+    run = run_of(airflow, "new_files_pipeline", "incoming/orders.csv")
+
+    page.goto(f"{airflow.url}/dags/new_files_pipeline/runs/{quote(run['dag_run_id'], safe='')}")
+
+    expect(page.get_by_text("incoming/orders.csv").first).to_be_visible()
+    take_picture(page, pictures / "changed.png")
