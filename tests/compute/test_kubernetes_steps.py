@@ -203,6 +203,35 @@ def test_a_retry_goes_on_with_the_pod_that_a_lost_worker_has_left(
     until(lambda: not cluster.left())
 
 
+def test_a_retry_whose_earlier_pod_is_deleted_begins_anew(
+    computes, cluster, once, write, one_dag, database, workspace, tmp_path
+):
+    """As it is where somebody clears the step: that try is not lost with the pod."""
+    computes(one={})
+    waits = once(60)
+    write("p.py", FILE.format(steps=[("one", "a.py")]))
+    lost = subprocess.Popen([sys.executable, "-c", RUN, str(tmp_path / "dags")])
+    until(waits.exists)
+    lost.send_signal(signal.SIGKILL)
+    lost.wait()
+    ((_, name),) = cluster.pods
+    before = len(cluster.calls)
+
+    def delete():
+        until(lambda: f"GET /api/v1/namespaces/team/pods/{name}/log" in cluster.calls[before:])
+        cluster.delete("team", name)
+
+    deleting = threading.Thread(target=delete)
+    deleting.start()
+    state, tries = _try_again(one_dag(), "one")
+    deleting.join()
+
+    assert (state, tries) == ("success", 2)
+    assert not why(workspace)
+    assert cluster.calls[before:].count("POST /api/v1/namespaces/team/pods") == 1
+    until(lambda: not cluster.left())
+
+
 def _try_again(dag, task_id):
     """Does what the scheduler does for a task whose worker is lost: its next try."""
     from airflow.models.taskinstance import TaskInstance

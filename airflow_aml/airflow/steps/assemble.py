@@ -73,6 +73,11 @@ class StepRun:
         """The step-run id."""
         return layout.step_run_id(self.pipeline_run_id, self.task_id, self.map_index)
 
+    @property
+    def attempts(self) -> str:
+        """How the names of this try's attempts begin."""
+        return f"{self.id}-{self.try_number}-"
+
     def job(self) -> StepJob:
         """The job of a new attempt.
 
@@ -80,7 +85,7 @@ class StepRun:
             UserErrorException: an upstream output is not there, or a parameter is unknown.
         """
         node, home, planned = self.node, self.home, self.plan.steps[self.node.id]
-        attempt = f"{self.id}-{self.try_number}-{uuid4().hex[:8]}"
+        attempt = self.attempts + uuid4().hex[:8]
         return StepJob(
             attempt=attempt,
             run_id=self.id,

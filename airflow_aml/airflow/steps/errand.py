@@ -61,6 +61,10 @@ class Errand:
             and self.fingerprint.digest == decision.fingerprint.digest
         )
 
+    def is_of_try(self, run: StepRun) -> bool:
+        """Whether it was begun by that try at the step, and not by an earlier one."""
+        return self.attempt.startswith(run.attempts)
+
     def keep(self, home: Home) -> None:
         """Writes it to its place, where its pod and later processes find it."""
         home.store.write(layout.errand(self.attempt), json.dumps(asdict(self)).encode())

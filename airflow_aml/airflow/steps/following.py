@@ -119,13 +119,14 @@ class PodLog:
                 container=trigger.base_container_name,
                 **options,
             )
-            if answer.status != 200:
-                return
-            async for chunk in answer.content.iter_any():
-                for line in lines.feed(chunk):
+            async with answer:
+                if answer.status != 200:
+                    return
+                async for chunk in answer.content.iter_any():
+                    for line in lines.feed(chunk):
+                        self._tell(line)
+                for line in lines.finish():
                     self._tell(line)
-            for line in lines.finish():
-                self._tell(line)
 
     def _tell(self, line: str) -> None:
         stamp, _, text = line.partition(" ")

@@ -293,9 +293,9 @@ class KubernetesStepOperator(AmlStepMixin, PodOperator):
         """What an earlier try has left that is still worth waiting for; all else is ended."""
         kept = None
         for errand in earlier_errands(run):
-            of_use = kept is None and errand.is_for(decision)
             there = self._pod(errand)
-            if of_use and (there is not None or errand.answer(run.home) is not None):
+            of_use = kept is None and errand.is_for(decision)
+            if of_use and _has_future(there, errand.answer(run.home)):
                 kept = errand
                 continue
             if there is not None:
@@ -374,8 +374,14 @@ class KubernetesStepOperator(AmlStepMixin, PodOperator):
     ) -> None:
         with suppress(AirflowException):  # why it is lost is told below
             super().trigger_reentry(context, event)
-        found = ApiClient().sanitize_for_serialization(self.pod) if self.pod else None
+        found = _seen(self.pod)
         answer = errand.answer(run.home)
+        if found is None and not _has_future(None, answer) and not errand.is_of_try(run):
+            # Who cleared the step has deleted it, while this try went on with it.
+            self.log.info("the pod %s of an earlier try was deleted: begins anew", errand.pod)
+            errand.forget(run.home)
+            assert self.job is not None
+            self._begin(context, run, self.job, errand.decision)
         with tempfile.TemporaryDirectory(prefix="aml-pod-") as folder:
             job = answer.unpacked(errand, Path(folder)) if answer else errand.job
             over = True
@@ -434,6 +440,21 @@ class KubernetesStepOperator(AmlStepMixin, PodOperator):
             cause=error,
             fatal=refused,
         )
+
+
+def _seen(there: V1Pod | None) -> Mapping[str, Any] | None:
+    """A pod as Kubernetes tells it; None if it was deleted."""
+    if there is None or there.metadata.deletion_timestamp:
+        return None
+    told: Mapping[str, Any] = ApiClient().sanitize_for_serialization(there)
+    return told
+
+
+def _has_future(there: V1Pod | None, answer: Answer | None) -> bool:
+    """Whether an earlier try's pod is worth waiting for; one that is being deleted is not."""
+    if answer is not None:
+        return answer.over or answer.report.outcome != "stopped"
+    return there is not None and there.metadata.deletion_timestamp is None
 
 
 def _explained(error: Exception) -> str:
