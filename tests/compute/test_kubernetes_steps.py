@@ -11,6 +11,7 @@ import sys
 import sysconfig
 import threading
 import time
+from base64 import b64encode
 from datetime import UTC, datetime
 
 import pytest
@@ -346,7 +347,9 @@ spec:
   hostNetwork: true
   containers:
     - name: base
-      env: [{{name: PYTHONPATH, value: /site}}]
+      env:
+        - {{name: PYTHONPATH, value: /site}}
+        - {{name: WORD, valueFrom: {{secretKeyRef: {{name: ours, key: word}}}}}}
       volumeMounts: [{{name: site, mountPath: /site, readOnly: true}}]
   volumes: [{{name: site, hostPath: {{path: {site}}}}}]
 """
@@ -365,7 +368,10 @@ Pipeline(Workspace(), [first, second]).submit("pods")
 def test_a_workspace_in_an_object_store_is_read_and_written_by_the_pods_themselves(
     computes, cluster, store, write, one_dag, run_dag, workspace, tmp_path, monkeypatch
 ):
-    """What opens it is in a secret that goes with the pod; the second run starts none."""
+    """What opens it is in a secret that goes with the pod; the second run starts none.
+
+    Secrets that a site has in the cluster reach the script by its pod template.
+    """
     url = f"{make_container(store, 'pods')}/aml"
     connection = {
         "conn_type": "aws",
@@ -378,13 +384,15 @@ def test_a_workspace_in_an_object_store_is_read_and_written_by_the_pods_themselv
     template = tmp_path / "pod.yaml"
     template.write_text(TEMPLATE.format(site=sysconfig.get_paths()["purelib"]))
     computes(pods={"volumes": {}, "pod_template": str(template)})
+    ours = {"metadata": {"name": "ours"}, "data": {"word": b64encode(b"hush").decode()}}
+    monkeypatch.setitem(cluster.secrets, ("team", "ours"), ours)
     write(
         "src/make.py",
         """
         import os, sys
         from airflow_aml import Run
         open(os.path.join(sys.argv[1], "a.txt"), "w").write("made")
-        Run.get_context().log("n", 3)
+        Run.get_context().log("n", len(os.environ["WORD"]))
         """,
     )
     write("src/read.py", "import os, sys; print(open(os.path.join(sys.argv[1], 'a.txt')).read())")
@@ -396,10 +404,10 @@ def test_a_workspace_in_an_object_store_is_read_and_written_by_the_pods_themselv
 
     assert ran.states == {"reuse": "success", "first": "success", "second": "success"}
     assert ran.xcom("first", "made")["uri"].startswith(url)
-    assert ran.xcom("first")["metrics"] == {"n": 3}
+    assert ran.xcom("first")["metrics"] == {"n": 4}
     secrets = "POST /api/v1/namespaces/team/secrets"
     assert cluster.calls[before:].count(secrets) == 2
-    until(lambda: not cluster.left())
+    until(lambda: cluster.left() == ["ours"])
     before = len(cluster.calls)
     again = run_dag(dag)
     assert (again.states["first"], again.states["second"]) == ("skipped", "skipped")
