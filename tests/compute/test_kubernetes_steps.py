@@ -13,8 +13,10 @@ import threading
 import time
 from base64 import b64encode
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+import yaml
 
 from airflow_aml.reuse.lease import Owner, holder, take
 from airflow_aml.workspace.home import open_home
@@ -414,3 +416,20 @@ def test_a_workspace_in_an_object_store_is_read_and_written_by_the_pods_themselv
     assert cluster.calls[before:] == []
     home = open_home(url, options={**store.options})
     assert list(home.store.find("staging/")) == []
+
+
+VERBS = {"POST": "create", "PATCH": "patch", "DELETE": "delete", "GET": "get"}
+
+
+def test_nothing_is_called_that_the_pages_role_does_not_allow(cluster):
+    """Whatever the tests above have had the operator and its trigger call."""
+    page = (Path(__file__).parents[2] / "docs" / "kubernetes.md").read_text(encoding="utf-8")
+    (role,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    rules = yaml.safe_load(role)["rules"]
+    verbs = {each: set(rule["verbs"]) for rule in rules for each in rule["resources"]}
+
+    for call in cluster.calls:
+        method, path = call.split()
+        kind, *rest = path.split("/namespaces/team/")[1].split("/")
+        verb = "list" if method == "GET" and not rest else VERBS[method]
+        assert verb in verbs["/".join([kind, *rest[1:]])], call
