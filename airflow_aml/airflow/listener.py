@@ -9,6 +9,7 @@ A run that changed files have started gets a note of them here, too: tasks canno
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from importlib import import_module
 from typing import Any
@@ -45,8 +46,8 @@ _NEEDED_BY_STEPS = (
     "airflow_aml.workspace.stores.local",
 )
 
-_FORKS_STEPS = "SchedulerJob"
-"""Airflow's word for the scheduler among the parts that start."""
+_SCHEDULER = "scheduler"
+"""Airflow's command that starts it. What starts does not know its own job type yet."""
 
 
 @hookimpl
@@ -66,8 +67,11 @@ def on_starting(component: object) -> None:
     prepare(RunPlan, StepReport, RunHead)
     environment.of_this_process()  # what is installed is listed once, until that changes
     Process.this()  # and the host is known
-    if getattr(component, "job_type", "") == _FORKS_STEPS:
+    if sys.argv[1:2] == [_SCHEDULER]:
+        from airflow_aml.airflow.pools import make_pools
+
         _load_mlflow()
+        make_pools()
 
 
 @hookimpl

@@ -30,5 +30,10 @@ class Placement:
 
 def airflow_options(compute: ComputeRecord) -> dict[str, Any]:
     """What of a compute is Airflow's own business: queue, executor, pool."""
-    given = {"queue": compute.queue, "executor": compute.executor, "pool": compute.pool}
+    given = {
+        "queue": compute.queue,
+        "executor": compute.executor,
+        "pool": compute.pool,
+        "pool_slots": compute.pool_slots,
+    }
     return {name: value for name, value in given.items() if value}

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Union
@@ -52,8 +53,9 @@ class ComputeRecord:
             type in lower case.
         type: v1's word: ``AmlCompute``, ``Databricks``, ...
         image: of a container; interpreter: the Python in it, by default the first one in its PATH.
-        queue, executor, pool: of Airflow, for the tasks of its steps.
-        min_nodes, max_nodes: v1's; how many steps run at once is up to the pool.
+        queue, executor, pool: of Airflow, for the tasks of its steps; pool_slots: how many of the
+            pool's slots one of them takes, 1 by default.
+        min_nodes, max_nodes: v1's; a pool that is not there is made with max_nodes slots.
         cpu: cores; memory: bytes, or with k, m, g; gpu: how many. By default what ``vm_size`` says.
         shm_size: of /dev/shm; network: ``none``, ``bridge``, ``host`` or a network's name;
             user: ``uid`` or ``uid:gid``, by default the worker's.
@@ -77,6 +79,7 @@ class ComputeRecord:
     queue: Optional[str] = None
     executor: Optional[str] = None
     pool: Optional[str] = None
+    pool_slots: Optional[int] = None
     min_nodes: int = 0
     max_nodes: Optional[int] = None
     cpu: Union[int, float, None] = None
@@ -173,7 +176,7 @@ def _wrong(record: ComputeRecord) -> str:
     shared = [each for each in record.volumes if each[:1] != "/" or each == "/"]
     template = record.pod_template
     kind, cpu, gpu, memory = record.kind, record.cpu, record.gpu, record.memory
-    least = max(record.min_nodes, 1)
+    least, most = max(record.min_nodes, 1), record.max_nodes or sys.maxsize
     checks = {
         f"kind must be {LOCAL!r}, {DOCKER!r} or {KUBERNETES!r}, not {kind!r}.": (
             kind in (LOCAL, DOCKER, KUBERNETES)
@@ -199,6 +202,9 @@ def _wrong(record: ComputeRecord) -> str:
         ),
         f"max_nodes must be at least {least}, not {record.max_nodes}.": (
             record.max_nodes is None or record.max_nodes >= least
+        ),
+        f"pool_slots must be from 1 to max_nodes, not {record.pool_slots}.": (
+            record.pool_slots is None or 1 <= record.pool_slots <= most
         ),
     }
     return next((sentence for sentence, holds in checks.items() if not holds), "")

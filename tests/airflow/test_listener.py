@@ -36,7 +36,7 @@ FORKS = """
 import sys
 from airflow_aml.airflow.plugin import AmlPlugin
 (listener,) = AmlPlugin.listeners
-class Job: job_type = sys.argv[1]
+class Job: pass
 listener.on_starting(Job())
 print("mlflow.tracking" in sys.modules)
 """
@@ -45,9 +45,9 @@ print("mlflow.tracking" in sys.modules)
 @pytest.mark.parametrize(
     ("job", "uri", "loaded"),
     [
-        ("SchedulerJob", "http://127.0.0.1:1", "True"),
-        ("SchedulerJob", "", "False"),
-        ("DagProcessorJob", "http://127.0.0.1:1", "False"),
+        ("scheduler", "http://127.0.0.1:1", "True"),
+        ("scheduler", "", "False"),
+        ("dag-processor", "http://127.0.0.1:1", "False"),
     ],
 )
 def test_the_scheduler_loads_mlflow_for_steps_that_need_it(job, uri, loaded, tmp_path):

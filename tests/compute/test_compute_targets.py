@@ -215,6 +215,8 @@ def test_a_step_creates_attaches_and_deletes_no_computes(monkeypatch):
         ({"startup_seconds": 0}, "startup_seconds must be more than 0"),
         ({"kind": "kubernetes", "engine": "a"}, "'engine' is for computes of kind 'docker'"),
         ({"kind": "docker", "namespace": "a"}, "'namespace' is for computes of kind 'kubernetes'"),
+        ({"pool": "cores", "max_nodes": 4, "pool_slots": 8}, "pool_slots must be from 1 to max_"),
+        ({"pool_slots": 0}, "pool_slots must be from 1"),
         ([], "is not an object"),
     ],
 )

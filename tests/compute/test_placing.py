@@ -74,12 +74,35 @@ def test_what_a_compute_cannot_give_is_refused_by_name():
 
 def test_queue_and_pool_reach_the_task(define, pipeline, one_dag):
     """They are Airflow's own."""
-    define(cpu={"queue": "big", "pool": "cpus"})
+    define(cpu={"queue": "big", "pool": "cpus", "pool_slots": 2})
     pipeline("cpu")
 
     task = one_dag().get_task("a")
 
-    assert (task.queue, task.pool) == ("big", "cpus")
+    assert (task.queue, task.pool, task.pool_slots) == ("big", "cpus", 2)
+
+
+def test_pools_are_made_as_large_as_computes_have_nodes(define, database, caplog):
+    """One that is there stays as it is; one without a size is told as what keeps steps waiting."""
+    from airflow.models.pool import Pool
+
+    from airflow_aml.airflow.pools import make_pools
+
+    Pool.create_or_update_pool("theirs", 7, "", include_deferred=False)
+    define(
+        small={"pool": "ours", "max_nodes": 2},
+        large={"pool": "ours", "max_nodes": 4},
+        other={"pool": "theirs", "max_nodes": 1},
+        lost={"pool": "nobodys"},
+    )
+
+    make_pools()
+
+    slots = {pool.pool: pool.slots for pool in Pool.get_pools()}
+    assert (slots["ours"], slots["theirs"], "nobodys" in slots) == (4, 7, False)
+    assert "there is no pool 'nobodys', so the steps of computes that name it never" in caplog.text
+    for name in ("ours", "theirs"):
+        Pool.delete_pool(name)
 
 
 def test_without_computes_a_name_means_the_worker_and_one_warning_says_so(
