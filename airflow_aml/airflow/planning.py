@@ -222,12 +222,13 @@ class RunPlanning:
         return [node for node in self.spec.nodes if computes.of(node).kind == LOCAL]
 
     def _locks(self, home: Home) -> Locks:
-        here = self._here()
-        if all(node.settings.environment == _NOTHING for node in here):
+        computes = self.computes
+        nodes = [node for node in self.spec.nodes if computes.equips(node)]
+        if all(node.settings.environment == _NOTHING for node in nodes):
             return {}
         from airflow_aml.reuse.software.locking import lock_steps
 
-        return lock_steps(here, home, get=environment_setting, say=self.log.info)
+        return lock_steps(nodes, home, get=environment_setting, say=self.log.info)
 
     def _check_copy(self, sent: Any, home: Home, context: Context) -> None:
         run_id = layout.pipeline_run_id(home.uuid, self.dag_id, context["dag_run"].run_id)

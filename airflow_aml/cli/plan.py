@@ -29,7 +29,6 @@ from airflow_aml.reuse.aside import Aside
 from airflow_aml.reuse.facts import RunFacts, walk_steps
 from airflow_aml.reuse.lookup import decide, duration
 from airflow_aml.reuse.walk import DEPENDS, PUBLISH, REUSE, RUN, first_warnings, names_of
-from airflow_aml.workspace.computes import LOCAL
 from airflow_aml.workspace.snapshots import digest_of
 
 if TYPE_CHECKING:
@@ -163,7 +162,7 @@ def _pinned(
 def _locks(declaration: Declaration, home: Home) -> dict[str, Lock]:
     """The workspace's locks; those that it has not yet are made and not stored."""
     computes = NamedComputes(site(), declaration.setup)
-    nodes = [node for node in declaration.pipeline.spec.nodes if computes.of(node).kind == LOCAL]
+    nodes = [node for node in declaration.pipeline.spec.nodes if computes.equips(node)]
     if all(node.settings.environment == EnvironmentSpec() for node in nodes):
         return {}
     from airflow_aml.reuse.pending import pending_environments

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from airflow_aml.compute.placement import ARCHIVE, MOUNTS, Placement, airflow_options
 from airflow_aml.definition.runconfig import DEFAULT_CPU_IMAGE, DEFAULT_GPU_IMAGE
 from airflow_aml.definition.spec import NodeSpec
 from airflow_aml.errors import NotServedError, PipelineDefinitionError
-from airflow_aml.workspace.computes import ComputeRecord
+from airflow_aml.workspace.computes import DOCKER, ComputeRecord
 
 OPERATOR = "airflow_aml.airflow.steps.docker.DockerStepOperator"
 
 LOCAL_ENGINE = "unix:///var/run/docker.sock"
+
+BUILT = "airflow-aml/dockerfile"
+"""The name of images that are built of Dockerfiles; their tag says of which one."""
 
 
 def docker_placement(node: NodeSpec, compute: ComputeRecord) -> Placement:
@@ -18,7 +23,8 @@ def docker_placement(node: NodeSpec, compute: ComputeRecord) -> Placement:
 
     Raises:
         PipelineDefinitionError: neither the step nor the compute names an image.
-        NotServedError: the step asks for packages beside an image.
+        NotServedError: the step asks for a registered environment; elsewhere than on an engine of
+            Docker's, for packages or a Dockerfile.
     """
     sized = compute.sized
     options = {**airflow_options(compute), "compute": sized, "image": image_of(node, compute)}
@@ -28,14 +34,16 @@ def docker_placement(node: NodeSpec, compute: ComputeRecord) -> Placement:
 def image_of(node: NodeSpec, compute: ComputeRecord) -> str:
     """The image that a step runs in: its environment's, else its compute's.
 
-    v1's default images, which say nothing in particular, are the compute's where it has one.
+    v1's default images, which say nothing in particular, are the compute's where it has one. An
+    environment's Dockerfile is an image whose name says what is in it.
 
     Raises:
         PipelineDefinitionError, NotServedError: see :func:`docker_placement`.
     """
     where = f"step {node.name!r}, compute {compute.name!r}"
     wanted = node.settings.environment
-    if wanted.registered or wanted.dockerfile:
+    here = compute.kind == DOCKER
+    if wanted.registered or (wanted.dockerfile and not here):
         what = (
             f"the registered environment {wanted.name!r}" if wanted.registered else "a Dockerfile"
         )
@@ -44,6 +52,8 @@ def image_of(node: NodeSpec, compute: ComputeRecord) -> str:
             where=where,
             hint="Name an image: Environment.from_docker_image, or the compute's own.",
         )
+    if wanted.dockerfile:
+        return f"{BUILT}:{hashlib.sha256(wanted.dockerfile.encode()).hexdigest()[:32]}"
     asked = wanted.image
     if asked in (DEFAULT_CPU_IMAGE, DEFAULT_GPU_IMAGE):
         asked = compute.image or asked
@@ -55,7 +65,7 @@ def image_of(node: NodeSpec, compute: ComputeRecord) -> str:
             hint="Give the compute an 'image', or the step an Environment.from_docker_image.",
         )
     packages = (*wanted.pip_packages, *wanted.conda_packages)
-    if packages and not wanted.user_managed:
+    if packages and not wanted.user_managed and not here:
         raise NotServedError(
             f"packages beside an image ({', '.join(packages)}) are not served.",
             where=where,

@@ -35,6 +35,8 @@ class Images:
         if compute.kind != DOCKER:
             return None
         engine, image = engine_of(compute), image_of(node, compute)
+        if node.settings.environment.dockerfile:
+            return of_image(image)  # whenever and wherever it is built
         if (engine, image) not in self._known:
             self._known[engine, image] = _look(engine, image)
         found = self._known[engine, image]

@@ -9,7 +9,7 @@ from airflow_aml.definition.data.near import near
 from airflow_aml.definition.setup import SetupAction
 from airflow_aml.definition.spec import NodeSpec
 from airflow_aml.errors import PipelineDefinitionError
-from airflow_aml.workspace.computes import DEFAULT, LOCAL, ComputeRecord, Computes, find
+from airflow_aml.workspace.computes import DEFAULT, DOCKER, LOCAL, ComputeRecord, Computes, find
 
 _WORKER = ComputeRecord(LOCAL)
 
@@ -45,6 +45,10 @@ class NamedComputes:
                 hint=f"Define it in [aml] computes, or {DEFAULT!r} for all that are not.",
             )
         return self._site.get(DEFAULT, _WORKER)
+
+    def equips(self, node: NodeSpec) -> bool:
+        """Whether the worker makes the packages that a step asks for."""
+        return self.of(node).kind in (LOCAL, DOCKER)
 
     def undefined(self, nodes: Iterable[NodeSpec]) -> list[str]:
         """The names that steps use and nobody has defined."""

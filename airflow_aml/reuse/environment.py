@@ -15,7 +15,7 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -46,10 +46,10 @@ class Environment:
     """An interpreter and its packages, or an image.
 
     Attributes:
-        implementation: ``cpython``; empty for an image.
-        python: ``3.11.7``; empty for an image.
+        implementation: ``cpython``; empty for an image alone.
+        python: ``3.11.7``; empty for an image alone.
         packages: normalised name -> version.
-        image: the digest of a container image, which says it all.
+        image: the digest of a container image, which says all but the packages beside it.
     """
 
     implementation: str = ""
@@ -72,6 +72,10 @@ class Environment:
     def digest(self) -> str:
         """``sha256:<hex>``; for :attr:`~airflow_aml.reuse.fingerprint.KeyFacts.environment`."""
         return digest_of(self.document)
+
+    def with_packages(self, other: Environment) -> Environment:
+        """This image with the packages of another environment in it."""
+        return replace(other, image=self.image)
 
 
 def of_image(digest: str) -> Environment:

@@ -138,7 +138,7 @@ def _software(
     except NoKey as error:
         return error
     if contained is not None:
-        return _kept(contained, facts)
+        return _kept(contained.with_packages(lock.environment) if lock else contained, facts)
     if lock is not None:
         return _remembered(known, lock.digest, lambda: _kept(lock.environment, facts))
     where = node.settings.environment.interpreter or sys.executable

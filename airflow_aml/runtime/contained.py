@@ -13,7 +13,10 @@ import sys
 PATH_VARIABLE = "AIRFLOW_AML_PYTHONPATH"
 """What comes before the image's own PYTHONPATH."""
 
-TOO_OLD, CANNOT_WRITE = 121, 122
+PYTHON_VARIABLE = "AIRFLOW_AML_PYTHON"
+"""The version, as 3.11, that the step's own packages are for."""
+
+TOO_OLD, CANNOT_WRITE, ANOTHER_PYTHON = 121, 122, 123
 
 
 def main(ended, folder, command):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201 - even 2.7 reads this
@@ -21,6 +24,10 @@ def main(ended, folder, command):  # type: ignore[no-untyped-def] # noqa: ANN001
     if sys.version_info < (3, 8):  # noqa: UP036 - whatever the image has
         sys.stderr.write("airflow_aml: the image has Python %s\n" % sys.version.split()[0])  # noqa: UP031
         return TOO_OLD
+    wanted, found = os.environ.pop(PYTHON_VARIABLE, ""), "%d.%d" % sys.version_info[:2]  # noqa: UP031
+    if wanted not in ("", found):
+        sys.stderr.write("airflow_aml: the image has Python %s\n" % found)  # noqa: UP031
+        return ANOTHER_PYTHON
     try:
         told = os.open(ended, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
         os.chdir(folder)

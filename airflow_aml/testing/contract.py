@@ -53,8 +53,11 @@ class Ran:
 class Laboratory:
     """A folder with the contract's pipelines, and a workspace."""
 
-    def __init__(self, folder: Path, compute: Mapping[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, compute: Mapping[str, Any], packages: Sequence[str] = ()
+    ) -> None:
         self.folder = folder
+        self._packages = list(packages)
         for name, text in SCRIPTS.items():
             self._write(f"src/{name}", textwrap.dedent(text))
         self._write("given/deep/data ü.txt", "content é")
@@ -103,7 +106,8 @@ class Laboratory:
         )
 
     def _command(self, steps: str, *options: str) -> list[str]:
-        self._write("pipeline.py", PIPELINE.replace("{steps}", f"[{steps}]"))
+        text = PIPELINE.replace("{steps}", f"[{steps}]")
+        self._write("pipeline.py", text.replace("{packages}", repr(self._packages)))
         return [sys.executable, "-m", "airflow_aml.cli", "run", *options, "pipeline.py"]
 
     def _write(self, name: str, text: str) -> None:
@@ -117,7 +121,9 @@ def laboratory(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Laboratory:
     """The folder of a class's contract."""
-    return Laboratory(tmp_path_factory.mktemp("contract"), request.cls().document())
+    contract = request.cls()
+    folder = tmp_path_factory.mktemp("contract")
+    return Laboratory(folder, contract.document(), contract.packages)
 
 
 @pytest.fixture(scope="class")
@@ -146,9 +152,11 @@ class StepContract:
 
     Attributes:
         compute: the document of the compute, as in ``[aml] computes``.
+        packages: what its steps ask for, each as ``name==version``; none: no environment of theirs.
     """
 
     compute: ClassVar[Mapping[str, Any]] = {}
+    packages: ClassVar[Sequence[str]] = ()
 
     def document(self) -> Mapping[str, Any]:
         """The compute's document, for a subclass that knows it only when the tests run."""
@@ -172,6 +180,11 @@ class StepContract:
         assert variables["AZURE_ML_INPUT_given"] == told["given"]
         assert variables["AZURE_ML_OUTPUT_made"] == told["made"]
         assert variables["AIRFLOW_CONN_SECRET"] is None
+
+    def test_the_packages_that_a_step_asks_for_are_there(self, told: Mapping[str, Any]) -> None:
+        """In just the versions that it names."""
+        found = [f"{name}=={version}" for name, version in told["packages"].items()]
+        assert sorted(found) == sorted(self.packages)
 
     def test_the_script_runs_in_a_copy_of_its_sources(self, told: Mapping[str, Any]) -> None:
         """It imports what lies beside it; ``outputs`` and ``logs`` are there."""

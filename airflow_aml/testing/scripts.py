@@ -8,9 +8,14 @@ PIPELINE = """
 # airflow dag
 from airflow_aml import *
 
+packages = {packages}
+
 def step(script, *arguments, **others):
     config = RunConfiguration()
-    config.environment_variables = {"CONTRACT": "a b=ü"}
+    config.environment_variables = {"CONTRACT": "a b=ü", "CONTRACT_PACKAGES": " ".join(packages)}
+    if packages:
+        config.environment.python.conda_dependencies = CondaDependencies.create(
+            pip_packages=packages)
     config.max_run_duration_seconds = others.pop("seconds", None)
     return PythonScriptStep(
         script, name=script[:-3], source_directory="src", arguments=list(arguments),
@@ -34,7 +39,7 @@ WAITING_STEP = 'step("waits.py", OutputFileDatasetConfig(name="never"))'
 
 SCRIPTS: Mapping[str, str] = {
     "good.py": """
-        import json, os, sys
+        import importlib.metadata, json, os, sys
         import helper
         from airflow_aml import Run
         given, made = sys.argv[1:3]
@@ -43,6 +48,11 @@ SCRIPTS: Mapping[str, str] = {
             "variables": {name: os.environ.get(name) for name in (
                 "CONTRACT", "AZUREML_RUN_ID", "AZURE_ML_INPUT_given", "AZURE_ML_OUTPUT_made",
                 "AIRFLOW_CONN_SECRET")},
+            "packages": {
+                name: importlib.metadata.version(name)
+                for name in (
+                    each.partition("==")[0] for each in os.environ["CONTRACT_PACKAGES"].split())
+            },
             "given": given,
             "made": made,
             "helper": helper.VALUE,

@@ -41,7 +41,15 @@ class TestDocker(Docker):
 
 
 @pytest.mark.soak
+class TestPackages(Docker):
+    """Containers with packages beside their image."""
+
+    packages = ("six==1.16.0",)
+
+
+@pytest.mark.soak
 class TestArchive(Docker):
     """Containers that see nothing of the worker: all is sent, and fetched."""
 
     transport = "archive"
+    packages = ("six==1.16.0",)

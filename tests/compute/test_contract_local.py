@@ -12,3 +12,9 @@ class TestLocal(StepContract):
     """Steps as processes of the worker."""
 
     compute = {"kind": "local"}
+
+
+class TestOwnEnvironment(StepContract):
+    """Steps in an environment of their own."""
+
+    packages = ("six==1.16.0",)

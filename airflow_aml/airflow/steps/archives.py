@@ -10,7 +10,7 @@ import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_aml.airflow.steps.mounts import read, topmost
@@ -25,11 +25,19 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 20
 
 
-def send(client: APIClient, container: str, job: StepJob, staged: Staged, user: str) -> None:
+def send(
+    client: APIClient,
+    container: str,
+    job: StepJob,
+    staged: Staged,
+    user: str,
+    packages: Sequence[str] = (),
+) -> None:
     """Puts what the script reads and the folders that it writes into a container.
 
     Args:
         user: ``uid`` or ``uid:gid``, who all of it belongs to there.
+        packages: the folders of the step's own packages.
     """
     uid, _, gid = user.partition(":")
 
@@ -40,7 +48,8 @@ def send(client: APIClient, container: str, job: StepJob, staged: Staged, user: 
 
     with tempfile.TemporaryFile(dir=os.path.dirname(job.work)) as stream:
         with tarfile.open(fileobj=stream, mode="w") as archive:
-            for path in topmost([*written(job, staged), *read(job, staged, exact=True)]):
+            reads = [*read(job, staged, exact=True), *packages]
+            for path in topmost([*written(job, staged), *reads]):
                 archive.add(path, path.lstrip("/"), filter=owned)
             for link in staged.links:
                 archive.add(link, link.lstrip("/"), filter=owned)

@@ -6,13 +6,18 @@ is done where it calls the engine: a real limit of cores, stdout and stderr apar
 
 from __future__ import annotations
 
+import fcntl
+import io
+import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from docker.errors import DockerException, ImageNotFound
 from requests import RequestException
 
 from airflow_aml.errors import ComputeTargetException, UserErrorException
+from airflow_aml.workspace.caches import cache_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,6 +136,50 @@ def image_id(client: APIClient, image: str, say: Callable[..., None]) -> str:
         hint = "Check its name; a private registry needs the compute's 'connection'."
         denied = getattr(error, "status_code", 0) in _REFUSED
         raise (UserErrorException if denied else ComputeTargetException)(text, hint=hint) from error
+
+
+def build_image(client: APIClient, image: str, dockerfile: str, say: Callable[..., None]) -> None:
+    """Builds the image of a Dockerfile, unless the engine has it; of many at once one builds.
+
+    Raises:
+        UserErrorException: the Dockerfile cannot be built; the text is the engine's.
+        ComputeTargetException: the engine does not answer.
+    """
+    try:
+        if client.images(image):
+            return
+        with _alone(image):
+            if client.images(image):
+                return
+            say("building the image %s of the step's Dockerfile", image)
+            stream, at = io.BytesIO(dockerfile.encode()), ""
+            for said in client.build(fileobj=stream, tag=image, rm=True, forcerm=True, decode=True):
+                line = said.get("stream", "").rstrip()
+                at = line if line.startswith("Step ") else at
+                if "error" in said:
+                    why = str(said["error"]).strip()
+                    raise UserErrorException(
+                        f"the Dockerfile of the step cannot be built. {at}: {why}",
+                        hint="It is built without a folder: COPY and ADD have nothing to take.",
+                    )
+                if line:
+                    say("%s", line)
+    except BROKEN as error:
+        if refused(error):
+            raise UserErrorException(
+                f"the Dockerfile of the step cannot be built. {explained(error)}"
+            ) from error
+        raise broken("cannot build an image", error) from error
+
+
+@contextmanager
+def _alone(image: str) -> Iterator[None]:
+    """Inside, no other step on this machine builds that image."""
+    folder = os.path.join(cache_folder(), "images")
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, f"{image.rpartition(':')[2]}.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def remove_of_step(client: APIClient, step_run_id: str) -> None:

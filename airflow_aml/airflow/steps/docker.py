@@ -28,6 +28,7 @@ from airflow_aml.airflow.steps.local import has_supervisor
 from airflow_aml.airflow.steps.mixin import AmlStepMixin
 from airflow_aml.airflow.steps.mounts import step_mounts
 from airflow_aml.airflow.steps.shown import shown_command
+from airflow_aml.airflow.steps.software import packages_beside
 from airflow_aml.compute.docker import engine_of, transport_of
 from airflow_aml.compute.placement import MOUNTS
 from airflow_aml.definition.spec import NodeSpec
@@ -96,6 +97,9 @@ class DockerStepOperator(AmlStepMixin, ContainerOperator):  # type: ignore[misc]
     template_ext: Sequence[str] = ()
     ui_color = "#d7e9ff"
     custom_operator_name = "PythonScriptStep"
+    python = ""
+    packages: tuple[str, ...] = ()
+    """The folder of the packages beside its image, if it asks for any; for that Python."""
 
     def __init__(
         self,
@@ -139,7 +143,7 @@ class DockerStepOperator(AmlStepMixin, ContainerOperator):  # type: ignore[misc]
         run = super().assemble(context)
         where = f"step {self.node.name!r}, compute {self.compute.name!r}"
         try:
-            found = containers.image_id(self._client(), self.image, self.log.info)
+            found = self._image()
             if run.try_number > 1:
                 containers.remove_of_step(self._client(), run.id)
         except (AirflowAmlError, *containers.BROKEN) as error:
@@ -151,6 +155,14 @@ class DockerStepOperator(AmlStepMixin, ContainerOperator):  # type: ignore[misc]
             )
         return replace(run, software=of_image(found))
 
+    def _image(self) -> str:
+        """What the step's key has of its image, which is there from now on."""
+        dockerfile = self.node.settings.environment.dockerfile
+        if dockerfile is None:
+            return containers.image_id(self._client(), self.image, self.log.info)
+        containers.build_image(self._client(), self.image, dockerfile, self.log.info)
+        return str(self.image)
+
     def _client(self) -> APIClient:
         try:
             return self.hook.api_client
@@ -161,7 +173,9 @@ class DockerStepOperator(AmlStepMixin, ContainerOperator):  # type: ignore[misc]
             ) from error
 
     def equip(self, run: StepRun, job: StepJob) -> StepJob:
-        """The job as it is: the image has all that the script needs."""
+        """The job as it is; the packages that the step asks for beside its image are made."""
+        self.python, packages = packages_beside(run, self.log.info)
+        self.packages = (packages,) if packages else ()
         return job
 
     def configure(self, job: StepJob) -> None:
@@ -191,7 +205,8 @@ class DockerStepOperator(AmlStepMixin, ContainerOperator):  # type: ignore[misc]
         shutil.copyfile(contained.__file__, os.path.join(job.work, "contained.py"))
         shutil.copyfile(runtime_zip(), os.path.join(job.work, "airflow_aml.zip"))
         if transport_of(self.compute) == MOUNTS:
-            self.mounts = step_mounts(self.step_run.home, job, staged, self.compute.host_path_map)
+            hosts = self.compute.host_path_map
+            self.mounts = step_mounts(self.step_run.home, job, staged, hosts, self.packages)
             return partial(self._run_script, job, None)
         return partial(self._run_script, job, staged)
 
@@ -218,7 +233,8 @@ class DockerStepOperator(AmlStepMixin, ContainerOperator):  # type: ignore[misc]
         meanwhile()
         variables = {name: value for name, value in environ.items() if name != "PYTHONPATH"}
         path = [environ.get("PYTHONPATH", ""), os.path.join(job.work, "airflow_aml.zip")]
-        variables[contained.PATH_VARIABLE] = os.pathsep.join(filter(None, path))
+        variables[contained.PATH_VARIABLE] = os.pathsep.join(filter(None, [*path, *self.packages]))
+        variables[contained.PYTHON_VARIABLE] = self.python
         self._private_environment = variables
         ended = os.path.join(job.work, "ended")
         first = os.path.join(job.work, "contained.py")
@@ -248,7 +264,9 @@ class DockerStepOperator(AmlStepMixin, ContainerOperator):  # type: ignore[misc]
             return {}
         goods: dict[str, Any] = {"job": job, "staged": sent}
         return {
-            "filled": partial(archives.send, client, user=str(self.user), **goods),
+            "filled": partial(
+                archives.send, client, user=str(self.user), packages=self.packages, **goods
+            ),
             "emptied": partial(archives.fetch, client, **goods),
         }
 
@@ -297,6 +315,11 @@ class DockerStepOperator(AmlStepMixin, ContainerOperator):  # type: ignore[misc]
         said = " ".join(errors.last_lines[-1:])
         if code == contained.TOO_OLD:
             raise UserErrorException(f"steps need Python 3.8 or later: {said}")
+        if code == contained.ANOTHER_PYTHON:
+            raise UserErrorException(
+                f"the packages of the step are for Python {self.python}: {said}",
+                hint="Ask for the image's own: CondaDependencies.create(python_version=...).",
+            )
         if code == contained.CANNOT_WRITE:
             raise UserErrorException(
                 f"the user {self.user} of the container cannot write the step's folder: {said}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from docker.types import Mount
 
@@ -15,15 +15,23 @@ from airflow_aml.runtime.stage import Staged
 from airflow_aml.workspace.home import Home
 
 
-def step_mounts(home: Home, job: StepJob, staged: Staged, hosts: Mapping[str, str]) -> list[Mount]:
+def step_mounts(
+    home: Home,
+    job: StepJob,
+    staged: Staged,
+    hosts: Mapping[str, str],
+    packages: Sequence[str] = (),
+) -> list[Mount]:
     """The mounts of a step's container; what it reads is read-only.
 
     Args:
         hosts: the compute's ``host_path_map``.
+        packages: the folders of the step's own packages.
     """
+    reads = [*read(job, staged), *packages]
     found = {
         path: Mount(path, host_path(path, hosts), "bind", read_only=read_only)
-        for paths, read_only in ((_written(home, job, staged), False), (read(job, staged), True))
+        for paths, read_only in ((_written(home, job, staged), False), (reads, True))
         for path in paths
     }
     for link in staged.links:

@@ -28,6 +28,10 @@ def with_own_software(run: StepRun, planned: PlannedStep) -> PlannedStep:
 
 def _contained(run: StepRun, planned: PlannedStep, found: environment.Environment) -> PlannedStep:
     """The step with its image, which may have come here after the run was planned."""
+    if planned.lock:
+        from airflow_aml.reuse.software import Lock
+
+        found = found.with_packages(Lock.of_document(planned.lock).environment)
     if not planned.key or found.digest == planned.key["environment"]:
         return planned
     key = {**planned.key, "environment": environment.keep(found, run.home)}

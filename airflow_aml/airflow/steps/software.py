@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -32,11 +32,8 @@ def equipped(run: StepRun, job: StepJob, say: Callable[[str], None]) -> StepJob:
         return job if job.interpreter == sys.executable else _with_package(job)
     from airflow_aml.reuse.software import Lock, interpreter_of
 
-    try:
+    with _halting(run):
         interpreter = interpreter_of(Lock.of_document(document), say)
-    except AirflowAmlError as error:
-        fatal = isinstance(error, UserErrorException)
-        raise_halt(run, f"step {run.node.name!r}: {error}", cause=error, fatal=fatal)
     programs = os.path.dirname(interpreter)
     given = job.environment_variables
     own = {
@@ -48,6 +45,31 @@ def equipped(run: StepRun, job: StepJob, say: Callable[[str], None]) -> StepJob:
     return _with_package(
         replace(job, interpreter=interpreter, environment_variables={**given, **own})
     )
+
+
+def packages_beside(run: StepRun, say: Callable[[str], None]) -> tuple[str, str]:
+    """Python's version and the folder of the packages that a step's container gets; or nothing.
+
+    Raises:
+        AirflowFailException, AirflowException: see :func:`equipped`.
+    """
+    document = run.plan.steps[run.node.id].lock
+    if not document:
+        return "", ""
+    from airflow_aml.reuse.software import Lock, packages_of
+
+    with _halting(run):
+        lock = Lock.of_document(document)
+        return lock.python, packages_of(lock, say) if lock.packages else ""
+
+
+@contextmanager
+def _halting(run: StepRun) -> Iterator[None]:
+    try:
+        yield
+    except AirflowAmlError as error:
+        fatal = isinstance(error, UserErrorException)
+        raise_halt(run, f"step {run.node.name!r}: {error}", cause=error, fatal=fatal)
 
 
 def _with_package(job: StepJob) -> StepJob:

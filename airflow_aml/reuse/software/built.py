@@ -70,6 +70,15 @@ def interpreter_of(lock: Lock, say: Said = lambda sentence: None) -> str:
     return _python(folder, number)
 
 
+def packages_of(lock: Lock, say: Said = lambda sentence: None) -> str:
+    """The folder that has just the packages of a lock, for a Python of that version elsewhere.
+
+    Raises:
+        UserErrorException, WorkspaceException: see :func:`interpreter_of`.
+    """
+    return _packages(Path(interpreter_of(lock, say)).parents[1])
+
+
 def environments_folder() -> Path:
     """Where this machine's environments are; each can be removed while nothing runs in it."""
     return Path(cache_folder(), "environments")
