@@ -163,7 +163,7 @@ class RunPlanning:
         self, home: Home, context: Context, given: Mapping[str, Any], change: Change | None
     ) -> tuple[RunPlan, list[WalkStep], Pinned, Locks]:
         """Everything that the run's decisions are made from; only this may fail the run."""
-        from airflow_aml.compute.engine import Images
+        from airflow_aml.compute.engine import Images, refuse_too_large
 
         conf = context["dag_run"].conf or {}
         settings = {**self.settings, **_settings(conf)}
@@ -175,6 +175,7 @@ class RunPlanning:
             self._check_copy(settings.get(copies.COPY), home, context)
             apply_setup(self.setup, self.folder, home, self.log.info)
             self._say_what_is_not_served()
+            refuse_too_large(self.computes, self.spec.nodes)
             pinned = save_definitions(self.spec, home, self.folder)
             refuse_absent_datastores(self.spec, pinned, home)
             absent: list[Absent] = []

@@ -18,7 +18,7 @@ from airflow_aml.cli.files import one_pipeline
 from airflow_aml.cli.sources import load_source
 from airflow_aml.cli.tables import counted, labels
 from airflow_aml.compute import NamedComputes
-from airflow_aml.compute.engine import Images
+from airflow_aml.compute.engine import Images, refuse_too_large
 from airflow_aml.definition.computes.known import site
 from airflow_aml.definition.homes import home_of
 from airflow_aml.definition.registered import save_definitions
@@ -97,6 +97,8 @@ def planned(
 
     spec, folder = declaration.pipeline.spec, declaration.pipeline.folder
     given = {**declaration.parameters, **given_parameters(spec, arguments.parameter)}
+    computes = NamedComputes(site(), declaration.setup)
+    refuse_too_large(computes, spec.nodes)
     home, aside = home_of(spec.workspace, create=False), Aside()
     if not home.is_made:
         _note(f"there is no workspace at {home.url} yet, so all steps would run")
@@ -113,9 +115,9 @@ def planned(
         dag_id=dag_id,
         aside=aside,
         warn=_note,
-        elsewhere=Images(NamedComputes(site(), declaration.setup)),
+        elsewhere=Images(computes),
         absent=lambda *found: absent.append(found),
-        locks=_locks(declaration, home),
+        locks=_locks(declaration, home, computes),
     )
     steps = walk_steps(spec, facts)
     lasting = [each for each in absent if each[1] not in pending.get(each[0].id, {})]
@@ -159,9 +161,8 @@ def _pinned(
     return pinned, pending
 
 
-def _locks(declaration: Declaration, home: Home) -> dict[str, Lock]:
+def _locks(declaration: Declaration, home: Home, computes: NamedComputes) -> dict[str, Lock]:
     """The workspace's locks; those that it has not yet are made and not stored."""
-    computes = NamedComputes(site(), declaration.setup)
     nodes = [node for node in declaration.pipeline.spec.nodes if computes.equips(node)]
     if all(node.settings.environment == EnvironmentSpec() for node in nodes):
         return {}

@@ -1,10 +1,12 @@
-"""What is known of images where a run is planned; each Docker engine is asked once for each."""
+"""What is known of images, cores and memory where a run is planned; an engine is asked once."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_aml.compute.docker import engine_of, image_of
+from airflow_aml.errors import UserErrorException
 from airflow_aml.reuse.environment import Environment, of_image, unknown_image
 from airflow_aml.reuse.fingerprint import NoKey
 from airflow_aml.workspace.computes import DOCKER, KUBERNETES
@@ -45,7 +47,54 @@ class Images:
         return found
 
 
+def refuse_too_large(computes: NamedComputes, nodes: Iterable[NodeSpec]) -> None:
+    """Sees to it that no step asks for more cores or memory than its engine has at all.
+
+    What a machine's name stands for (``vm_size``) is a limit and no wish; an engine that does not
+    answer is the step's own trouble.
+
+    Raises:
+        UserErrorException: one does; the text says how much there is.
+    """
+    known: dict[str, Mapping[str, Any]] = {}
+    for node in nodes:
+        compute = computes.of(node)
+        if compute.kind != DOCKER or not (compute.cpu or compute.memory):
+            continue
+        engine = engine_of(compute)
+        if engine not in known:
+            known[engine] = _asked(engine, lambda client: client.info()) or {}
+        cores, memory = known[engine].get("NCPU"), known[engine].get("MemTotal")
+        where = f"step {node.name!r}, compute {compute.name!r}"
+        if cores and compute.cpu and compute.cpu > cores:
+            raise UserErrorException(
+                f"{compute.cpu:g} cores are asked for, and the Docker engine at {engine} has "
+                f"{cores}.",
+                where=where,
+                hint="Lower the compute's 'cpu', or name another 'engine'.",
+            )
+        if memory and compute.memory and _bytes(compute.memory) > memory:
+            raise UserErrorException(
+                f"{compute.memory} of memory are asked for, and the Docker engine at {engine} has "
+                f"{memory >> 20}m.",
+                where=where,
+                hint="Lower the compute's 'memory', or name another 'engine'.",
+            )
+
+
+def _bytes(text: str) -> int:
+    from docker.utils import parse_bytes
+
+    return int(parse_bytes(text))
+
+
 def _look(engine: str, image: str) -> Environment | None:
+    found = _asked(engine, lambda client: client.inspect_image(image))
+    return of_image(str(found["Id"])) if found else None
+
+
+def _asked(engine: str, question: Callable[[Any], dict[str, Any]]) -> dict[str, Any] | None:
+    """The engine's answer; None where it has none, which the step itself tells."""
     from docker import APIClient
     from docker.errors import DockerException
     from requests import RequestException
@@ -53,9 +102,8 @@ def _look(engine: str, image: str) -> Environment | None:
     try:
         client = APIClient(base_url=engine, version="auto", timeout=_PATIENCE)
         try:
-            found: dict[str, Any] = client.inspect_image(image)
+            return question(client)
         finally:
             client.close()
-    except (DockerException, RequestException):  # the step itself says what is wrong
+    except (DockerException, RequestException):
         return None
-    return of_image(str(found["Id"]))

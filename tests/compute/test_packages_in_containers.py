@@ -148,6 +148,29 @@ def test_a_dockerfile_that_cannot_be_built_is_told_in_the_engines_words(
     assert said in told
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"cpu": 4000}, "4000 cores are asked for, and the Docker engine at"),
+        ({"memory": "4000g"}, "4000g of memory are asked for, and the Docker engine at"),
+    ],
+)
+def test_more_than_the_engine_has_is_refused_when_the_run_is_planned(
+    box, dag, run_dag, tmp_path, capfd, more, said
+):
+    """By the run's first task and by plan; a machine's name is only a limit."""
+    box(**more)
+    ran = run_dag(dag("", script="print('never')"))
+
+    assert ran.states == {"reuse": "failed", "show": "upstream_failed"}
+    assert said in "".join(capfd.readouterr())
+    assert main(["plan", str(tmp_path / "dags" / "p.py")]) == 1
+    assert said in capfd.readouterr().err
+
+    box(vm_size="STANDARD_D64_V3")
+    assert run_dag(dag("", script="print('ran')")).state == "success"
+
+
 def test_gpus_are_asked_of_the_engine(box, dag, run_dag, workspace, monkeypatch):
     """As many as the compute says; an engine without any says so."""
     from docker import APIClient
