@@ -225,8 +225,11 @@ class RunConfiguration(ConfigElement):
         counts = {
             "node_count": self.node_count,
             "mpi.process_count_per_node": self.mpi.process_count_per_node,
+            "mpi.node_count": self.mpi.node_count,
             "pytorch.process_count": self.pytorch.process_count or 1,
+            "pytorch.node_count": self.pytorch.node_count,
             "tensorflow.worker_count": self.tensorflow.worker_count,
+            "tensorflow.parameter_server_count": self.tensorflow.parameter_server_count,
         }
         several = [f"{name}={count}" for name, count in counts.items() if count != 1]
         if str(self.communicator) not in ("None", "none"):

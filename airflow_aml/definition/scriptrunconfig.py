@@ -56,7 +56,7 @@ class ScriptRunConfig:
                 raise NotServedError(f"ScriptRunConfig: {name}= is not served.")
         if distributed_job_config is not None:
             raise NotServedError(
-                "ScriptRunConfig: distributed_job_config= comes with the compute release."
+                "ScriptRunConfig: distributed_job_config= is not served; a script is one process."
             )
         ignored = {
             "compute_target": compute_target,

@@ -196,6 +196,31 @@ def test_a_step_creates_attaches_and_deletes_no_computes(monkeypatch):
         ComputeTarget.create(ws, "more", AmlCompute.provisioning_configuration(max_nodes=1))
     with pytest.raises(RunEnvironmentException, match="deletes no computes"):
         made.delete()
+    config = DataFactoryCompute.attach_configuration(resource_group="rg", factory_name="f")
+    with pytest.raises(RunEnvironmentException, match="creates or attaches no computes"):
+        ComputeTarget.attach(ws, "adf", config)
+
+
+SCRIPT = """
+from azureml.core import Workspace
+from azureml.core.compute import AmlCompute, ComputeTarget
+config = AmlCompute.provisioning_configuration(vm_size="STANDARD_D2_V2", max_nodes=1)
+ComputeTarget.create(Workspace.from_config(), "mine", config)
+"""
+
+
+def test_a_script_that_creates_a_compute_fails_and_says_why(write, one_dag, run_dag, workspace):
+    """In a real step; nothing is kept."""
+    write("src/a.py", SCRIPT)
+    write("p.py", "# airflow dag\nfrom airflow_aml import *\nPipeline('ws', [PythonScriptStep(\n"
+          "    'a.py', source_directory='src')])\n")  # fmt: skip
+
+    ran = run_dag(one_dag())
+
+    assert ran.states["a"] == "failed"
+    (told,) = workspace.root.glob("runs/*/failed/a")
+    assert "a step's script creates or attaches no computes" in told.read_text()
+    assert not list(workspace.root.glob("registry/compute/*"))
 
 
 @pytest.mark.parametrize(

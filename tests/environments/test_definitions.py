@@ -174,11 +174,24 @@ def test_what_is_not_served_says_its_name(name):
         getattr(Environment("e"), name)("ws")
 
 
-def test_several_processes_are_refused_where_the_step_is_built():
+@pytest.mark.parametrize(
+    ("section", "name", "value"),
+    [
+        ("", "node_count", 2),
+        ("", "communicator", "IntelMpi"),
+        ("mpi", "process_count_per_node", 2),
+        ("mpi", "node_count", 2),
+        ("pytorch", "process_count", 4),
+        ("pytorch", "node_count", 2),
+        ("tensorflow", "worker_count", 2),
+        ("tensorflow", "parameter_server_count", 2),
+    ],
+)
+def test_several_processes_are_refused_where_the_step_is_built(section, name, value):
     """Never silently run as one."""
     config = RunConfiguration()
-    config.mpi.process_count_per_node = 2
-    with pytest.raises(NotServedError, match=r"mpi.process_count_per_node=2"):
+    setattr(getattr(config, section) if section else config, name, value)
+    with pytest.raises(NotServedError, match=rf"{name}={value}: distributed steps are not served"):
         PythonScriptStep("train.py", source_directory=".", runconfig=config)
 
 
