@@ -1,17 +1,20 @@
 """Make a Docker image of what is installed on this machine, without a registry.
 
-It holds the running CPython, moved to /usr/local, /bin/sh, and the shared libraries that they need.
+It holds the running CPython, moved to /usr/local, /bin/sh, and the shared libraries that they need;
+further programs, folders and packages where somebody names them.
 ``python -m scripts.docker_image TAG`` makes one in the engine that ``DOCKER_HOST`` names.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import subprocess
 import sys
 import tarfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -19,8 +22,16 @@ _LEFT_OUT = {
     "__pycache__", "ensurepip", "idlelib", "lib2to3", "site-packages", "test", "tests", "tkinter",
     "turtledemo",
 }  # fmt: skip
-_FOLDERS = ("proc", "sys", "dev", "etc", "root", "home", "run", "var/tmp", "opt")
-_PASSWORDS = b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/tmp:/bin/sh\n"
+_FOLDERS = ("proc", "sys", "dev", "etc", "root", "home", "run", "var/tmp", "var/lib", "opt")
+_PASSWORDS = (
+    b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/tmp:/bin/sh\n"
+    b"airflow:x:50000:0:airflow:/tmp:/bin/sh\n"
+)
+_EXPECTED = (
+    "libdl.so.2", "libgcc_s.so.1", "libm.so.6", "libpthread.so.0", "librt.so.1", "libstdc++.so.6",
+    "libutil.so.1",
+)  # fmt: skip
+"""What wheels expect every machine to have."""
 _VARIABLES = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
     "LD_LIBRARY_PATH": "/usr/local/lib",
@@ -28,13 +39,29 @@ _VARIABLES = {
 }
 
 
-def make_image(tag: str, engine: str, python: bool = True) -> None:
+def make_image(
+    tag: str,
+    engine: str,
+    python: bool = True,
+    *,
+    more: Mapping[str, Path] = {},
+    variables: Mapping[str, str] = {},
+    entrypoint: Sequence[str] = (),
+) -> None:
     """Makes the image; without Python it has a shell and nothing else.
+
+    Args:
+        more: path in the image -> file or folder of this machine.
+        variables: beside those that every such image has.
+        entrypoint: what is started before a command.
 
     Raises:
         RuntimeError: the engine did not take it.
     """
-    changes = [word for pair in _VARIABLES.items() for word in ("-c", f"ENV {'='.join(pair)}")]
+    given = {**_VARIABLES, **variables}
+    changes = [word for pair in given.items() for word in ("-c", f"ENV {'='.join(pair)}")]
+    if entrypoint:
+        changes += ["-c", f"ENTRYPOINT {json.dumps(list(entrypoint))}"]
     importing = subprocess.Popen(
         ["docker", "-H", engine, "import", *changes, "-", tag],
         stdin=subprocess.PIPE,
@@ -43,7 +70,7 @@ def make_image(tag: str, engine: str, python: bool = True) -> None:
     )
     assert importing.stdin is not None
     with tarfile.open(fileobj=importing.stdin, mode="w|") as archive:
-        _write(archive, _files(python))
+        _write(archive, _files(python, more))
     importing.stdin.close()
     if importing.wait():
         said = importing.stderr.read().decode() if importing.stderr else ""
@@ -70,7 +97,7 @@ def _add(archive: tarfile.TarFile, name: str, kind: bytes, mode: int, data: byte
     archive.addfile(entry, io.BytesIO(data))
 
 
-def _files(python: bool) -> dict[str, Path]:
+def _files(python: bool, more: Mapping[str, Path]) -> dict[str, Path]:
     """Path in the image -> file of this machine."""
     files = {"/bin/sh": Path("/bin/sh").resolve()}
     base = Path(sys.base_prefix).resolve()
@@ -81,12 +108,27 @@ def _files(python: bool) -> dict[str, Path]:
             if path.is_file() and not any(_left_out(part) for part in inside.parts):
                 files[f"/usr/local/lib/{_PYTHON}/{inside}"] = path
         program = Path(os.path.realpath(sys.executable))
-        for name in ("python3", _PYTHON):
+        for name in ("python", "python3", _PYTHON):
             files[f"/usr/local/bin/{name}"] = program
+    for name, source in more.items():
+        files.update(_below(name, source))
+    own = tuple(f"{source.resolve()}/" for source in more.values() if source.is_dir())
     for needed in _libraries([path for path in files.values() if _is_program(path)]):
+        if needed.startswith(own):
+            continue
         place = f"/usr/local{needed[len(str(base)) :]}" if needed.startswith(str(base)) else needed
         files[place] = Path(needed).resolve()
     return files
+
+
+def _below(name: str, source: Path) -> dict[str, Path]:
+    if not source.is_dir():
+        return {name: source.resolve()}
+    return {
+        f"{name}/{path.relative_to(source)}": path.resolve()
+        for path in source.rglob("*")
+        if path.is_file()
+    }
 
 
 def _left_out(part: str) -> bool:
@@ -102,7 +144,10 @@ def _is_program(path: Path) -> bool:
 
 def _libraries(programs: list[Path]) -> set[str]:
     told = subprocess.run(["ldd", *map(str, programs)], capture_output=True, text=True, check=False)
-    return set(re.findall(r"(?:=> |\t)(/[^ ]+) \(0x", told.stdout))
+    found = set(re.findall(r"(?:=> |\t)(/[^ ]+) \(0x", told.stdout))
+    beside = {os.path.dirname(each) for each in found if os.path.basename(each) == "libc.so.6"}
+    expected = {os.path.join(folder, name) for folder in beside for name in _EXPECTED}
+    return found | set(filter(os.path.exists, expected))
 
 
 if __name__ == "__main__":
