@@ -1,4 +1,4 @@
-"""A real Airflow on this machine: four processes, one folder, gone when it is stopped.
+"""A real Airflow on this machine: a few processes, one folder, gone when it is stopped.
 
 ::
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -38,6 +39,7 @@ PROCESS_ARGUMENTS = {
     "triggerer": ("triggerer", "--skip-serve-logs"),
 }
 HEALTH_NAMES = ("scheduler", "dag_processor", "triggerer")
+WORKER_IS_READY = " ready."
 
 
 class AirflowDiedError(RuntimeError):
@@ -56,6 +58,8 @@ class LocalAirflow:
             Airflow settings as ``{"section.option": value}``, over those that are set here.
         port:
             The API server's port; a free one unless given, kept from one start to the next.
+        workers:
+            Celery workers, name -> the queues that it serves; the settings say how they are met.
     """
 
     def __init__(
@@ -65,7 +69,9 @@ class LocalAirflow:
         *,
         extra_settings: Mapping[str, str] | None = None,
         port: int | None = None,
+        workers: Mapping[str, str] | None = None,
     ) -> None:
+        self._workers = dict(workers or {})
         self.home = AirflowHome(home, dags_folder, extra_settings or {})
         self._wanted_port = port
         self._running: list[processes.RunningProcess] = []
@@ -139,7 +145,7 @@ class LocalAirflow:
             self._rest = AirflowRest(url, USER, self._credentials.password, self.check)
             progress = Progress("Airflow")
             self._prepare_database(progress)
-            for name in PROCESS_ARGUMENTS:
+            for name in (*PROCESS_ARGUMENTS, *self._workers):
                 self._spawn(name)
             self._wait_until_healthy(progress, timeout)
             self._warm_up()
@@ -176,6 +182,27 @@ class LocalAirflow:
         self._spawn(name)
         self._wait_until_healthy(Progress("Airflow"), timeout)
 
+    def lose(self, name: str) -> None:
+        """End one of the processes and all that it has started, as when its machine is lost."""
+        (lost,) = [process for process in self._running if process.name == name]
+        self._running.remove(lost)
+        family = [leader := psutil.Process(lost.popen.pid), *leader.children(recursive=True)]
+        processes.send(family, signal.SIGSTOP)  # so that none sees another one go
+        processes.send(family, signal.SIGKILL)
+        lost.popen.wait()
+        processes.wait_for_end(family, 10)
+
+    def pid_of(self, name: str) -> int:
+        """The id of one of the processes."""
+        (found,) = [each.popen.pid for each in self._running if each.name == name]
+        return found
+
+    def started_by(self, pid: int) -> str:
+        """The name of the process that a process on this machine descends from."""
+        above = {pid, *(each.pid for each in psutil.Process(pid).parents())}
+        (name,) = [each.name for each in self._running if each.popen.pid in above]
+        return name
+
     def check(self) -> None:
         """Raise if one of the processes has ended by itself."""
         for process in self._running:
@@ -210,10 +237,17 @@ class LocalAirflow:
         # -P: the folder that a command starts in is no place to import from.
         return [sys.executable, "-P", "-m", "airflow", *arguments]
 
+    def _arguments(self, name: str) -> tuple[str, ...]:
+        if name not in self._workers:
+            return PROCESS_ARGUMENTS[name]
+        # Workers of one home would take each other's names and say good-bye for each other.
+        own = ("--celery-hostname", name, "--pid", str(self.home.path / f"{name}.pid"))
+        return ("celery", "worker", "--skip-serve-logs", "--queues", self._workers[name], *own)
+
     def _spawn(self, name: str, *arguments: str) -> processes.RunningProcess:
         process = processes.spawn(
             name,
-            self._command(*(arguments or PROCESS_ARGUMENTS[name])),
+            self._command(*(arguments or self._arguments(name))),
             self._environment,
             self.home.path,
             self.home.process_log(name),
@@ -265,6 +299,10 @@ class LocalAirflow:
     def _states(self, started: datetime) -> dict[str, str]:
         """Each part's state; a heartbeat from before this start is none."""
         states = dict.fromkeys(("api-server", *HEALTH_NAMES), "starting")
+        for each in self._running:
+            if each.name in self._workers:
+                ready = WORKER_IS_READY in each.log.read_text(errors="replace")
+                states[each.name] = "healthy" if ready else "starting"
         try:
             health = self.rest.health()
         except httpx.HTTPError:
