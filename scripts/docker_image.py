@@ -23,9 +23,11 @@ _LEFT_OUT = {
     "turtledemo",
 }  # fmt: skip
 _FOLDERS = ("proc", "sys", "dev", "etc", "root", "home", "run", "var/tmp", "var/lib", "opt")
+_AIRFLOW = 50000
+"""The user of Airflow's own images, and of a folder there."""
 _PASSWORDS = (
     b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/tmp:/bin/sh\n"
-    b"airflow:x:50000:0:airflow:/tmp:/bin/sh\n"
+    b"airflow:x:%d:0:airflow:/tmp:/bin/sh\n" % _AIRFLOW
 )
 _EXPECTED = (
     "libdl.so.2", "libgcc_s.so.1", "libm.so.6", "libpthread.so.0", "librt.so.1", "libstdc++.so.6",
@@ -81,6 +83,7 @@ def _write(archive: tarfile.TarFile, files: dict[str, Path]) -> None:
     for folder in _FOLDERS:
         _add(archive, folder, tarfile.DIRTYPE, 0o755)
     _add(archive, "tmp", tarfile.DIRTYPE, 0o1777)
+    _add(archive, "opt/airflow", tarfile.DIRTYPE, 0o755, owner=_AIRFLOW)
     _add(archive, "etc/passwd", tarfile.REGTYPE, 0o644, _PASSWORDS)
     for name, source in files.items():
         entry = tarfile.TarInfo(name.lstrip("/"))
@@ -91,8 +94,11 @@ def _write(archive: tarfile.TarFile, files: dict[str, Path]) -> None:
             archive.addfile(entry, stream)
 
 
-def _add(archive: tarfile.TarFile, name: str, kind: bytes, mode: int, data: bytes = b"") -> None:
+def _add(
+    archive: tarfile.TarFile, name: str, kind: bytes, mode: int, data: bytes = b"", owner: int = 0
+) -> None:
     entry = tarfile.TarInfo(name)
+    entry.uid = owner
     entry.type, entry.mode, entry.size = kind, mode, len(data)
     archive.addfile(entry, io.BytesIO(data))
 
