@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from airflow_aml.airflow.published import refresh
 from airflow_aml.workspace.home import open_home
 from scripts.local_airflow import LocalAirflow
+from tests.e2e.test_watched_airflow import watching
 
 DAG = "endpoint_schedule"
+SCRIPT = "import sys\nprint('the rate is', sys.argv[1], 'of', sys.argv[2])\n"
 PROGRAM = """
 from airflow_aml import *
 rate = PipelineParameter("rate", 0.1)
-step = PythonScriptStep("say.py", name="say", source_directory="src", arguments=[rate])
+path = PipelineParameter("path", "no file")
+step = PythonScriptStep("say.py", name="say", source_directory="src", arguments=[rate, path])
 pipeline, workspace = Pipeline(Workspace(), [step]), Workspace()
 endpoint = PipelineEndpoint.publish(workspace, "scheduled", "", pipeline.publish("scheduled0"))
 second = pipeline.publish("scheduled1")
@@ -31,9 +37,26 @@ Schedule.create_for_pipeline_endpoint(
     pipeline_parameters={"rate": "0.75"},
 )
 """
+LANDED = """
+# Airflow lists this file's schedules of a Pipeline as DAGs.
+from airflow_aml import Schedule, Workspace
+
+more = {
+    "pipeline_endpoint_id": "scheduled",
+    "datastore": Workspace().get_default_datastore(),
+    "path_on_datastore": "endpoint-in",
+    "polling_interval": 1 / 30,
+    "data_path_parameter_name": "path",
+}
+Schedule.create_for_pipeline_endpoint(Workspace(), "all", experiment_name="all", **more)
+Schedule.create_for_pipeline_endpoint(
+    Workspace(), "each", experiment_name="each", per_file=True, **more
+)
+"""
 LOOK = """
 from airflow_aml import Schedule, Workspace
-(schedule,) = Schedule.list(Workspace(), pipeline_endpoint_id="scheduled")
+schedules = Schedule.list(Workspace(), pipeline_endpoint_id="scheduled")
+(schedule,) = [each for each in schedules if each.name == "nightly"]
 (run,) = schedule.get_pipeline_runs()
 print(run.get_status(), run.experiment.name)
 """
@@ -56,13 +79,23 @@ def outside(airflow: LocalAirflow, folder: Path, program: str) -> str:
     return done.stdout.strip()
 
 
-def test_a_schedule_submits_the_default_version(airflow: LocalAirflow, tmp_path: Path) -> None:
-    """The second version runs, as it is the default one, with the schedule's values."""
-    (tmp_path / "src").mkdir()
-    (tmp_path / "src" / "say.py").write_text("import sys\nprint('the rate is', sys.argv[1])\n")
-    dag_id = outside(airflow, tmp_path, PROGRAM)
+@pytest.fixture(scope="module")
+def published(airflow: LocalAirflow, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The DAG of the endpoint's default version."""
+    folder = tmp_path_factory.mktemp("program")
+    (folder / "src").mkdir()
+    (folder / "src" / "say.py").write_text(SCRIPT)
+    dag_id = outside(airflow, folder, PROGRAM)
     refresh(open_home(str(airflow.home.workspace)), airflow.dags_folder / "published")
     airflow.rest.wait_for_dag(dag_id)
+    return dag_id
+
+
+def test_a_schedule_submits_the_default_version(
+    airflow: LocalAirflow, published: str, tmp_path: Path
+) -> None:
+    """The second version runs, as it is the default one, with the schedule's values."""
+    dag_id = published
     folder = airflow.dags_folder / "endpoint"
     folder.mkdir()
     (folder / "schedule.py").write_text(SCHEDULE)
@@ -78,3 +111,27 @@ def test_a_schedule_submits_the_default_version(airflow: LocalAirflow, tmp_path:
     assert "the rate is 0.75" in airflow.rest.task_log(dag_id, run["dag_run_id"], "say")
     assert airflow.rest.xcoms(DAG, own["dag_run_id"], "submit")["return_value"]["version"] == "1"
     assert outside(airflow, tmp_path, LOOK) == "Finished scores"
+
+
+def test_files_submit_the_default_version(airflow: LocalAirflow, published: str) -> None:
+    """Two files are one run of the published pipeline for one schedule, two for the other."""
+    before = {each["dag_run_id"] for each in airflow.rest.dag_runs(published)}
+    folder = airflow.dags_folder / "landed"
+    folder.mkdir()
+    (folder / "landed.py").write_text(LANDED)
+    drop = watching(airflow, "endpoint-in")
+    for name in ("x/a.csv", "x/b.csv"):
+        drop(name)
+
+    def submitted() -> list[str] | None:
+        found = airflow.rest.dag_runs(published)
+        new = [each["dag_run_id"] for each in found if each["dag_run_id"] not in before]
+        over = {each["state"] for each in found} <= {"success", "failed"}
+        return new if over and len(new) >= 3 else None
+
+    new = airflow.rest.wait_until("three runs", submitted, timeout=300)
+    logs = [airflow.rest.task_log(published, run_id, "say") for run_id in new]
+    said = sorted(log.partition("the rate is 0.1 of ")[2].split("\n")[0] for log in logs)
+    shutil.rmtree(folder)
+
+    assert said == ["endpoint-in/x", "endpoint-in/x/a.csv", "endpoint-in/x/b.csv"]
