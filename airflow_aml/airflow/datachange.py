@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from airflow_aml.definition.dataparameters import data_text
 from airflow_aml.definition.values import SETTINGS_KEY
 from airflow_aml.workspace.datastores import load_datastore
 from airflow_aml.workspace.watches import Journal, watch_id
@@ -103,11 +104,12 @@ def take(schedule: ScheduleSpec, home: Home, context: Context) -> Change | None:
 def changed_value(parameter: ParameterSpec, change: Change) -> str:
     """What the parameter gets that is to have the changed path.
 
-    A text gets the path, a ``DataPath`` also the name of the datastore: ``datastore/path``.
+    A text gets the path, a ``DataPath`` also the name of the datastore: ``datastore/path``; a
+    dataset is the files that are there.
     """
     if parameter.type == "string":
         return change.path
-    return f"{change.datastore}/{change.path}"
+    return data_text(parameter, {"datastore": change.datastore, "path": change.path})
 
 
 def marked(

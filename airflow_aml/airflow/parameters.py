@@ -7,11 +7,22 @@ from typing import Any
 
 from airflow.sdk import Param
 
-from airflow_aml.definition.spec import ParameterSpec
+from airflow_aml.definition.spec import DATA_PATH, DATASET, LONGEST_DATA, ParameterSpec
 from airflow_aml.definition.values import REGENERATE, SETTINGS_KEY, regenerates, resolve, unknown
 
 __all__ = ["REGENERATE", "SETTINGS_KEY", "params", "regenerates", "resolve", "unknown"]
 
+_DATA: dict[str, dict[str, Any]] = {
+    DATA_PATH: {
+        "pattern": r"^(azureml://datastores/)?[A-Za-z0-9_\-]*/.*$",
+        "description": "A path in a datastore: datastore/path. Before the slash nothing means the "
+        "default datastore.",
+    },
+    DATASET: {
+        "minLength": 1,
+        "description": "A dataset: name:version, name for its latest version, or a dataset's id.",
+    },
+}
 _INT64 = 2**63  # Airflow keeps a run's conf in a database and packs it for tasks
 
 
@@ -33,6 +44,9 @@ def params(specs: Iterable[ParameterSpec], defaults: Mapping[str, Any]) -> dict[
 
 
 def _param(spec: ParameterSpec, default: Any) -> Param:
+    if spec.type in _DATA:
+        kept: Any = _DATA[spec.type]
+        return Param(default, type="string", title=spec.name, maxLength=LONGEST_DATA, **kept)
     # Airflow's form refuses an empty text unless null is allowed too.
     kind: Any = ["string", "null"] if spec.type == "string" and spec.default == "" else spec.type
     bounds: dict[str, Any] = {}

@@ -19,6 +19,7 @@ from airflow_aml.airflow.settings import (
 )
 from airflow_aml.compute import NamedComputes
 from airflow_aml.definition.applying import apply_setup
+from airflow_aml.definition.dataparameters import bind
 from airflow_aml.definition.published import disabled
 from airflow_aml.definition.registered import PinnedDataset, save_definitions
 from airflow_aml.definition.spec import EnvironmentSpec, NodeSpec, PipelineSpec
@@ -176,8 +177,9 @@ class RunPlanning:
             apply_setup(self.setup, self.folder, home, self.log.info)
             self._say_what_is_not_served()
             refuse_too_large(self.computes, self.spec.nodes)
-            pinned = save_definitions(self.spec, home, self.folder)
-            refuse_absent_datastores(self.spec, pinned, home)
+            spec = bind(self.spec, values, home)
+            pinned = save_definitions(spec, home, self.folder)
+            refuse_absent_datastores(spec, pinned, home)
             absent: list[Absent] = []
             locks = self._locks(home)
             facts = RunFacts(
@@ -192,8 +194,8 @@ class RunPlanning:
                 absent=lambda *found: absent.append(found),
                 locks=locks,
             )
-            steps = walk_steps(self.spec, facts)
-            refuse_absent(absent, self.spec, pinned, home, self.folder)
+            steps = walk_steps(spec, facts)
+            refuse_absent(absent, spec, pinned, home, self.folder)
         except (UserErrorException, SnapshotException) as error:
             raise AirflowFailException(str(error)) from error
         plan = RunPlan(
@@ -376,6 +378,7 @@ def planned_steps(
             lock=lock.document if lock else {},
             registers=dict(step.registers),
             shared=dict(step.shared),
+            asks=dict(step.asks),
         )
     return planned
 

@@ -20,6 +20,7 @@ from airflow_aml.cli.tables import counted, labels
 from airflow_aml.compute import NamedComputes
 from airflow_aml.compute.engine import Images, refuse_too_large
 from airflow_aml.definition.computes.known import site
+from airflow_aml.definition.dataparameters import bind
 from airflow_aml.definition.homes import home_of
 from airflow_aml.definition.registered import save_definitions
 from airflow_aml.definition.spec import EnvironmentSpec
@@ -34,6 +35,7 @@ from airflow_aml.workspace.snapshots import digest_of
 if TYPE_CHECKING:
     from airflow_aml.definition.declarations import Declaration
     from airflow_aml.definition.registered import PinnedDataset
+    from airflow_aml.definition.spec import PipelineSpec
     from airflow_aml.reuse.software.locks import Lock
     from airflow_aml.reuse.walk import Decision
     from airflow_aml.workspace.home import Home
@@ -102,7 +104,9 @@ def planned(
     home, aside = home_of(spec.workspace, create=False), Aside()
     if not home.is_made:
         _note(f"there is no workspace at {home.url} yet, so all steps would run")
-    pinned, pending = _pinned(declaration, home)
+    values = resolve(spec.parameters, given)
+    spec = bind(spec, values, home)
+    pinned, pending = _pinned(spec, declaration, home)
     declared = _pending_datastores(declaration, home)
     refuse_absent_datastores(spec, pinned, home, declared)
     absent: list[Absent] = []
@@ -110,7 +114,7 @@ def planned(
         home=home,
         folder=folder,
         snapshots=_snapshots(declaration, home, aside),
-        parameters=resolve(spec.parameters, given),
+        parameters=values,
         pinned=pinned,
         dag_id=dag_id,
         aside=aside,
@@ -141,10 +145,10 @@ def planned(
 
 
 def _pinned(
-    declaration: Declaration, home: Home
+    spec: PipelineSpec, declaration: Declaration, home: Home
 ) -> tuple[dict[str, dict[str, PinnedDataset]], dict[str, dict[str, str]]]:
     """What inputs mean now; and of each step the inputs that the run will first make, by what."""
-    spec, folder = declaration.pipeline.spec, declaration.pipeline.folder
+    folder = declaration.pipeline.folder
     if not declaration.setup:
         return save_definitions(spec, home, folder, keep=False), {}
     from airflow_aml.reuse.pending import pending_inputs

@@ -199,6 +199,19 @@ class AbstractDataset(ABC):
         hidden.note_registered("dataset", name, done.number, self.id)
         return other.as_registered(done, self._anchored(), workspace)
 
+    def keep(self) -> str:
+        """Saves what the dataset means, so that its id alone leads to it; returns the id.
+
+        Raises:
+            RunEnvironmentException: a file is only being loaded.
+        """
+        from airflow_aml.workspace import datasets
+
+        refuse_while_loading("a dataset without a registered version, as a parameter's value,")
+        identifier = self.id
+        datasets.save_definition(home_of(self._workspace), identifier, encode(self._anchored()))
+        return identifier
+
     def as_input(self: Self) -> Self:
         """A copy that is known to be an input of the running step, whose content counts anyway."""
         other = copy.copy(self)

@@ -10,6 +10,7 @@ from airflow_aml.definition.datareference import DataReference
 from airflow_aml.definition.graph import Graph
 from airflow_aml.definition.names import task_id
 from airflow_aml.definition.outputs import OutputDatasetConfig, PipelineData
+from airflow_aml.definition.parameters import PipelineParameter
 from airflow_aml.definition.ports import InputPort, OutputPort
 from airflow_aml.definition.spec import (
     InputSpec,
@@ -148,6 +149,12 @@ def _input(port: InputPort, ids: List[str], graph: Graph) -> InputSpec:
         link = bool(getattr(port.data, "link", False))
         source = StepOutput(node, producer.port, reading, operations, link)
         return InputSpec(port.name, source, port.mode, port.style, port.path_on_compute)
+    if isinstance(port.data, PipelineParameter):
+        default = port.data.spec
+        assert default.source is not None  # the port has checked it
+        return InputSpec(
+            port.name, default.source, port.mode, port.style, port.path_on_compute, default.name
+        )
     assert isinstance(port.data, (AbstractDataset, DataReference))
     return InputSpec(port.name, port.data.source, port.mode, port.style, port.path_on_compute)
 

@@ -34,10 +34,12 @@ class DatasetConsumptionConfig:
             raise UserErrorException(
                 f"Invalid mode {mode!r}. Mode can only be mount, download, or direct."
             )
-        if mode != "direct" and getattr(dataset, "is_tabular", False):
+        # Of a PipelineParameter its default counts, which may be such a config itself.
+        read = getattr(dataset, "default_value", dataset)
+        read = getattr(read, "dataset", read) if read is not dataset else read
+        if mode != "direct" and getattr(read, "is_tabular", False):
             raise UserErrorException(
-                f"{type(dataset).__name__} does not support {mode}. Only FileDataset supports "
-                f"{mode}.",
+                f"{type(read).__name__} does not support {mode}. Only FileDataset supports {mode}.",
                 hint="A tabular dataset arrives as its id; read it with "
                 "Run.get_context().input_datasets[name].to_pandas_dataframe().",
             )

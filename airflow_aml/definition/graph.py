@@ -193,10 +193,7 @@ def _parameters(steps: Iterable[PipelineStep]) -> List[PipelineParameter]:
     for step in steps:
         for parameter in step.ports.parameters.values():
             first: Optional[PipelineParameter] = known.setdefault(parameter.name, parameter)
-            if first is not None and (
-                first.default_value != parameter.default_value
-                or type(first.default_value) is not type(parameter.default_value)
-            ):
+            if first is not None and first is not parameter and first.spec != parameter.spec:
                 raise PipelineDefinitionError(
                     f"Graph already has pipeline parameter with same name {parameter.name} but "
                     f"different default values {first.default_value!r}, "

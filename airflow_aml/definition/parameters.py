@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Optional
 
-from airflow_aml.definition.spec import ParameterSpec, ParameterValue
+from airflow_aml.definition.spec import DATA_PATH, DATASET, ParameterSpec, ParameterValue
 from airflow_aml.definition.texts import check_text, check_texts_in
-from airflow_aml.errors import NotServedError, PipelineDefinitionError, PipelineTypeError
+from airflow_aml.errors import PipelineDefinitionError, PipelineTypeError
 
 _TYPE_NAMES = {bool: "boolean", int: "integer", float: "number", str: "string"}
+_DATA = (DATA_PATH, DATASET)
 _RESERVED = frozenset(["_aml", "aml_regenerate_outputs"])
 
 
 class PipelineParameter:
     """A named value of a pipeline with a default; steps use it in ``arguments`` and ``params``.
+
+    With a ``DataPath`` as default it is an input, as ``(parameter, DataPathComputeBinding())`` in
+    ``inputs`` and ``arguments``; with a dataset, as ``DatasetConsumptionConfig(name, parameter)``.
 
     Example:
         >>> from airflow_aml import PipelineParameter
@@ -33,13 +37,9 @@ class PipelineParameter:
         where = f"PipelineParameter {name!r}"
         if default_value is None:
             raise PipelineDefinitionError("default_value is required.", where=where)
-        if hasattr(default_value, "as_named_input") or hasattr(default_value, "path_on_datastore"):
-            raise NotServedError(
-                "DataPath and dataset parameters come with the publishing release; "
-                "this one serves str, int, float and bool.",
-                where=where,
-            )
-        if type(default_value) not in _TYPE_NAMES:
+        self.name = check_text(name, where)
+        self.default_value = default_value
+        if type(default_value) not in _TYPE_NAMES and self._of_data is None:
             raise PipelineDefinitionError(
                 f"Default value is of unsupported type: {type(default_value).__name__}", where=where
             )
@@ -47,15 +47,24 @@ class PipelineParameter:
             raise PipelineDefinitionError(
                 f"{default_value} cannot be a default: JSON has no such number.", where=where
             )
-        self.name = check_text(name, where)
         if isinstance(default_value, str):
             check_text(default_value, f"{where}, default_value")
-        self.default_value: ParameterValue = default_value
 
     @property
     def spec(self) -> ParameterSpec:
         """The parameter as the spec keeps it."""
-        return ParameterSpec(self.name, _TYPE_NAMES[type(self.default_value)], self.default_value)
+        kind = _TYPE_NAMES.get(type(self.default_value))
+        if kind is not None:
+            return ParameterSpec(self.name, kind, self.default_value)
+        found = self._of_data
+        assert found is not None  # the constructor has checked it
+        return found
+
+    @property
+    def _of_data(self) -> Optional[ParameterSpec]:
+        from airflow_aml.definition.dataparameters import data_parameter
+
+        return data_parameter(self.name, self.default_value)
 
     def __repr__(self) -> str:
         return f"PipelineParameter(name={self.name!r}, default_value={self.default_value!r})"
@@ -67,6 +76,10 @@ def check_value(parameter: ParameterSpec, value: Any) -> ParameterValue:
     Raises:
         PipelineDefinitionError: it is of another type. ``bool`` passes for ``int`` and the reverse.
     """
+    if parameter.type in _DATA:
+        from airflow_aml.definition.dataparameters import data_text
+
+        return data_text(parameter, value)
     expected = type(parameter.default)
     actual = type(value)
     both_integral = {expected, actual} <= {bool, int}

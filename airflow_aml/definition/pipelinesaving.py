@@ -20,6 +20,7 @@ from airflow_aml.definition.names import slug
 from airflow_aml.definition.pipelineyamldata import FOLDER
 from airflow_aml.definition.runconfig import CondaDependencies, RunConfiguration
 from airflow_aml.definition.spec import (
+    DATA_PATH,
     DEFAULT_REUSE,
     DEFAULT_SETTINGS,
     EnvironmentSpec,
@@ -130,6 +131,7 @@ class _Writing:
     _sources: Dict[str, str] = field(default_factory=dict)
     _destinations: Dict[Tuple[str, str], str] = field(default_factory=dict)
     _folders: Set[str] = field(default_factory=set)
+    _parameters: Set[str] = field(default_factory=set)
 
     def source(self, directory: str) -> str:
         """The name of a source directory's copy."""
@@ -141,7 +143,8 @@ class _Writing:
 
     def pipeline(self, spec: PipelineSpec) -> Document:
         """The whole document."""
-        taken: Set[str] = set()
+        self._parameters.update(each.name for each in spec.parameters)
+        taken = set(self._parameters)
         for node in spec.nodes:
             for output in node.outputs:
                 name = _free(re.sub(r"\W", "_", output.name), taken)
@@ -193,6 +196,8 @@ class _Writing:
         said: Document = {"bind_mode": port.mode}
         if port.path_on_compute:
             said["path_on_compute"] = port.path_on_compute
+        if port.parameter:
+            return {**said, "source": port.parameter}
         source = port.source
         if isinstance(source, StepOutput):
             said["source"] = self._destinations[source.node, source.output]
@@ -208,7 +213,7 @@ class _Writing:
         for name, known in self.references.items():
             if known == reference:
                 return {**said, "source": name}
-        taken = {*self.references, *self._destinations.values()}
+        taken = {*self.references, *self._destinations.values(), *self._parameters}
         name = _free(port.name, taken)
         self.references[name] = reference
         return {**said, "source": name}
@@ -245,6 +250,9 @@ def _free(name: str, taken: Set[str]) -> str:
 
 
 def _parameter(parameter: Any) -> Document:
+    if parameter.type == DATA_PATH:
+        store, _, path = parameter.default.partition("/")
+        return {"type": DATA_PATH, "default": {"datastore": store, "path_on_datastore": path}}
     if parameter.type not in _TYPES:
         raise NotServedError(
             f"a parameter of the type {parameter.type} cannot be written as YAML.",

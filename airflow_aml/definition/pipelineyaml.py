@@ -15,7 +15,7 @@ from airflow_aml.definition.datareference import DataPath
 from airflow_aml.definition.datastore import Datastore
 from airflow_aml.definition.origin import defining_folder
 from airflow_aml.definition.parameters import PipelineParameter
-from airflow_aml.definition.pipelineyamldata import read_output, referenced, written_output
+from airflow_aml.definition.pipelineyamldata import chosen, read_output, referenced, written_output
 from airflow_aml.definition.reusepolicy import ReusePolicy
 from airflow_aml.definition.runconfig import RunConfiguration
 from airflow_aml.definition.step import PythonScriptStep
@@ -79,7 +79,7 @@ class PipelineFile:
         kind, default = said["type"], said["default"]
         if kind == "datapath":
             place = default if isinstance(default, Mapping) else {}
-            store = Datastore(self.workspace, place.get("datastore") or "workspaceblobstore")
+            store = Datastore(self.workspace, place.get("datastore", "workspaceblobstore") or None)
             return PipelineParameter(name, DataPath(store, place.get("path_on_datastore")))
         if kind == "float" and type(default) is int:
             default = float(default)
@@ -114,7 +114,7 @@ class PipelineFile:
                 where=self.where(place),
             )
         inputs = {
-            key: self._input(key, each, written, f"{place}.inputs.{key}")
+            key: self._input(key, each, written, parameters, f"{place}.inputs.{key}")
             for key, each in (said.get("inputs") or {}).items()
         }
         outputs = {
@@ -146,17 +146,24 @@ class PipelineFile:
         )
 
     def _input(
-        self, name: str, said: Mapping[str, Any], written: Mapping[str, Any], place: str
+        self,
+        name: str,
+        said: Mapping[str, Any],
+        written: Mapping[str, Any],
+        parameters: Mapping[str, PipelineParameter],
+        place: str,
     ) -> Any:
         source = said["source"]
         references = self.content.get("data_references") or {}
         if source in written:
             return read_output(name, written[source], said)
+        if source in parameters:
+            return chosen(name, parameters[source], said)
         if source not in references:
             raise PipelineDefinitionError(
-                f"there is no data reference and no output's destination {source!r}.",
+                f"there is no data reference, parameter or output's destination {source!r}.",
                 where=self.where(place),
-                hint=f"There are {', '.join(sorted({*written, *references})) or 'none'}.",
+                hint=f"There are {', '.join(sorted({*written, *references, *parameters})) or 'none'}.",
             )
         where = self.where(f"data_references.{source}")
         return referenced(self.workspace, name, references[source], said, where)

@@ -8,10 +8,11 @@ from typing import Any, Mapping, Optional, Union
 from airflow_aml.codec import decode
 from airflow_aml.definition.consumption import DatasetConsumptionConfig
 from airflow_aml.definition.data.model import Operation, Reading, Registered, Registration
-from airflow_aml.definition.datareference import DataReference
+from airflow_aml.definition.datareference import DataPathComputeBinding, DataReference
 from airflow_aml.definition.dataset import Dataset, dataset_of
 from airflow_aml.definition.datastore import Datastore, relative_path
 from airflow_aml.definition.outputs import OutputFileDatasetConfig
+from airflow_aml.definition.parameters import PipelineParameter
 from airflow_aml.definition.pipelinedata import (
     InputPortBinding,
     PipelineData,
@@ -77,6 +78,12 @@ def read_output(name: str, data: Written, said: Said) -> Any:
         dataset.operations = tuple(decode(Operation, each) for each in done)
         mode = said.get("bind_mode", "direct")
     return DatasetConsumptionConfig(name, dataset, mode, path)
+
+
+def chosen(name: str, parameter: PipelineParameter, said: Said) -> InputPortBinding:
+    """The data that a parameter of the type datapath names, as an input of that name."""
+    mode, path = said.get("bind_mode", "mount"), said.get("path_on_compute")
+    return InputPortBinding(name, (parameter, DataPathComputeBinding("mount", path)), mode, path)
 
 
 def referenced(workspace: Any, name: str, reference: Said, said: Said, where: str) -> Any:

@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Optional, Sequence, Union
 
 from airflow_aml.definition.abstract import AbstractDataset
 from airflow_aml.definition.consumption import DatasetConsumptionConfig
-from airflow_aml.definition.datareference import DataReference
+from airflow_aml.definition.datareference import DataPathComputeBinding, DataReference
 from airflow_aml.definition.names import check_port_name
 from airflow_aml.definition.outputs import OutputDatasetConfig
 from airflow_aml.definition.parameters import PipelineParameter
@@ -23,7 +23,15 @@ from airflow_aml.definition.pipelinedata import (
     PipelineOutputDataset,
 )
 from airflow_aml.definition.producer import Producer
-from airflow_aml.definition.spec import Argument, InputRef, OutputRef, ParameterRef, Text
+from airflow_aml.definition.spec import (
+    DATA_PATH,
+    DATASET,
+    Argument,
+    InputRef,
+    OutputRef,
+    ParameterRef,
+    Text,
+)
 from airflow_aml.definition.texts import check_argument
 from airflow_aml.errors import NotServedError, PipelineDefinitionError, PipelineTypeError
 
@@ -32,7 +40,12 @@ _SPECIFIC = {"direct": 0, "download": 1, "mount": 1}
 
 
 InputData = Union[
-    AbstractDataset, DataReference, OutputDatasetConfig, PipelineData, PipelineOutputDataset
+    AbstractDataset,
+    DataReference,
+    OutputDatasetConfig,
+    PipelineData,
+    PipelineOutputDataset,
+    PipelineParameter,
 ]
 OutputData = Union[OutputDatasetConfig, PipelineData]
 
@@ -57,6 +70,8 @@ class InputPort:
     def identity(self) -> object:
         """Equal for ports that read the same data."""
         data, producer = self.data, self.producer
+        if isinstance(data, PipelineParameter):
+            return PipelineParameter, data.name
         if producer is None:
             return data
         reading = getattr(data, "reading", None)
@@ -110,7 +125,10 @@ class Ports:
     # -- inputs ---------------------------------------------------------------------------------
 
     def _add_input(self, item: Any, where: str) -> InputPort:
-        return self._keep_input(_input_port(item, where), where)
+        port = _input_port(item, where)
+        if isinstance(port.data, PipelineParameter):
+            self.use_parameter(port.data, where)
+        return self._keep_input(port, where)
 
     def _keep_input(self, port: InputPort, where: str) -> InputPort:
         if not port.named:
@@ -198,12 +216,13 @@ class Ports:
         if isinstance(item, os.PathLike):
             return Text(check_argument(os.fspath(item), where))
         if isinstance(item, PipelineParameter):
+            _refuse_data(item, where)
             self.use_parameter(item, where)
             return ParameterRef(item.name)
         return self._data_argument(item, where)
 
     def _data_argument(self, item: Any, where: str) -> Argument:
-        if isinstance(item, (DatasetConsumptionConfig, DataReference)):
+        if isinstance(item, (DatasetConsumptionConfig, DataReference, tuple)):
             return InputRef(self._add_input(item, where).name)
         if isinstance(item, OutputDatasetConfig):
             port = self._output_of(item) or self._add_output(item, where)
@@ -217,8 +236,6 @@ class Ports:
             if written is not None:
                 return OutputRef(written.name)
             return InputRef(self._add_input(item, where).name)
-        if isinstance(item, tuple):
-            raise _no_data_path_parameter(where)
         raise PipelineTypeError(_unsupported(item), where=where)
 
     def _bound_argument(self, item: InputPortBinding, where: str) -> Argument:
@@ -250,9 +267,7 @@ class Ports:
             PipelineDefinitionError: it uses one of that name with another default already.
         """
         known = self.parameters.setdefault(parameter.name, parameter)
-        if known.spec != parameter.spec or type(known.default_value) is not type(
-            parameter.default_value
-        ):
+        if known is not parameter and known.spec != parameter.spec:
             raise PipelineDefinitionError(
                 f"Pipeline parameters with same name {parameter.name} but different values "
                 f"{known.default_value!r}, {parameter.default_value!r} used",
@@ -272,7 +287,9 @@ def _input_port(item: Any, where: str) -> InputPort:
     if isinstance(item, InputPortBinding):
         return _bound_port(item, where)
     if isinstance(item, tuple):
-        raise _no_data_path_parameter(where)
+        return _data_path_port(item, where)
+    if isinstance(item, PipelineParameter):
+        _refuse_data(item, where)
     hint = None
     if isinstance(item, OutputDatasetConfig):
         hint = "Call its as_input() to read it in another step."
@@ -281,9 +298,14 @@ def _input_port(item: Any, where: str) -> InputPort:
 
 def _dataset_port(item: DatasetConsumptionConfig, where: str) -> InputPort:
     data = item.dataset
-    if isinstance(data, PipelineParameter):
-        raise _no_data_path_parameter(where)
-    if not isinstance(data, (AbstractDataset, OutputDatasetConfig, PipelineOutputDataset)):
+    if isinstance(data, PipelineParameter) and data.spec.type != DATASET:
+        raise PipelineTypeError(
+            f"the default value of pipeline parameter {data.name!r} is no dataset.",
+            where=where,
+            hint="A DataPath is read as (parameter, DataPathComputeBinding()).",
+        )
+    readable = (AbstractDataset, OutputDatasetConfig, PipelineOutputDataset, PipelineParameter)
+    if not isinstance(data, readable):
         raise PipelineTypeError(f"Unexpected input type: {type(data)}", where=where)
     named = item.name is not None
     return InputPort(item.name or "", data, item.mode, "dataset", item.path_on_compute, named)
@@ -304,6 +326,9 @@ def _bound_port(item: InputPortBinding, where: str) -> InputPort:
     if isinstance(data, DataReference):
         bound = _reference_port(data, where)
         return replace(bound, name=item.name, mode=item.bind_mode)
+    if isinstance(data, tuple):
+        bound = _data_path_port(data, where)
+        return replace(bound, name=item.name, mode=item.bind_mode)
     if isinstance(data, PipelineOutputDataset):
         data = data.as_config()
     if isinstance(data, DatasetConsumptionConfig):
@@ -312,10 +337,42 @@ def _bound_port(item: InputPortBinding, where: str) -> InputPort:
     raise PipelineTypeError(f"Unexpected input type: {type(data)}", where=where)
 
 
-def _no_data_path_parameter(where: str) -> NotServedError:
-    return NotServedError(
-        "DataPath and dataset parameters come with the publishing release.", where=where
+def _data_path_port(item: Sequence[Any], where: str) -> InputPort:
+    """``(PipelineParameter(DataPath), DataPathComputeBinding())``; v1 names it as the parameter."""
+    parameter, binding = item if len(item) == 2 else (None, None)
+    if not isinstance(parameter, PipelineParameter) or parameter.spec.type != DATA_PATH:
+        raise PipelineTypeError(f"Unexpected input type: {type(item)}", where=where, hint=_PAIR)
+    if not isinstance(binding, DataPathComputeBinding):
+        raise PipelineTypeError(f"Unexpected input type: {type(binding)}", where=where, hint=_PAIR)
+    name = re.sub(r"\W|^(?=\d)", "_", parameter.name, flags=re.ASCII)
+    if binding.mode == "upload":
+        raise PipelineDefinitionError(f"Input [{name}] has an invalid mode [upload]", where=where)
+    return InputPort(
+        check_port_name(name, "input", where),
+        parameter,
+        binding.mode,
+        "reference",
+        binding.path_on_compute,
     )
+
+
+_PAIR = "A DataPath parameter is read as (parameter, DataPathComputeBinding())."
+
+
+def _refuse_data(parameter: PipelineParameter, where: str) -> None:
+    """A parameter of data is read through a binding, which makes a path of it.
+
+    Raises:
+        PipelineTypeError: it is one, and stands there alone.
+    """
+    kind = parameter.spec.type
+    if kind in (DATA_PATH, DATASET):
+        hint = "A dataset parameter is read as DatasetConsumptionConfig(name, parameter)."
+        raise PipelineTypeError(
+            f"pipeline parameter {parameter.name!r} stands for data, so it cannot be used alone.",
+            where=where,
+            hint=_PAIR if kind == DATA_PATH else hint,
+        )
 
 
 def _listed(value: Any, name: str, where: str) -> Sequence[Any]:
@@ -359,6 +416,7 @@ def step_parameters(params: Any, ports: Ports, where: str) -> Dict[str, Union[Te
     for name, value in params.items():
         here = f"{where}, params[{name!r}]"
         if isinstance(value, PipelineParameter):
+            _refuse_data(value, here)
             ports.use_parameter(value, here)
             result[str(name)] = ParameterRef(value.name)
         elif name in used:

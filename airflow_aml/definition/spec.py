@@ -34,6 +34,8 @@ from airflow_aml.errors import UserErrorException
 from airflow_aml.runtime.arguments import InputRef, OutputRef, Text
 
 __all__ = [
+    "DATASET",
+    "DATA_PATH",
     "Argument",
     "DataPlace",
     "DatasetSource",
@@ -67,15 +69,22 @@ __all__ = [
 SPEC_VERSION = 1
 
 ParameterValue = Union[str, int, float, bool]
-"""What a pipeline parameter of a scalar type can hold."""
+"""What a pipeline parameter can hold; data is named by a text (``dataparameters.py``)."""
+
+DATA_PATH, DATASET = "datapath", "dataset"
+
+LONGEST_DATA = 1000
+"""Characters at most of a text that names data."""
 
 PARAMETER_TYPES: Mapping[str, type] = {
     "string": str,
     "integer": int,
     "number": float,
     "boolean": bool,
+    DATA_PATH: str,
+    DATASET: str,
 }
-"""JSON Schema type name -> the Python type of such a parameter's values."""
+"""JSON Schema type name, or the kind of data -> the Python type of such a parameter's values."""
 
 
 @dataclass(frozen=True)
@@ -83,12 +92,15 @@ class ParameterSpec:
     """One pipeline parameter.
 
     Attributes:
-        type: ``string``, ``integer``, ``number`` or ``boolean`` (JSON Schema's words).
+        type: ``string``, ``integer``, ``number`` or ``boolean`` (JSON Schema's words);
+            ``datapath`` or ``dataset``.
+        source: of data, what the default means.
     """
 
     name: str
     type: str
     default: ParameterValue
+    source: Optional[Union[Files, Table, Query, Registered]] = None
 
 
 @dataclass(frozen=True)
@@ -131,6 +143,7 @@ class InputSpec:
         style: ``dataset`` (``$name``, ``$AZURE_ML_INPUT_name``) or ``reference``
             (``$AZUREML_DATAREFERENCE_name``), v1's two families of input.
         path_on_compute: where the script wants to find it, if it said so.
+        parameter: the pipeline parameter that chooses the data; ``source`` is its default then.
     """
 
     name: str
@@ -138,6 +151,7 @@ class InputSpec:
     mode: str = "mount"
     style: str = "dataset"
     path_on_compute: Optional[str] = None
+    parameter: Optional[str] = None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,13 @@ import math
 from typing import Any, Dict, Iterable, List, Mapping, Tuple
 
 from airflow_aml.definition.parameters import parse_text
-from airflow_aml.definition.spec import PARAMETER_TYPES, ParameterSpec, ParameterValue
+from airflow_aml.definition.spec import (
+    DATA_PATH,
+    DATASET,
+    PARAMETER_TYPES,
+    ParameterSpec,
+    ParameterValue,
+)
 from airflow_aml.errors import PipelineDefinitionError, UserErrorException
 
 SETTINGS_KEY = "_aml"
@@ -62,7 +68,7 @@ def from_texts(
         try:
             if isinstance(value, str) and expected is not str:
                 value = parse_text(spec, value)
-            elif expected is str and isinstance(value, (bool, int, float)):
+            elif spec.type == "string" and isinstance(value, (bool, int, float)):
                 value = str(value)
             values[spec.name] = _finite(spec, _value(spec, value))
         except PipelineDefinitionError as error:
@@ -86,6 +92,10 @@ def unknown(specs: Iterable[ParameterSpec], conf: Mapping[str, Any]) -> List[str
 
 
 def _value(spec: ParameterSpec, value: Any) -> ParameterValue:
+    if spec.type in (DATA_PATH, DATASET):
+        from airflow_aml.definition.dataparameters import data_text
+
+        return data_text(spec, value)
     expected = PARAMETER_TYPES[spec.type]
     if value is None and expected is str:
         return ""

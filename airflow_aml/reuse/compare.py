@@ -9,6 +9,9 @@ Key = Mapping[str, Any]
 Contents = Callable[[str], "Sequence[str] | None"]
 """Input name -> its files that differ, each with what became of it; None if nobody knows."""
 
+Wishes = Callable[[str], "str | None"]
+"""Input name -> that a parameter names other data for it, in words; None if it does not."""
+
 _LONGEST = 60
 _MOST = 3
 
@@ -31,6 +34,7 @@ def differences(
     sources: Callable[[str, str], Sequence[str]],
     packages: Callable[[str, str], Sequence[str]],
     contents: Contents,
+    wishes: Wishes = lambda name: None,
 ) -> list[str]:
     """What differs, each in a few words, what the author touched first.
 
@@ -38,6 +42,7 @@ def differences(
         sources: words for two snapshot digests that differ.
         packages: words for two environment digests that differ.
         contents: which files of an input differ.
+        wishes: whether an input's data was chosen anew.
     """
     said: list[str] = []
     if old.get("kind") != new.get("kind"):
@@ -48,7 +53,7 @@ def differences(
         said.extend(sources(str(old.get("snapshot")), str(new.get("snapshot"))))
     said.extend(_parameters(old, new))
     said.extend(_arguments(old.get("arguments", ()), new.get("arguments", ())))
-    said.extend(_inputs(_part(old, "inputs"), _part(new, "inputs"), contents))
+    said.extend(_inputs(_part(old, "inputs"), _part(new, "inputs"), contents, wishes))
     said.extend(_ports(_part(old, "outputs"), _part(new, "outputs")))
     if old.get("environment") != new.get("environment"):
         said.extend(packages(str(old.get("environment")), str(new.get("environment"))))
@@ -133,14 +138,16 @@ def _argument(
     return f"{name} changed from {shown_argument(old)} to {shown_argument(new)}"
 
 
-def _inputs(old: Mapping[str, Any], new: Mapping[str, Any], contents: Contents) -> Iterator[str]:
+def _inputs(
+    old: Mapping[str, Any], new: Mapping[str, Any], contents: Contents, wishes: Wishes
+) -> Iterator[str]:
     for name in sorted({*old, *new}):
         if name not in new or name not in old:
             yield f"input {name!r} {'is new' if name in new else 'is gone'}"
             continue
         before, after = dict(old[name]), dict(new[name])
         if before.pop("content", None) != after.pop("content", None):
-            yield changed_content(f"input {name!r}", contents(name))
+            yield wishes(name) or changed_content(f"input {name!r}", contents(name))
         for part in sorted({*before, *after}):
             if before.get(part) != after.get(part):
                 yield _setting(f"{_WORDS.get(part, part)} of input {name!r}", before, after, part)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_aml.errors import AirflowAmlError
 from airflow_aml.reuse import layout
-from airflow_aml.reuse.compare import differences, joined
+from airflow_aml.reuse.compare import differences, joined, shown
 from airflow_aml.reuse.places import Places
 
 if TYPE_CHECKING:
@@ -84,7 +84,10 @@ class Explainer:
         def contents(name: str) -> Sequence[str] | None:
             return self._files(name, old, new, step)
 
-        return differences(old.key, new, self._sources(new), self._packages, contents)
+        def wishes(name: str) -> str | None:
+            return self._wish(name, old, step)
+
+        return differences(old.key, new, self._sources(new), self._packages, contents, wishes)
 
     def most_similar(self, key: Mapping[str, Any]) -> StepRecord | None:
         """Of the latest records of all steps the one that shares most components with a key.
@@ -161,6 +164,19 @@ class Explainer:
         if now is None:
             return None
         return differing(earlier, now)
+
+    def _wish(self, name: str, old: StepRecord, step: WalkStep | None) -> str | None:
+        """That the parameter which chooses an input's data names other data than it did."""
+        if step is None or name not in step.asks:
+            return None
+        from airflow_aml.workspace.plans import read_plan
+
+        plan = read_plan(self._home, old.pipeline_run_id, step=old.task_id)
+        before = plan.steps[old.task_id].asks.get(name) if plan is not None else None
+        parameter, now = step.asks[name]
+        if before is None or before[-1] == now:
+            return None
+        return f"parameter {parameter!r} changed from {shown(before[-1])} to {shown(now)}"
 
     def _upstream(self, name: str, digest: str, step: WalkStep | None) -> str | None:
         """Where the data of an input is now, if a step of this DAG has just written it."""

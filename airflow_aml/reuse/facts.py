@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -85,9 +85,20 @@ def walk_steps(spec: PipelineSpec, facts: RunFacts) -> list[WalkStep]:
             max_age=node.reuse.max_age,
             registers={port.name: encode(port) for port in node.outputs if port.registrations},
             shared=shared.get(node.id, {}),
+            asks=dict(_asks(node, facts)),
         )
         for node in spec.nodes
     ]
+
+
+def _asks(node: NodeSpec, facts: RunFacts) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Of each input that a parameter chooses, the parameter and what it names, with its version."""
+    for port in node.inputs:
+        if port.parameter is not None:
+            found = facts.pinned.get(node.id, {}).get(port.name)
+            value = str(facts.parameters.get(port.parameter, ""))
+            named = f"{found.name}:{found.version}" if found is not None and found.name else value
+            yield port.name, (port.parameter, named)
 
 
 def _key_facts(

@@ -99,6 +99,7 @@ def walk_step(step_id: str, planned: PlannedStep) -> WalkStep:
         planned.max_age,
         registers=planned.registers,
         shared=planned.shared,
+        asks=planned.asks,
     )
 
 

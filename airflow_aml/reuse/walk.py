@@ -41,6 +41,8 @@ class WalkStep:
             document. It is no part of the key: a result that is there can be registered later.
         shared: names of datasets that other steps of the pipeline register, too
             (:func:`~airflow_aml.definition.overlaps.sharing`).
+        asks: of inputs that a pipeline parameter chooses, that parameter and what it names. It is
+            no part of the key either: what counts is what is there.
     """
 
     id: str
@@ -52,6 +54,7 @@ class WalkStep:
     pending: str = ""
     registers: Mapping[str, Any] = field(default_factory=dict)
     shared: Mapping[str, Any] = field(default_factory=dict)
+    asks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

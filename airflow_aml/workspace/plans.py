@@ -50,6 +50,7 @@ class PlannedStep:
         lock: of its own environment; empty where it has none.
         registers: its outputs that become registered datasets, name -> how, as documents.
         shared: of these the names that other steps register, too, and which steps these are.
+        asks: of inputs that a pipeline parameter chooses, that parameter and what it names.
     """
 
     snapshot: str
@@ -67,6 +68,7 @@ class PlannedStep:
     lock: Dict[str, Any] = field(default_factory=dict)
     registers: Dict[str, Any] = field(default_factory=dict)
     shared: Dict[str, Any] = field(default_factory=dict)
+    asks: Dict[str, Tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

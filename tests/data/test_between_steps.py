@@ -21,7 +21,6 @@ from airflow_aml import (
     OutputTabularDatasetConfig,
     Pipeline,
     PipelineData,
-    PipelineParameter,
     PythonScriptStep,
     Run,
 )
@@ -252,16 +251,6 @@ def test_data_paths_and_their_bindings(store):
         DataPath()
     with pytest.raises(UserErrorException, match="mount, download, or upload"):
         DataPathComputeBinding("direct")
-
-
-def test_data_path_parameters_come_later(step, store):
-    """Said by name, also for a tuple with a binding."""
-    with pytest.raises(NotServedError, match="DataPath and dataset parameters"):
-        PipelineParameter("p", DataPath(store, "x"))
-    with pytest.raises(NotServedError, match="DataPath and dataset parameters"):
-        step(inputs=[(PipelineParameter("p", "x"), DataPathComputeBinding())])
-    with pytest.raises(NotServedError, match="DataPath and dataset parameters"):
-        step(arguments=[(PipelineParameter("p", "x"), DataPathComputeBinding())])
 
 
 def test_pipeline_data_as_a_dataset(step, ws):

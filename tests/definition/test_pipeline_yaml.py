@@ -107,7 +107,7 @@ WRONG = {
     "not YAML": ("pipeline: [", "p.yml is not YAML"),
     "an unknown source": (
         one_step("inputs: {x: {source: nowhere}}"),
-        "pipeline.steps.a.inputs.x: there is no data reference and no output's destination "
+        "pipeline.steps.a.inputs.x: there is no data reference, parameter or output's destination "
         "'nowhere'. There are none.",
     ),
     "an unknown argument": (

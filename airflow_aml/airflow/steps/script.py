@@ -18,6 +18,7 @@ from airflow_aml.airflow.settings import environment_setting, open_workspace
 from airflow_aml.airflow.steps.local import LocalStepOperator
 from airflow_aml.airflow.steps.shown import shown_command
 from airflow_aml.definition.compile import compile_pipeline
+from airflow_aml.definition.dataparameters import bind
 from airflow_aml.definition.dataset import DatasetConsumptionConfig, FileDataset
 from airflow_aml.definition.graph import Graph
 from airflow_aml.definition.origin import defining_folder
@@ -137,7 +138,8 @@ class PythonScriptStepOperator(LocalStepOperator):
         for warning in snapshot.warnings:
             self.log.warning("%s", warning)
         values = parameters.resolve(self.spec.parameters, context["params"])
-        pinned = save_definitions(self.spec, home, self.folder)
+        spec = bind(self.spec, values, home)
+        pinned = save_definitions(spec, home, self.folder)
         locks = self._locks(home)
         facts = RunFacts(
             home=home,
@@ -155,7 +157,7 @@ class PythonScriptStepOperator(LocalStepOperator):
             experiment=self.dag_id,
             workspace=self.workspace,
             parameters=values,
-            steps=planned_steps(self.spec, walk_steps(self.spec, facts), pinned, locks=locks),
+            steps=planned_steps(spec, walk_steps(spec, facts), pinned, locks=locks),
             continue_on_step_failure=True,
         )
 
