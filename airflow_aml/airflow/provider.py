@@ -157,6 +157,16 @@ def _showing() -> dict[str, Any]:
             "example": "2.5 EUR",
             "default": "",
         },
+        "strict_parameters": {
+            "description": (
+                "Whether v1's REST API refuses parameters that a pipeline does not have. v1"
+                " ignores them; the answer then lists them as warnings."
+            ),
+            "version_added": "0.1.0",
+            "type": "boolean",
+            "example": "True",
+            "default": "False",
+        },
         "api_url": {
             "description": (
                 "Airflow's address, as a browser has it, for programs on a machine that has this"

@@ -90,6 +90,12 @@ def price_per_hour() -> Price | None:
     return price(conf.get("aml", "price_per_hour", fallback="") or "")
 
 
+def strict_parameters() -> bool:
+    """Whether REST refuses parameters that a pipeline does not have, which v1 ignores."""
+    text = conf.get("aml", "strict_parameters", fallback="") or ""
+    return text.strip().lower() in ("1", "true", "t", "yes", "y", "on")
+
+
 def environment_setting(name: str) -> str:
     """One of the settings that say how environments are made."""
     return conf.get("aml", name, fallback="") or ""

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import httpx
 import pytest
 
+from airflow_aml.airflow.published import refresh
 from airflow_aml.definition.origin import loading
+
+ADMIN = "admin"
 
 SCRIPT = """
     import argparse, os
@@ -38,3 +44,52 @@ def pipeline(write, workspace):
             "train.py", name="train", source_directory="src", arguments=arguments
         )
         return Pipeline(Workspace(), [step], description="Trains")
+
+
+@pytest.fixture(scope="module")
+def api():
+    """Airflow's API, with the plugin; only no socket is between."""
+    from airflow.api_fastapi.app import create_app
+
+    return create_app(apps="core")
+
+
+@pytest.fixture
+def call(api, database, monkeypatch):
+    """Calls the API with the token of a role; ``None``: without one."""
+    from airflow.api_fastapi.app import get_auth_manager
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+
+    def send(method, address, *, role=ADMIN, seconds=600, **options):
+        headers = {}
+        if role is not None:
+            user = SimpleAuthManagerUser(username=role, role=role)
+            token = get_auth_manager().generate_jwt(user, expiration_time_in_seconds=seconds)
+            headers["Authorization"] = f"Bearer {token}"
+
+        async def go():
+            transport = httpx.ASGITransport(app=api, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+                return await client.request(method, address, headers=headers, **options)
+
+        return asyncio.run(go())
+
+    monkeypatch.setenv("AIRFLOW_AML_API_URL", "http://here")
+    return send
+
+
+@pytest.fixture
+def in_airflow(workspace, tmp_path, database):
+    """Lets Airflow read what is published in the workspace, as its bundle does."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
+
+    def read():
+        folder = tmp_path / "published"
+        refresh(workspace, folder)
+        DagBundlesManager().sync_bundles_to_db()
+        bag = BundleDagBag(folder, bundle_path=folder, bundle_name="dags-folder")
+        assert bag.import_errors == {}
+        sync_bag_to_db(bag, "dags-folder", None)
+
+    return read

@@ -1,66 +1,22 @@
-"""v1's REST API on Airflow's own app: who may, who may not, and what is answered.
-
-The app, its auth manager, its database and its DAGs are Airflow's; only no socket is between.
-"""
+"""v1's REST API on Airflow's own app: who may, who may not, and what is answered."""
 
 from __future__ import annotations
 
-import asyncio
 import json
+from urllib.parse import quote
 
-import httpx
 import pytest
 
 from airflow_aml import PipelineEndpoint, PipelineRun, Workspace
-from airflow_aml.airflow.published import refresh
 
-ADMIN, VIEWER = "admin", "viewer"
-
-
-@pytest.fixture(scope="module")
-def api():
-    """Airflow's API, with the plugin."""
-    from airflow.api_fastapi.app import create_app
-
-    return create_app(apps="core")
+VIEWER = "viewer"
 
 
 @pytest.fixture
-def call(api, database, monkeypatch):
-    """Calls the API with the token of a role; ``None``: without one."""
-    from airflow.api_fastapi.app import get_auth_manager
-    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
-
-    def send(method, address, *, role=ADMIN, seconds=600, **options):
-        headers = {}
-        if role is not None:
-            user = SimpleAuthManagerUser(username=role, role=role)
-            token = get_auth_manager().generate_jwt(user, expiration_time_in_seconds=seconds)
-            headers["Authorization"] = f"Bearer {token}"
-
-        async def go():
-            transport = httpx.ASGITransport(app=api, raise_app_exceptions=False)
-            async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
-                return await client.request(method, address, headers=headers, **options)
-
-        return asyncio.run(go())
-
-    monkeypatch.setenv("AIRFLOW_AML_API_URL", "http://here")
-    return send
-
-
-@pytest.fixture
-def made(pipeline, workspace, tmp_path, database):
+def made(pipeline, in_airflow):
     """A published pipeline that Airflow has as a DAG."""
-    from airflow.dag_processing.bundles.manager import DagBundlesManager
-    from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
-
     made = pipeline.publish("REST", version="1")
-    folder = tmp_path / "published"
-    refresh(workspace, folder)
-    DagBundlesManager().sync_bundles_to_db()
-    bag = BundleDagBag(folder, bundle_path=folder, bundle_name="dags-folder")
-    sync_bag_to_db(bag, "dags-folder", None)
+    in_airflow()
     return made
 
 
@@ -166,7 +122,7 @@ def test_a_bad_body_is_told_all_that_is_wrong(call, address, body, status, messa
     assert message in said(answer)
 
 
-def test_what_is_not_there_or_disabled_is_told(call, address, made):
+def test_what_is_not_there_or_disabled_is_told(call, address, made, in_airflow):
     """Unknown ids are 404, wherever they stand; a disabled pipeline is 400 until it is enabled."""
     base = address.rpartition("/PipelineSubmit/")[0]
     body = {"ExperimentName": "e"}
@@ -177,13 +133,93 @@ def test_what_is_not_there_or_disabled_is_told(call, address, made):
 
     made.disable()
     assert "disabled" in said(call("POST", address, json=body))
+    in_airflow()
+    own = f"/api/v2/dags/{made.dag_id}/dagRuns"
+    refused = call("POST", own, json={"logical_date": None, "conf": {}})
+    assert (refused.status_code, "does not allow manual runs" in refused.text) == (400, True)
     made.enable()
+    in_airflow()
+    assert call("POST", own, json={"logical_date": None, "conf": {}}).status_code == 200
     assert call("POST", address, json=body).status_code == 200
+
+
+def test_a_parameter_that_the_pipeline_does_not_have_may_be_refused(call, address, monkeypatch):
+    """v1 ignores it; with [aml] strict_parameters it is an error, told with all others."""
+    monkeypatch.setenv("AIRFLOW__AML__STRICT_PARAMETERS", "True")
+    values = {"rate": "fast", "rat": 1}
+    body = {"ExperimentName": "e", "ParameterAssignments": values, "DataPathAssignments": {"d": {}}}
+
+    answer = call("POST", address, json=body)
+
+    assert answer.status_code == 400
+    details = [each["Message"] for each in answer.json()["Error"]["Details"]]
+    assert details[:2] == [
+        "ParameterAssignments: 'rat' is no parameter of this pipeline.",
+        "DataPathAssignments: 'd' is no parameter of this pipeline.",
+    ]
+    assert "parameter rate is float" in details[2]
+    good = {"ExperimentName": "e", "ParameterAssignments": {"rate": "0.3"}, "Other": 1}
+    assert call("POST", address, json=good).json()["Warnings"]
+
+
+def test_a_run_is_canceled(call, address, made):
+    """v1's DELETE ends it, once or twice; it is Canceled for REST and for programs."""
+    run_id = call("POST", address, json={"ExperimentName": "e"}).json()["Id"]
+    base = address.rpartition("/PipelineSubmit/")[0]
+    target = f"{base}/{run_id}/Execution"
+
+    assert call("DELETE", target, role=None).status_code == 401
+    assert call("DELETE", target, role=VIEWER).status_code == 403
+    assert call("GET", f"{base}/{run_id}").json()["Status"]["StatusCode"] == "NotStarted"
+    for _ in range(2):
+        assert call("DELETE", target).json()["Status"]["StatusCode"] == "Canceled"
+    assert call("GET", f"{base}/{run_id}").json()["Status"]["StatusCode"] == "Canceled"
+    assert call("DELETE", f"{base}/{made.id}/Execution").status_code == 404
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "<script>alert(1)</script>", "'; DROP TABLE dag"])
+def test_names_in_addresses_are_names(call, address, name):
+    """Of an endpoint, a workspace or a run: what is not there is 404, and nothing else happens."""
+    base = address.rpartition("/PipelineSubmit/")[0]
+    body = {"ExperimentName": "e"}
+
+    by_name = call("POST", f"{base}/PipelineEndpointSubmit/Name", params={"name": name}, json=body)
+    assert by_name.status_code == 404
+    assert "<script>" not in by_name.headers.get("content-type", "")
+    assert by_name.headers["content-type"] == "application/json"
+    quoted = quote(name, safe="")
+    assert call("GET", f"{base}/{quoted}").status_code == 404
+    assert call("POST", f"{base}/PipelineSubmit/{quoted}", json=body).status_code == 404
+    assert call("POST", f"{base}/PipelineSubmit/{quoted}", role=None).status_code in (401, 404)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"ExperimentName": "e", "Tags": {"a": "\\u0000"}}',
+        '{"ExperimentName": "e", "Description": "\\ud800"}',
+        '{"ExperimentName": "e", "Tags": {"a": ' + "[" * 200 + "]" * 200 + "}}",
+        '{"ExperimentName": "e", "ParameterAssignments": {"rate": 1e999}}',
+        '{"ExperimentName": "e", "ParameterAssignments": {"rate": ' + "9" * 5000 + "}}",
+        '{"ExperimentName": "e", "ParameterAssignments": {"rate": [1]}}',
+    ],
+)
+def test_what_no_database_keeps_is_refused(call, address, body):
+    """NUL, half characters, endless nesting, numbers without end: 400, not a broken server."""
+    assert call("POST", address, content=body.encode()).status_code == 400
 
 
 def test_the_api_describes_itself(call):
     """Its OpenAPI document lists the routes, and that they want a token."""
     document = call("GET", "/aml/openapi.json").json()
 
-    assert len(document["paths"]) == 5
-    assert all("security" in each for path in document["paths"].values() for each in path.values())
+    calls = [each for path in document["paths"].values() for each in path.values()]
+    assert len(document["paths"]) == 6
+    assert {tag["name"] for tag in document["tags"]} == {"Runs", "Submit"}
+    for each in calls:
+        assert each["security"]
+        assert each["tags"]
+        schema = each["responses"]["400"]["content"]["application/json"]["schema"]
+        assert schema["title"] == "ErrorResponse"
+        assert {"200", "401", "403", "404"} <= each["responses"].keys()
+        assert "422" not in each["responses"]

@@ -22,9 +22,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as AnyHTTPException
 
 from airflow_aml._version import __version__
-from airflow_aml.airflow.settings import open_workspace
+from airflow_aml.airflow.settings import open_workspace, strict_parameters
 from airflow_aml.airflow.v1api import CORE, PREFIX
 from airflow_aml.airflow.v1api.bodies import MOST_BYTES, BadBodyError, error_body, parsed, wanted
+from airflow_aml.airflow.v1api.documents import BODY, RUNS, SUBMIT, TAGS, answers
+from airflow_aml.definition.dataparameters import missing_data
 from airflow_aml.definition.published import BASE, dag_id_of
 from airflow_aml.definition.spec import PipelineSpec
 from airflow_aml.definition.values import SETTINGS_KEY
@@ -34,34 +36,18 @@ from airflow_aml.workspace.endpoints import Endpoints
 from airflow_aml.workspace.home import Home
 from airflow_aml.workspace.published import Published
 from airflow_aml.workspace.runs import read_head
-from airflow_aml.workspace.submitted import Submitted, read_submitted, write_submitted
+from airflow_aml.workspace.submitted import (
+    Submitted,
+    is_canceled,
+    mark_canceled,
+    read_submitted,
+    write_submitted,
+)
 
 _ROUTES = BASE.removeprefix(PREFIX) + "/PipelineRuns"
 _MOST_RUNS = 100
+_ENDED = ("success", "failed")
 _STATUS = {"queued": "NotStarted", "running": "Running", "success": "Finished", "failed": "Failed"}
-_BODY: dict[str, Any] = {
-    "requestBody": {
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "properties": {
-                        "ExperimentName": {"type": "string"},
-                        "Description": {"type": "string"},
-                        "RunSource": {"type": "string"},
-                        "ParameterAssignments": {"type": "object"},
-                        "DataPathAssignments": {"type": "object"},
-                        "DataSetDefinitionValueAssignments": {"type": "object"},
-                        "ContinueRunOnStepFailure": {"type": "boolean"},
-                        "Tags": {"type": "object"},
-                    },
-                    "required": ["ExperimentName"],
-                }
-            }
-        }
-    }
-}
-
 Document = dict[str, Any]
 
 
@@ -79,19 +65,22 @@ def make_app() -> FastAPI:
         title="Azure ML SDK v1 pipelines",
         description="v1's REST API for published pipelines and endpoints; tokens are Airflow's.",
         version=__version__,
+        openapi_tags=TAGS,
     )
     app.exception_handler(AnyHTTPException)(_http_error)
     app.exception_handler(BadBodyError)(_bad_body)
     app.exception_handler(RequestValidationError)(_bad_query)
     app.exception_handler(UserErrorException)(_not_found)
     app.exception_handler(AzureMLException)(_unavailable)
-    app.post(f"{_ROUTES}/PipelineSubmit/{{pipeline_id}}", openapi_extra=_BODY)(submit_pipeline)
-    app.post(f"{_ROUTES}/PipelineEndpointSubmit/Id/{{endpoint_id}}", openapi_extra=_BODY)(
-        submit_endpoint
-    )
-    app.post(f"{_ROUTES}/PipelineEndpointSubmit/Name", openapi_extra=_BODY)(submit_endpoint_by_name)
-    app.get(f"{_ROUTES}/Pipeline/{{pipeline_id}}")(runs_of_pipeline)
-    app.get(f"{_ROUTES}/{{run_id}}")(run_status)
+    submit: Document = {"openapi_extra": BODY, "tags": [SUBMIT], "responses": answers()}
+    about: Document = {"tags": [RUNS], "responses": answers()}
+    app.post(f"{_ROUTES}/PipelineSubmit/{{pipeline_id}}", **submit)(submit_pipeline)
+    app.post(f"{_ROUTES}/PipelineEndpointSubmit/Id/{{endpoint_id}}", **submit)(submit_endpoint)
+    app.post(f"{_ROUTES}/PipelineEndpointSubmit/Name", **submit)(submit_endpoint_by_name)
+    listed = {**about, "responses": answers(many=True)}
+    app.get(f"{_ROUTES}/Pipeline/{{pipeline_id}}", **listed)(runs_of_pipeline)
+    app.get(f"{_ROUTES}/{{run_id}}", **about)(run_status)
+    app.delete(f"{_ROUTES}/{{run_id}}/Execution", **about)(cancel_run)
     return app
 
 
@@ -157,8 +146,34 @@ async def run_status(
     known = await run_in_threadpool(_names, home, run_id)
     await _check(request, user, known.dag_id, "GET")
     path = f"/dags/{_part(known.dag_id)}/dagRuns/{_part(known.run_id)}"
+    return await _told(home, await _airflow(request, "GET", path), known)
+
+
+async def cancel_run(
+    request: Request, workspace: str, run_id: str, _: Bearer, user: GetUserDep
+) -> Document:
+    """Ends a run with all that goes on in it; of one that has ended it only tells how."""
+    home = await run_in_threadpool(open_workspace, workspace)
+    known = await run_in_threadpool(_names, home, run_id)
+    await _check(request, user, known.dag_id, "PUT")
+    path = f"/dags/{_part(known.dag_id)}/dagRuns/{_part(known.run_id)}"
     found = await _airflow(request, "GET", path)
-    return _entity(home, found, RunHistoryExperimentName=known.experiment)
+    if found["state"] not in _ENDED:
+        # First, so that nobody who waits takes it for a failure.
+        await run_in_threadpool(mark_canceled, home, run_id)
+        try:
+            found = await _airflow(request, "PATCH", path, {"state": "failed"})
+        except BaseException:
+            await run_in_threadpool(mark_canceled, home, run_id, canceled=False)
+            raise
+    return await _told(home, found, known)
+
+
+async def _told(home: Home, found: Document, known: Submitted) -> Document:
+    run = _entity(home, found, RunHistoryExperimentName=known.experiment)
+    if run["HasErrors"] and await run_in_threadpool(is_canceled, home, run["Id"]):
+        run["Status"]["StatusCode"] = "Canceled"
+    return run
 
 
 def _behind(home: Home, identifier: str, version: str | None) -> Published:
@@ -193,7 +208,10 @@ async def _submit(
     if not await run_in_threadpool(published.is_enabled, home, record.id):
         raise HTTPException(400, "the published pipeline is disabled, so that no run begins.")
     spec = PipelineSpec.from_dict(record.spec)
-    run = wanted(parsed(data), spec)
+    run = wanted(parsed(data), spec, strict=strict_parameters())
+    missing = await run_in_threadpool(missing_data, spec, run.parameters, home)
+    if missing:
+        raise BadBodyError(*missing)
     name = f"manual__{datetime.now(UTC).isoformat()}_{uuid4().hex[:8]}"
     body = {
         "dag_run_id": name,
@@ -210,7 +228,8 @@ async def _submit(
         started,
         PipelineId=record.id,
         Description=run.description or run.experiment,
-        ParameterAssignments={key: str(value) for key, value in run.parameters.items()},
+        ParameterAssignments=run.scalars,
+        **run.data,
         RunHistoryExperimentName=run.experiment,
         RunSource=run.source,
         RunType="HTTP",

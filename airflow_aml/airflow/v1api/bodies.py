@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_aml.definition.spec import PipelineSpec
+from airflow_aml.definition.spec import DATA_PATH, DATASET, PipelineSpec
 from airflow_aml.definition.values import from_texts
 from airflow_aml.definition.workspace import Experiment
 from airflow_aml.errors import UserErrorException
@@ -16,8 +16,11 @@ MOST_BYTES = 256 * 1024
 """Airflow keeps a run's conf in its database; v1's clients send a few hundred bytes."""
 
 _MOST_TAGS = 100
+_DEEPEST = 16
 _NO_EFFECT = ("RunSource", "RunType", "EnableNotification", "ScheduleId", "Properties")
-_DATA = ("DataPathAssignments", "DataSetDefinitionValueAssignments")
+_DATA = {"DataPathAssignments": DATA_PATH, "DataSetDefinitionValueAssignments": DATASET}
+"""v1's keys for values of parameters of data -> their type in the spec."""
+
 _KNOWN = frozenset(
     [
         "ExperimentName",
@@ -45,6 +48,7 @@ class Wanted:
     """The run that a client asks for.
 
     Attributes:
+        data: values of parameters of data, by v1's keys, as the client has sent them.
         warnings: what of the request has no effect.
     """
 
@@ -54,7 +58,14 @@ class Wanted:
     settings: dict[str, Any] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     source: str = "API"
+    data: dict[str, dict[str, Any]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+    @property
+    def scalars(self) -> dict[str, str]:
+        """The values that were not given as data, as texts."""
+        data = {name for given in self.data.values() for name in given}
+        return {name: str(value) for name, value in self.parameters.items() if name not in data}
 
 
 def parsed(data: bytes) -> dict[str, Any]:
@@ -69,22 +80,58 @@ def parsed(data: bytes) -> dict[str, Any]:
         raise BadBodyError(f"the body is not JSON: {str(error)[:200]}.") from error
     if not isinstance(body, dict):
         raise BadBodyError("the body must be a JSON object.")
+    _refuse_unkept(body)
     return body
 
 
-def wanted(body: Mapping[str, Any], spec: PipelineSpec) -> Wanted:
+def _refuse_unkept(body: Any) -> None:
+    """Refuses what no database or log keeps: half characters, NUL, and lists in lists in lists.
+
+    Raises:
+        BadBodyError: the body has such a thing.
+    """
+    level = [body]
+    for _ in range(_DEEPEST):
+        for text in level:
+            if isinstance(text, str) and ("\0" in text or not _is_whole(text)):
+                raise BadBodyError(f"{_shown(text)} has a NUL, or half a character.")
+        parts = [[*each, *each.values()] for each in level if isinstance(each, dict)]
+        parts += [each for each in level if isinstance(each, list)]
+        level = [item for part in parts for item in part]
+        if not level:
+            return
+    raise BadBodyError(f"the body is deeper than {_DEEPEST} levels.")
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def wanted(body: Mapping[str, Any], spec: PipelineSpec, *, strict: bool = False) -> Wanted:
     """The run that a body asks for.
+
+    Args:
+        strict: a parameter that the pipeline does not have is an error, too.
 
     Raises:
         BadBodyError: values are of wrong types; all of them are told.
     """
     problems: list[str] = []
-    given = _mapping(body, "ParameterAssignments", problems)
+    given = dict(_mapping(body, "ParameterAssignments", problems))
+    kinds = {each.name: each.type for each in spec.parameters}
+    ignored = [f"ParameterAssignments: {name!r}" for name in given if name not in kinds]
+    data = {key: dict(_mapping(body, key, problems)) for key in _DATA}
+    for key, kind in _DATA.items():
+        ignored += [f"{key}: {name!r}" for name in data[key] if kinds.get(name) != kind]
+        data[key] = {name: each for name, each in data[key].items() if kinds.get(name) == kind}
+        given.update(data[key])
+    if strict:
+        problems += [f"{each[:200]} is no parameter of this pipeline." for each in ignored]
     values, wrong = from_texts(spec.parameters, given)
-    known = {each.name for each in spec.parameters}
-    ignored = [f"ParameterAssignments: {name!r}" for name in given if name not in known]
-    for key in _DATA:
-        ignored += [f"{key}: {name!r}" for name in _mapping(body, key, problems)]
     ignored += [f"{key!r}" for key in body if key not in _KNOWN]
     tags = {**_mapping(body, "Tags", problems), **_mapping(body, "tags", problems)}
     if len(tags) > _MOST_TAGS:
@@ -108,6 +155,7 @@ def wanted(body: Mapping[str, Any], spec: PipelineSpec) -> Wanted:
         {**settings, "experiment_name": experiment},
         settings.get("tags", {}),
         str(body.get("RunSource") or "API")[:100],
+        data,
         tuple(f"{each[:200]} is not known to this pipeline, and ignored." for each in ignored),
     )
 
