@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from airflow_aml.definition.datareference import DataPath, DataPathComputeBinding, DataReference
     from airflow_aml.definition.dataset import Dataset
     from airflow_aml.definition.datastore import Datastore
+    from airflow_aml.definition.draft import PipelineDraft
     from airflow_aml.definition.endpoint import PipelineEndpoint
     from airflow_aml.definition.filedataset import FileDataset
     from airflow_aml.definition.keyvault import Keyvault
@@ -112,6 +113,7 @@ _HOMES = {
     "OutputTabularDatasetConfig": "definition.outputs",
     "Pipeline": "definition.pipeline",
     "PipelineData": "definition.pipelinedata",
+    "PipelineDraft": "definition.draft",
     "PipelineEndpoint": "definition.endpoint",
     "PipelineOutputFileDataset": "definition.pipelinedata",
     "PipelineOutputTabularDataset": "definition.pipelinedata",
@@ -177,6 +179,7 @@ __all__ = [
     "OutputTabularDatasetConfig",
     "Pipeline",
     "PipelineData",
+    "PipelineDraft",
     "PipelineEndpoint",
     "PipelineOutputFileDataset",
     "PipelineOutputTabularDataset",
@@ -220,7 +223,6 @@ _LATER = {
     "HyperDriveStep": "compute",
     "ParallelRunConfig": "parallel run",
     "ParallelRunStep": "parallel run",
-    "PipelineDraft": "publishing",
 }
 
 

@@ -77,7 +77,7 @@ def published_dag(file: str, enabled: bool = True) -> DAG:
     """The DAG of the published pipeline whose document lies beside a file.
 
     Args:
-        enabled: False says on its page that its runs are refused, which their first task does.
+        enabled: False makes Airflow refuse runs that are asked for; those that have begun go on.
 
     Raises:
         WorkspaceException: the document is damaged, or of a later release.
@@ -85,6 +85,7 @@ def published_dag(file: str, enabled: bool = True) -> DAG:
     from airflow_aml.airflow.discovery import asked_for
     from airflow_aml.airflow.factory import TAG as FAMILY
     from airflow_aml.airflow.factory import build_dag
+    from airflow_aml.airflow.refusing import refused
     from airflow_aml.definition.published import dag_id_of
     from airflow_aml.definition.spec import PipelineSpec
 
@@ -101,4 +102,5 @@ def published_dag(file: str, enabled: bool = True) -> DAG:
         dag_display_name=f"{record.name or 'pipeline'}{version}"[:200] + said,
         is_paused_upon_creation=False,
         tags=sorted({FAMILY, TAG} if enabled else {FAMILY, TAG, "disabled"}),
+        **({} if enabled else refused()),
     )

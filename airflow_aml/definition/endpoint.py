@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Union
 from airflow_aml.definition.names import check_mapping
 from airflow_aml.definition.pipeline import Pipeline
 from airflow_aml.definition.published import (
+    BASE,
     PublishedPipeline,
     opened,
     service_address,
@@ -113,6 +114,16 @@ class PipelineEndpoint:
         """
         address = service_address(self.workspace)
         return f"{address}/PipelineRuns/PipelineEndpointSubmit/Id/{self.id}"
+
+    @property
+    def swaggerurl(self) -> str:
+        """The address of the document that describes the calls (OpenAPI).
+
+        Raises:
+            UserErrorException: this program knows no Airflow.
+        """
+        address = service_address(self.workspace)
+        return address[: address.index(_CALLS)] + _DESCRIBED
 
     def add(self, pipeline: AnyPipeline) -> str:
         """Adds a version, and returns it.
@@ -261,6 +272,10 @@ class PipelineEndpoint:
 
     def __repr__(self) -> str:
         return f"PipelineEndpoint(name={self.name!r}, id={self.id!r})"
+
+
+_CALLS = BASE[: BASE.index("/subscriptions/")]
+_DESCRIBED = "/aml/openapi.json"
 
 
 def _endpoints(workspace: Workspace) -> Endpoints:

@@ -178,7 +178,7 @@ class Pipeline:
 
         warn_ignored("publish", kwargs)
         _check_flag("continue_on_step_failure", continue_on_step_failure, "publish")
-        check_texts(name=name, description=description, version=version)
+        check_texts("publish", name=name, description=description, version=version)
         options: Dict[str, Any] = {
             "name": name,
             "description": description,

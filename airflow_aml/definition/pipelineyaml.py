@@ -160,10 +160,11 @@ class PipelineFile:
         if source in parameters:
             return chosen(name, parameters[source], said)
         if source not in references:
+            there = ", ".join(sorted({*written, *references, *parameters}))
             raise PipelineDefinitionError(
                 f"there is no data reference, parameter or output's destination {source!r}.",
                 where=self.where(place),
-                hint=f"There are {', '.join(sorted({*written, *references, *parameters})) or 'none'}.",
+                hint=f"There are {there or 'none'}.",
             )
         where = self.where(f"data_references.{source}")
         return referenced(self.workspace, name, references[source], said, where)

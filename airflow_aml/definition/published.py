@@ -17,11 +17,12 @@ from airflow_aml.definition.names import check_mapping, slug
 from airflow_aml.definition.setup import refuse_while_loading
 from airflow_aml.definition.spec import PipelineSpec
 from airflow_aml.definition.texts import check_text
-from airflow_aml.errors import NotServedError, UserErrorException
+from airflow_aml.errors import UserErrorException
 
 if TYPE_CHECKING:
     from airflow_aml.definition.pipeline import Pipeline
     from airflow_aml.definition.runs.pipelinerun import PipelineRun
+    from airflow_aml.definition.specgraph import PipelineGraph
     from airflow_aml.definition.workspace import Workspace
     from airflow_aml.workspace.home import Home
     from airflow_aml.workspace.published import Published
@@ -84,12 +85,14 @@ class PublishedPipeline:
     def list(workspace: Any, active_only: bool = True, **_: Any) -> List[PublishedPipeline]:
         """All of a workspace, newest first; also the disabled ones without ``active_only``."""
         from airflow_aml.workspace import published
+        from airflow_aml.workspace.drafts import PROPERTY
 
         refuse_while_loading("PublishedPipeline.list")
         workspace = workspace_of(workspace)
         home = opened(workspace)
         ids = [each for each, on in published.states(home).items() if on or not active_only]
         records = [published.read(home, each) for each in ids]
+        records = [each for each in records if PROPERTY not in each.properties]
         records.sort(key=lambda each: (each.created, each.id), reverse=True)
         return [PublishedPipeline(workspace, each) for each in records]
 
@@ -175,7 +178,7 @@ class PublishedPipeline:
             raise disabled(self.id, self.name)
         return run_record(
             self._record,
-            _experiment(workspace or self.workspace, experiment_name),
+            checked_experiment(workspace or self.workspace, experiment_name),
             check_mapping("pipeline_parameters=", pipeline_parameters),
             {"continue_on_step_failure": continue_on_step_failure},
         )
@@ -200,6 +203,17 @@ class PublishedPipeline:
         record = self._record
         save_pipeline(self._spec, record.sources, record.folder, self._home, path, self.name)
 
+    def get_graph(self) -> PipelineGraph:
+        """Its steps, the data that they read, and the edges between."""
+        from airflow_aml.definition.specgraph import graph_of
+
+        return graph_of(self._spec)
+
+    @property
+    def record(self) -> Published:
+        """What is stored of it."""
+        return self._record
+
     @property
     def _spec(self) -> PipelineSpec:
         return PipelineSpec.from_dict(self._record.spec)
@@ -208,18 +222,8 @@ class PublishedPipeline:
     def _home(self) -> Home:
         return opened(self.workspace)
 
-    def __getattr__(self, name: str) -> Any:
-        if name in _LATER:
-            raise NotServedError(f"PublishedPipeline.{name} is not there: {_LATER[name]}")
-        raise AttributeError(f"'PublishedPipeline' object has no attribute {name!r}")
-
     def __repr__(self) -> str:
         return f"PublishedPipeline(name={self.name!r}, id={self.id!r}, version={self.version!r})"
-
-
-_LATER = {
-    "get_graph": "get_step_names() lists the steps, and Airflow shows the graph.",
-}
 
 
 def publish_pipeline(
@@ -235,28 +239,36 @@ def publish_pipeline(
         SnapshotException: a source folder cannot be read, or has no such script.
         UserErrorException: name, description or version is no text.
     """
-    from airflow_aml.workspace import snapshots
-
-    workspace = workspace_of(pipeline.workspace)
-    home = opened(workspace)
-    sources: Dict[str, str] = {}
-    for path, nodes in pipeline.spec.sources.items():
-        folder = os.path.join(pipeline.folder, path)
-        scripts = [node.script_name for node in nodes]
-        taken = snapshots.take(folder, home, nodes[0].declared_source, scripts)
-        for warning in taken.warnings:
-            warnings.warn(warning, stacklevel=3)
-        sources[path] = taken.digest
     return publish_frozen(
-        workspace,
+        workspace_of(pipeline.workspace),
         pipeline.spec,
-        sources,
+        stored_sources(pipeline),
         pipeline.folder,
         name=name,
         description=description,
         version=version,
         continue_on_step_failure=continue_on_step_failure,
     )
+
+
+def stored_sources(pipeline: Pipeline) -> Dict[str, str]:
+    """Stores a pipeline's source folders as they are now: source directory -> digest.
+
+    Raises:
+        SnapshotException: one cannot be read, or has no such script.
+    """
+    from airflow_aml.workspace import snapshots
+
+    home = opened(workspace_of(pipeline.workspace))
+    sources: Dict[str, str] = {}
+    for path, nodes in pipeline.spec.sources.items():
+        folder = os.path.join(pipeline.folder, path)
+        scripts = [node.script_name for node in nodes]
+        taken = snapshots.take(folder, home, nodes[0].declared_source, scripts)
+        for warning in taken.warnings:
+            warnings.warn(warning, stacklevel=4)
+        sources[path] = taken.digest
+    return sources
 
 
 def publish_frozen(
@@ -269,6 +281,7 @@ def publish_frozen(
     description: Optional[str] = None,
     version: Optional[str] = None,
     continue_on_step_failure: Optional[bool] = None,
+    properties: Optional[Mapping[str, str]] = None,
 ) -> PublishedPipeline:
     """Publishes what is stored already."""
     from datetime import datetime, timezone
@@ -276,7 +289,7 @@ def publish_frozen(
 
     from airflow_aml.workspace import published
 
-    check_texts(name=name, description=description, version=version)
+    check_texts("publish", name=name, description=description, version=version)
     record = published.Published(
         id=str(uuid4()),
         spec=_as_published(spec, description, continue_on_step_failure).to_dict(),
@@ -286,6 +299,7 @@ def publish_frozen(
         name=name or "",
         description=description or spec.description,
         version=None if version is None else str(version),
+        properties=dict(properties or {}),
     )
     workspace = workspace_of(workspace)
     published.add(opened(workspace), record)
@@ -366,8 +380,11 @@ def service_address(workspace: Workspace) -> str:
     )
 
 
-def check_texts(**given: Any) -> None:
+def check_texts(call: str, **given: Any) -> None:
     """Refuses names and the like that are no texts; versions may be numbers.
+
+    Args:
+        call: who takes them, for the error.
 
     Raises:
         UserErrorException: one is none; the text names it.
@@ -375,11 +392,16 @@ def check_texts(**given: Any) -> None:
     for name, value in given.items():
         kinds = (str, int, float) if name == "version" else (str,)
         if value is not None and (isinstance(value, bool) or not isinstance(value, kinds)):
-            raise UserErrorException(f"publish: {name}= is a text, not {value!r}.")
-        check_text(str(value), f"publish: {name}=")
+            raise UserErrorException(f"{call}: {name}= is a text, not {value!r}.")
+        check_text(str(value), f"{call}: {name}=")
 
 
-def _experiment(workspace: Any, name: Any) -> str:
+def checked_experiment(workspace: Any, name: Any) -> str:
+    """The name of an experiment, if it can be one.
+
+    Raises:
+        UserErrorException: it cannot.
+    """
     from airflow_aml.definition.workspace import Experiment
 
     return Experiment(workspace, name).name

@@ -12,7 +12,6 @@ import requests
 
 from airflow_aml import PublishedPipeline, Workspace
 from airflow_aml.errors import (
-    NotServedError,
     RunEnvironmentException,
     UserErrorException,
     WorkspaceException,
@@ -91,8 +90,6 @@ def test_what_cannot_be_published_is_told(pipeline, workspace):
     made = pipeline.publish("p")
     with pytest.raises(UserErrorException, match="parameter rate is float, but the value is 'x'"):
         made.submit(Workspace(), "experiment", {"rate": "x"})
-    with pytest.raises(NotServedError, match="get_graph"):
-        made.get_graph()
     path = workspace.root / "registry" / "published" / f"{made.id}.json"
     path.write_text('{"published": 1, "document": {}}')
     with pytest.raises(WorkspaceException, match="describes no published pipeline"):

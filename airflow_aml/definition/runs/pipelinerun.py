@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from airflow_aml.definition.published import PublishedPipeline
     from airflow_aml.definition.runs.outputs import PortDataReference
     from airflow_aml.definition.spec import PipelineSpec
+    from airflow_aml.definition.specgraph import PipelineGraph
     from airflow_aml.definition.workspace import Experiment
     from airflow_aml.workspace.runs import RunHead
 
@@ -104,9 +105,12 @@ class PipelineRun(Following):
         """
         from airflow_aml.definition.published import publish_frozen
 
+        spec, sources, folder, _ = self.made_from("published")
         return publish_frozen(
             self.experiment.workspace,
-            *self._made_from("published"),
+            spec,
+            sources,
+            folder,
             name=name,
             description=description,
             version=version,
@@ -126,11 +130,18 @@ class PipelineRun(Following):
         """
         from airflow_aml.definition.pipelinesaving import save_pipeline
 
-        spec, sources, folder = self._made_from("saved")
+        spec, sources, folder, _ = self.made_from("saved")
         save_pipeline(spec, sources, folder, self._home, path, self.experiment_name)
 
-    def _made_from(self, done: str) -> Tuple[PipelineSpec, Dict[str, str], str]:
-        """The pipeline, its source folders' snapshots, and where local paths start."""
+    def made_from(self, done: str) -> Tuple[PipelineSpec, Dict[str, str], str, Dict[str, Any]]:
+        """What the run was made from: spec, snapshots, folder of local paths, and its values.
+
+        Args:
+            done: what is to be done with it, for the error.
+
+        Raises:
+            UserErrorException: the run has not begun, or is of a release that has not kept that.
+        """
         from airflow_aml.definition.spec import PipelineSpec
         from airflow_aml.workspace.plans import read_definition, read_plan
 
@@ -139,11 +150,21 @@ class PipelineRun(Following):
             raise UserErrorException(
                 f"run {self.id!r} cannot be {done}: it has not begun, or has not kept what it "
                 "was made from.",
-                hint="wait_for_completion() before.",
+                hint="wait_for_completion() before, or use the pipeline itself.",
             )
         spec = PipelineSpec.from_dict(kept[0])
         sources = {node.source_directory: plan.steps[node.id].snapshot for node in spec.nodes}
-        return spec, sources, kept[1]
+        return spec, sources, kept[1], dict(plan.parameters)
+
+    def get_graph(self) -> PipelineGraph:
+        """The steps of what it was made from, the data that they read, and the edges between.
+
+        Raises:
+            UserErrorException: the run has not begun, or has not kept that.
+        """
+        from airflow_aml.definition.specgraph import graph_of
+
+        return graph_of(self.made_from("shown as a graph")[0])
 
     @property
     def type(self) -> str:
@@ -336,49 +357,44 @@ class PipelineRun(Following):
             status = "unknown"
         return f"PipelineRun({shown}experiment={self.experiment_name!r}, {status})"
 
-    def __getattr__(self, name: str) -> Any:
-        if name in _LATER:
-            raise NotServedError(f"PipelineRun.{name} is not there yet: {_LATER[name]}")
-        raise AttributeError(f"'PipelineRun' object has no attribute {name!r}")
 
-
-_LATER = {
-    "get_graph": "get_steps() lists the steps, and Airflow shows the graph.",
-}
-READING = frozenset(_LATER) | {
-    "cancel",
-    "create_children",
-    "description",
-    "display_name",
-    "download_file",
-    "download_files",
-    "find_step_run",
-    "get_all_logs",
-    "get_children",
-    "get_detailed_status",
-    "get_details",
-    "get_details_with_logs",
-    "get_environment",
-    "get_file_names",
-    "get_metrics",
-    "get_pipeline_output",
-    "get_properties",
-    "get_secret",
-    "get_secrets",
-    "get_snapshot_id",
-    "get_steps",
-    "get_tags",
-    "log_image",
-    "number",
-    "properties",
-    "publish_pipeline",
-    "register_model",
-    "restore_snapshot",
-    "save",
-    "submit_child",
-    "tags",
-    "upload_file",
-    "upload_files",
-    "upload_folder",
-}
+READING = frozenset(
+    {
+        "cancel",
+        "create_children",
+        "description",
+        "display_name",
+        "download_file",
+        "download_files",
+        "find_step_run",
+        "get_all_logs",
+        "get_children",
+        "get_detailed_status",
+        "get_details",
+        "get_details_with_logs",
+        "get_environment",
+        "get_file_names",
+        "get_graph",
+        "get_metrics",
+        "get_pipeline_output",
+        "get_properties",
+        "get_secret",
+        "get_secrets",
+        "get_snapshot_id",
+        "get_steps",
+        "get_tags",
+        "log_image",
+        "number",
+        "properties",
+        "publish_pipeline",
+        "register_model",
+        "restore_snapshot",
+        "save",
+        "submit_child",
+        "tags",
+        "upload_file",
+        "upload_files",
+        "upload_folder",
+    }
+)
 """What a program can only ask of a run that has begun."""
