@@ -2,59 +2,98 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import httpx
+import pytest
 
 from airflow_aml.airflow.published import refresh
 from airflow_aml.workspace.home import open_home
+from scripts import templates
 from scripts.local_airflow import LocalAirflow
 
-PROGRAM = """
-from airflow_aml import *
-rate = PipelineParameter("rate", 0.1)
-step = PythonScriptStep("say.py", name="say", source_directory="src", arguments=[rate])
-published = Pipeline(Workspace(), [step]).publish(name="REST")
-print(published.dag_id, published.endpoint)
-"""
+
+@pytest.fixture
+def program(airflow: LocalAirflow, tmp_path: Path) -> Path:
+    """The template's folder, as a program's."""
+    return templates.copy("rest_client", tmp_path, replace=True)
 
 
-def test_a_published_pipeline_is_submitted_over_rest(airflow: LocalAirflow, tmp_path: Path) -> None:
-    """The step sees the value that was posted, though the program's folder has gone."""
-    source = tmp_path / "src"
-    source.mkdir()
-    (source / "say.py").write_text("import sys\nprint('the rate is', sys.argv[1])\n")
-    (tmp_path / "publish.py").write_text(PROGRAM)
-    environment = {
+@pytest.fixture
+def environment(airflow: LocalAirflow) -> dict[str, str]:
+    """What a program needs to know of that Airflow."""
+    return {
         **os.environ,
         "AIRFLOW__AML__WORKSPACE": str(airflow.home.workspace),
         "AIRFLOW_AML_API_URL": airflow.url,
+        "AIRFLOW_AML_API_USER": airflow.user,
+        "AIRFLOW_AML_API_PASSWORD": airflow.password,
     }
-    command = [sys.executable, "publish.py"]
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
-    )
-    dag_id, endpoint = done.stdout.split()
-    (source / "say.py").unlink()
-    refresh(open_home(str(airflow.home.workspace)), airflow.dags_folder / "published")
-    airflow.rest.wait_for_dag(dag_id)
 
+
+@pytest.fixture
+def endpoint(airflow: LocalAirflow, program: Path, environment: dict[str, str]) -> str:
+    """The address of the template's pipeline, published, whose folder has gone since."""
+    command = [sys.executable, "pipeline.py"]
+    done = subprocess.run(
+        command, cwd=program, env=environment, capture_output=True, text=True, check=True
+    )
+    (program / "train" / "train.py").unlink()
+    refresh(open_home(str(airflow.home.workspace)), airflow.dags_folder / "published")
+    address = done.stdout.split()[-1]
+    airflow.rest.wait_for_dag(f"Train-{address.rpartition('/')[2][:8]}")
+    return address
+
+
+def said(airflow: LocalAirflow, run_id: str) -> str:
+    """What the run's steps printed."""
+    logs = Path(airflow.home.workspace, "runs", run_id).rglob("*.txt")
+    return "\n".join(each.read_text() for each in logs)
+
+
+def test_a_published_pipeline_is_submitted_over_rest(
+    airflow: LocalAirflow, program: Path, environment: dict[str, str], endpoint: str
+) -> None:
+    """The template's client in Python: the step sees the value, though its folder has gone."""
+    assert httpx.post(endpoint, json={"ExperimentName": "e"}).status_code == 401
+    client = [sys.executable, str(program / "client" / "submit.py"), endpoint]
+
+    done = subprocess.run(
+        [*client, "rate=0.25"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    wrong = subprocess.run(
+        [*client, "rate=fast"], env=environment, capture_output=True, text=True, check=False
+    )
+
+    first, last = done.stdout.splitlines()
+    assert last == "Finished"
+    assert "the rate is 0.25" in said(airflow, first.split()[-1])
+    assert (wrong.returncode, "parameter rate is float" in wrong.stderr) == (1, True)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
+def test_the_client_with_curl_starts_a_run_that_is_canceled(
+    airflow: LocalAirflow, program: Path, environment: dict[str, str], endpoint: str
+) -> None:
+    """It prints the run; v1's DELETE ends it, or tells how it has ended."""
+    client = str(program / "client" / "submit.sh")
+
+    done = subprocess.run(
+        [client, endpoint, "0.5"], env=environment, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = json.loads(done.stdout)
     login = {"username": airflow.user, "password": airflow.password}
     token = httpx.post(f"{airflow.url}/auth/token", json=login).json()["access_token"]
-    headers = {"Authorization": f"Bearer {token}"}
-    body = {"ExperimentName": "My_Pipeline", "ParameterAssignments": {"rate": 0.25}}
-    assert httpx.post(endpoint, json=body).status_code == 401
-    run_id = httpx.post(endpoint, json=body, headers=headers, timeout=60).json()["Id"]
-
-    status, deadline = "", time.monotonic() + 300
-    while status not in ("Finished", "Failed") and time.monotonic() < deadline:
-        time.sleep(0.5)
-        address = f"{endpoint.rpartition('/PipelineSubmit/')[0]}/{run_id}"
-        status = httpx.get(address, headers=headers, timeout=60).json()["Status"]["StatusCode"]
-    assert status == "Finished"
-    logs = Path(airflow.home.workspace, "runs", run_id).rglob("*.txt")
-    assert any("the rate is 0.25" in each.read_text() for each in logs)
+    base = endpoint.rpartition("/PipelineSubmit/")[0]
+    ended = httpx.delete(
+        f"{base}/{run['Id']}/Execution", headers={"Authorization": f"Bearer {token}"}, timeout=60
+    )
+    assert ended.json()["Status"]["StatusCode"] in ("Canceled", "Finished")
