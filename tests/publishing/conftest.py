@@ -61,7 +61,7 @@ def call(api, database, monkeypatch):
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 
     def send(method, address, *, role=ADMIN, seconds=600, **options):
-        headers = {}
+        headers = dict(options.pop("headers", ()))
         if role is not None:
             user = SimpleAuthManagerUser(username=role, role=role)
             token = get_auth_manager().generate_jwt(user, expiration_time_in_seconds=seconds)
@@ -93,3 +93,39 @@ def in_airflow(workspace, tmp_path, database):
         sync_bag_to_db(bag, "dags-folder", None)
 
     return read
+
+
+@pytest.fixture
+def reading(write, workspace, in_airflow):
+    """A published pipeline with parameters: a number, a path, and a registered dataset."""
+    from airflow_aml import (
+        DataPath,
+        DataPathComputeBinding,
+        Dataset,
+        DatasetConsumptionConfig,
+        Pipeline,
+        PipelineParameter,
+        PythonScriptStep,
+        Workspace,
+    )
+
+    write("src/read.py", "print('read')")
+    file = write("program.py", "pass")
+    with loading(str(file)):
+        ws = Workspace()
+        store = ws.get_default_datastore()
+        for number in (1, 2):
+            place = workspace.root / f"datastores/workspaceblobstore/sold{number}/a.txt"
+            place.parent.mkdir(parents=True)
+            place.write_text(str(number))
+            sold = Dataset.File.from_files((store, f"sold{number}"))
+            sold = sold.register(ws, "sales", create_new_version=True)
+        path = (PipelineParameter("raw", DataPath(store, "sold1")), DataPathComputeBinding())
+        data = DatasetConsumptionConfig("data", PipelineParameter("sales", sold)).as_mount()
+        rate = PipelineParameter("rate", 0.1)
+        step = PythonScriptStep(
+            "read.py", source_directory="src", inputs=[path], arguments=[path, data, rate]
+        )
+        made = Pipeline(ws, [step]).publish("Data")
+    in_airflow()
+    return made

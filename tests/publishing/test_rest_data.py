@@ -4,41 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_aml import (
-    DataPath,
-    DataPathComputeBinding,
-    Dataset,
-    DatasetConsumptionConfig,
-    Pipeline,
-    PipelineParameter,
-    PythonScriptStep,
-    Workspace,
-)
-from airflow_aml.definition.origin import loading
+from airflow_aml import Dataset, Workspace
 
 
 @pytest.fixture
-def made(write, workspace, in_airflow):
-    """A published pipeline with a parameter of a path and one of a registered dataset."""
-    write("src/read.py", "print('read')")
-    file = write("program.py", "pass")
-    with loading(str(file)):
-        ws = Workspace()
-        store = ws.get_default_datastore()
-        for number in (1, 2):
-            place = workspace.root / f"datastores/workspaceblobstore/sold{number}/a.txt"
-            place.parent.mkdir(parents=True)
-            place.write_text(str(number))
-            sold = Dataset.File.from_files((store, f"sold{number}"))
-            sold = sold.register(ws, "sales", create_new_version=True)
-        path = (PipelineParameter("raw", DataPath(store, "sold1")), DataPathComputeBinding())
-        data = DatasetConsumptionConfig("data", PipelineParameter("sales", sold)).as_mount()
-        step = PythonScriptStep(
-            "read.py", source_directory="src", inputs=[path], arguments=[path, data]
-        )
-        made = Pipeline(ws, [step]).publish("Data")
-    in_airflow()
-    return made
+def made(reading):
+    """The published pipeline."""
+    return reading
 
 
 @pytest.fixture
