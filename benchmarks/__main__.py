@@ -18,6 +18,7 @@ NAMES = (
     "tracking",
     "listing",
     "watching",
+    "rest",
     "transfers",
     "environments",
     "containers",
