@@ -24,7 +24,8 @@ def main(runtime, work, job, answer):  # type: ignore[no-untyped-def] # noqa: AN
         os.makedirs(work, exist_ok=True)
         _fetch(runtime, place)  # type: ignore[no-untyped-call]
     except OSError as error:
-        raise Refused("the runtime cannot be had from %s: %s" % (runtime, error))  # noqa: B904, UP031
+        user = os.getuid()
+        raise Refused("user %d cannot have the runtime from %s: %s" % (user, runtime, error))  # noqa: B904, UP031
     sys.path[:] = [place] + [each for each in sys.path if each]
     os.environ["PYTHONPATH"] = os.pathsep.join(
         filter(None, [os.environ.get("PYTHONPATH", ""), place])

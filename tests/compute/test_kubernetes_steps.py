@@ -89,17 +89,18 @@ def without_retries(dag):
 def test_what_is_wrong_with_a_pod_is_told_in_one_sentence(
     computes, cluster, write, one_dag, run_dag, workspace
 ):
-    """No image, no Python, no node, no volume with the workspace, too little memory."""
+    """No image, no Python, no node, no volume with the workspace or no right to it, no memory."""
     computes(
         no_image={"image": "aml-missing:1"},
         no_python={"image": BARE_IMAGE},
         no_node={"cpu": 64, "startup_seconds": 2},
         no_volume={"volumes": {}},
+        no_right={"user": "1234:1234"},
         small={"memory": "48m"},
     )
     write("src/a.py", "print('ran')")
     write("src/eat.py", "x = [bytearray(1 << 20) for _ in range(200)]")
-    names = ("no_image", "no_python", "no_node", "no_volume")
+    names = ("no_image", "no_python", "no_node", "no_volume", "no_right")
     steps = [(name, "a.py") for name in names] + [("small", "eat.py")]
     write("p.py", FILE.format(steps=steps))
 
@@ -112,6 +113,8 @@ def test_what_is_wrong_with_a_pod_is_told_in_one_sentence(
     assert "no node takes its pod (it has waited 2 s): Unschedulable" in failed["no_node"]
     assert "1 Insufficient cpu" in failed["no_node"]
     assert f"pods do not see the workspace {workspace.url}" in failed["no_volume"]
+    assert "user 1234 cannot have the runtime from" in failed["no_right"]
+    assert "Permission denied" in failed["no_right"]
     assert "ran out of memory (the limit is 48" in failed["small"]
     until(lambda: not cluster.left())
     assert not any((workspace.root / "staging").glob("*"))
