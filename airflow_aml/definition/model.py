@@ -126,7 +126,6 @@ class Model(Detailed):
         """
         from airflow_aml.definition.runs.registering import note_registered
         from airflow_aml.workspace import models
-        from airflow_aml.workspace.datasets import now
 
         _check_name(model_name)
         warn_ignored("Model.register", [*others, *(["child_paths"] if child_paths else [])])
@@ -144,17 +143,8 @@ class Model(Detailed):
             "sample_output_dataset": sample_output_dataset,
             "resource_configuration": resource_configuration,
         }
-        version = models.ModelVersion(
-            path="",
-            entry="",
-            is_folder=False,
-            created="" if loading else now(),
-            description=description or "",
-            tags=dict(check_mapping("Model.register: tags=", tags)),
-            properties=dict(check_mapping("Model.register: properties=", properties)),
-            origin=origin(),
-            details=details_of(given, dataset_source if loading else dataset_id(workspace)),
-        )
+        details = details_of(given, dataset_source if loading else dataset_id(workspace))
+        version = _version_of(description, tags, properties, details)
         said = {"name": model_name, "path": os.fspath(model_path), "version": encode(version)}
         if declare(REGISTER_MODEL, said):
             return Model._of(workspace, model_name, _DECLARED, version)
@@ -410,6 +400,29 @@ class Model(Detailed):
 _NOT_SERVED = ("deploy", "package", "profile", "print_configuration")
 _NOT_KEPT = ("created_by", "mime_type", "parent_id", "unpack")
 """What v1's service knows of a model, and nobody here."""
+
+
+def _version_of(
+    description: Optional[str],
+    tags: Optional[Mapping[str, Any]],
+    properties: Optional[Mapping[str, Any]],
+    details: Dict[str, Any],
+) -> ModelVersion:
+    """What is said of a version that is to be registered; where its files are is not known yet."""
+    from airflow_aml.workspace.datasets import now
+    from airflow_aml.workspace.models import ModelVersion
+
+    return ModelVersion(
+        path="",
+        entry="",
+        is_folder=False,
+        created="" if is_loading() else now(),
+        description=description or "",
+        tags=dict(check_mapping("Model.register: tags=", tags)),
+        properties=dict(check_mapping("Model.register: properties=", properties)),
+        origin=origin(),
+        details=details,
+    )
 
 
 def _check_name(name: object) -> None:
