@@ -1,6 +1,7 @@
-"""Published pipelines as DAG files: one small file for each, which Airflow parses by itself.
+"""Published pipelines, and programs' schedules of them, as DAG files: one small file for each,
+which Airflow parses by itself.
 
-A bundle keeps a local folder with them. :func:`refresh` costs one listing of the workspace where
+A bundle keeps a local folder with them. :func:`refresh` costs two listings of the workspace where
 nothing was published; a document is copied once, as it never changes. Airflow parses from that
 folder, so that no parse touches the workspace, and a damaged document is one import error.
 """
@@ -10,9 +11,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from airflow_aml.workspace import published
+from airflow_aml.errors import WorkspaceException
+from airflow_aml.workspace import published, schedules
 from airflow_aml.workspace.documents import write_bytes
 
 if TYPE_CHECKING:
@@ -22,11 +24,20 @@ if TYPE_CHECKING:
 
 TAG = "published"
 
+_SCHEDULES = "schedules"
+
 _SHIM = """\
 # A DAG of Airflow: published pipeline {id}
 from airflow_aml.airflow.published import published_dag
 
 dag = published_dag(__file__, enabled={enabled})
+"""
+
+_SCHEDULED = """\
+# A DAG of Airflow: schedule {id}, revision {revision}
+from airflow_aml.airflow.published import scheduled_dag
+
+dag = scheduled_dag(__file__)
 """
 
 
@@ -36,7 +47,7 @@ def shim(identifier: str, enabled: bool) -> str:
 
 
 def refresh(home: Home, folder: Path) -> list[str]:
-    """Brings a folder up to date with what is published in a workspace.
+    """Brings a folder up to date with what is published and scheduled in a workspace.
 
     Returns:
         The names of the files that are new, changed or gone.
@@ -57,10 +68,32 @@ def refresh(home: Home, folder: Path) -> list[str]:
         write_bytes(folder / f"{identifier}.py", text.encode(), durable=False)
         changed.append(f"{identifier}.py")
     for identifier in there:
-        for ending in (".py", ".json"):
-            (folder / f"{identifier}{ending}").unlink(missing_ok=True)
+        _remove(folder, identifier)
         changed.append(f"{identifier}.py")
-    return changed
+    return [*changed, *_refresh_schedules(home, folder / _SCHEDULES)]
+
+
+def _refresh_schedules(home: Home, folder: Path) -> Iterator[str]:
+    wanted = schedules.revisions(home)
+    if wanted:
+        folder.mkdir(exist_ok=True)
+    there = _there(folder) if folder.exists() else {}
+    for identifier, revision in wanted.items():
+        text = _SCHEDULED.format(id=identifier, revision=revision)
+        if there.pop(identifier, None) == text:
+            continue
+        document = schedules.read_revision(home, identifier, revision)
+        write_bytes(folder / f"{identifier}.json", document, durable=False)
+        write_bytes(folder / f"{identifier}.py", text.encode(), durable=False)
+        yield f"{_SCHEDULES}/{identifier}.py"
+    for identifier in there:
+        _remove(folder, identifier)
+        yield f"{_SCHEDULES}/{identifier}.py"
+
+
+def _remove(folder: Path, identifier: str) -> None:
+    for ending in (".py", ".json"):
+        (folder / f"{identifier}{ending}").unlink(missing_ok=True)
 
 
 def _there(folder: Path) -> dict[str, str]:
@@ -103,4 +136,43 @@ def published_dag(file: str, enabled: bool = True) -> DAG:
         is_paused_upon_creation=False,
         tags=sorted({FAMILY, TAG} if enabled else {FAMILY, TAG, "disabled"}),
         **({} if enabled else refused()),
+    )
+
+
+def scheduled_dag(file: str) -> DAG:
+    """The DAG of the schedule whose document lies beside a file, above it the pipelines'.
+
+    Raises:
+        WorkspaceException: a document is damaged, or of a later release; or the pipeline is gone.
+    """
+    from airflow_aml.airflow.discovery import asked_for
+    from airflow_aml.airflow.factory import build_dag
+    from airflow_aml.codec import decode
+    from airflow_aml.definition.schedule_spec import ScheduleSpec
+    from airflow_aml.definition.spec import PipelineSpec
+
+    document = Path(file).with_suffix(".json")
+    content = schedules.parse_revision(document.read_bytes(), str(document))
+    schedule = decode(ScheduleSpec, content)
+    pipeline = document.parent.parent / f"{schedule.pipeline}.json"
+    if not pipeline.exists():
+        raise WorkspaceException(
+            f"the published pipeline {schedule.pipeline} of schedule {schedule.name!r} is not in "
+            "its workspace any more."
+        )
+    record = published.read_text(pipeline.read_bytes(), str(pipeline))
+    settings: dict[str, Any] = {"experiment_name": schedule.experiment}
+    if schedule.continue_on_step_failure is not None:
+        settings["continue_on_step_failure"] = schedule.continue_on_step_failure
+    return build_dag(
+        PipelineSpec.from_dict(record.spec),
+        dag_id=schedule.dag_id,
+        folder=record.folder,
+        settings=settings,
+        scheduled=schedule,
+        only=asked_for()[1],
+        frozen=record.frozen,
+        dag_display_name=schedule.name[:200],
+        description=schedule.description.partition("\n")[0] or None,
+        is_paused_upon_creation=False,
     )

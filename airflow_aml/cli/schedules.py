@@ -118,7 +118,7 @@ def _list(arguments: argparse.Namespace) -> int:
         {
             "name": each.name,
             "id": each.id,
-            "dag_id": each.pipeline_id,
+            "dag_id": each.dag_id,
             "status": each.status,
             "recurrence": each.words,
         }
@@ -131,7 +131,7 @@ def _list(arguments: argparse.Namespace) -> int:
         print(f"{row['status']:<8}  {row['name']}  (DAG {row['dag_id']}, {row['id']})")
         print(f"          {row['recurrence']}")
     if not rows:
-        print("no schedules: each is listed from its first run on")
+        print("no schedules: what a file declares is listed from its first run on")
     return 0
 
 

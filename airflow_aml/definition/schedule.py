@@ -2,14 +2,16 @@
 
 A file in Airflow's DAGs folder declares it: the pipeline's DAG gets the recurrence as its schedule,
 or the folder whose changes start its runs. Other programs find it in the workspace, which knows it
-from its first run on, and turn it on and off in Airflow.
+from its first run on, and turn it on and off in Airflow. A program that runs by itself makes one of
+a published pipeline, which any program may change.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Sequence
+from uuid import uuid4
 
 from airflow_aml.codec import decode
 from airflow_aml.definition.engine import declaring_engine, works_with_airflow
@@ -21,15 +23,22 @@ from airflow_aml.definition.schedule_checks import (
     checked_start,
     scheduled_pipeline,
 )
+from airflow_aml.definition.schedule_published import keep, kept, made, published_spec
 from airflow_aml.definition.schedule_recurrence import ScheduleRecurrence
 from airflow_aml.definition.schedule_spec import ACTIVE, DISABLED, ScheduleSpec
 from airflow_aml.definition.texts import check_text
-from airflow_aml.errors import NotServedError, PipelineDefinitionError, UserErrorException
+from airflow_aml.errors import (
+    ErrorResponseException,
+    NotServedError,
+    PipelineDefinitionError,
+    UserErrorException,
+)
 from airflow_aml.runtime.hidden import note_run
 
 if TYPE_CHECKING:
     from airflow_aml.definition.declarations import Declarations
     from airflow_aml.definition.runs.pipelinerun import PipelineRun
+    from airflow_aml.definition.spec import ParameterSpec
 
 _STATUSES = (None, ACTIVE, DISABLED)
 
@@ -62,10 +71,12 @@ class Schedule:
         per_file: bool = False,
         quiet_seconds: Optional[float] = None,
     ) -> Schedule:
-        """Declares that a pipeline is run on a schedule, or when files of a datastore change.
+        """Declares that a pipeline is run on a schedule, or when files of a datastore change; a
+        program that runs by itself makes it so.
 
         Args:
-            pipeline_id: of what the file has published; or the ``Pipeline`` itself.
+            pipeline_id: of what the file has published, or the ``Pipeline`` itself; in a program,
+                of any published pipeline.
             pipeline_parameters: values of the runs that the schedule starts; a text that begins
                 with ``@`` may be an expression.
             wait_for_provisioning: there is nothing to wait for: Airflow reads the file.
@@ -79,13 +90,15 @@ class Schedule:
             quiet_seconds: for how long nothing of a file may have changed before it counts (2).
 
         Raises:
-            NotServedError: the pipeline was published elsewhere, or nothing loads this file.
+            NotServedError: the pipeline of a file was published elsewhere.
             PipelineDefinitionError: something of it is wrong.
+            ErrorResponseException: no pipeline of that id is published.
         """
         where = f"schedule {name!r}"
-        file = _file(where)
-        pipeline = scheduled_pipeline(pipeline_id, file, where)
-        known = pipeline.spec.parameters
+        file = _file()
+        pipeline = None if file is None else scheduled_pipeline(pipeline_id, file, where)
+        meaning = pipeline.spec if pipeline else published_spec(workspace, pipeline_id, where)
+        known = meaning.parameters
         data = (
             datastore,
             path_on_datastore,
@@ -100,6 +113,8 @@ class Schedule:
             continue_on_step_failure=continue_on_step_failure,
             **checked_start(where, recurrence, data, known),
         )
+        if file is None or pipeline is None:
+            return Schedule(workspace, made(workspace, replace(spec, pipeline=pipeline_id)))
         file.schedule(pipeline, spec)
         return Schedule(workspace, spec, file)
 
@@ -136,7 +151,14 @@ class Schedule:
             PipelineDefinitionError: something of it is wrong.
         """
         where = f"schedule {name!r}"
-        file = _file(where)
+        file = _file()
+        if file is None:
+            raise NotServedError(
+                "Schedule.create_for_pipeline_endpoint in a program that runs by itself is not"
+                " served.",
+                where=where,
+                hint="Put the file into Airflow's DAGs folder: there it declares the schedule.",
+            )
         data = (
             datastore,
             path_on_datastore,
@@ -160,15 +182,15 @@ class Schedule:
         """The schedule of that id.
 
         Raises:
-            UserErrorException: there is none.
+            ErrorResponseException: there is none.
         """
         for each in _all(workspace):
             if each.id == id:
                 return each
-        raise UserErrorException(
+        raise ErrorResponseException(
             f"the workspace has no schedule {id!r}.",
-            hint="`airflow-aml schedule list` lists its schedules; each is there from its first"
-            " run on.",
+            hint="`airflow-aml schedule list` lists its schedules; what a file declares is there"
+            " from its first run on.",
         )
 
     @staticmethod
@@ -222,7 +244,7 @@ class Schedule:
 
     @property
     def id(self) -> str:
-        """The same for the same name in the same file."""
+        """The same for the same name in the same file; of a program's schedule made anew."""
         return self._spec.id
 
     @property
@@ -237,7 +259,12 @@ class Schedule:
 
     @property
     def pipeline_id(self) -> str:
-        """The id of the DAG that it starts; of an endpoint's schedule, of the DAG that submits."""
+        """The published pipeline that a program has scheduled; of others the id of their DAG."""
+        return self._spec.pipeline or self.dag_id
+
+    @property
+    def dag_id(self) -> str:
+        """The DAG that it starts; of an endpoint's schedule, the one that submits."""
         return self._file.scheduled_dag(self.id) if self._file else self._spec.dag_id
 
     @property
@@ -274,9 +301,10 @@ class Schedule:
 
     @property
     def status(self) -> str:
-        """``Active`` or ``Disabled``; a DAG that is paused in Airflow, or gone, is disabled."""
-        if self._file is None and self._spec.status == ACTIVE and works_with_airflow():
-            return ACTIVE if _airflow().is_on(self.pipeline_id) else DISABLED
+        """``Active`` or ``Disabled``; a file's is disabled where Airflow has its DAG not on."""
+        declared = self._file is None and not self._spec.pipeline
+        if declared and self._spec.status == ACTIVE and works_with_airflow():
+            return ACTIVE if _airflow().is_on(self.dag_id) else DISABLED
         return self._spec.status
 
     @property
@@ -304,7 +332,7 @@ class Schedule:
         continue_on_step_failure: Optional[bool] = None,
         path_on_datastore: Optional[str] = None,
     ) -> None:
-        """Changes what is given. Outside the file that declares it, that can be the status alone.
+        """Changes what is given. Outside a file that declares it, that can be the status alone.
 
         Raises:
             PipelineDefinitionError: a value is wrong, or of the other kind of schedules.
@@ -324,10 +352,10 @@ class Schedule:
             "continue_on_step_failure": continue_on_step_failure,
             "path_on_datastore": path_on_datastore,
         }
-        if self._file is not None:
-            known = self._file.scheduled_parameters(self.id)
+        if self._file is not None or self._spec.pipeline:
+            known = self._parameters(where)
             self._spec = changed(self._spec, {**given, "status": status}, known)
-            self._file.reschedule(self._spec)
+            self._tell()
             return
         if any(value is not None for value in given.values()):
             raise NotServedError(
@@ -339,6 +367,18 @@ class Schedule:
         if status is not None:
             self._switch(status, where)
 
+    def _parameters(self, where: str) -> Optional[Sequence[ParameterSpec]]:
+        """Those of its pipeline; None where each run has to look."""
+        if self._file is not None:
+            return self._file.scheduled_parameters(self.id)
+        return published_spec(self._workspace, self._spec.pipeline, where).parameters
+
+    def _tell(self) -> None:
+        if self._file is not None:
+            self._file.reschedule(self._spec)
+        else:
+            keep(self._workspace, self._spec)
+
     def enable(self, wait_for_provisioning: bool = False, wait_timeout: float = 3600) -> None:
         """Starts runs again; what was missed meanwhile is not run."""
         self.update(status=ACTIVE)
@@ -346,7 +386,8 @@ class Schedule:
     def disable(self, wait_for_provisioning: bool = False, wait_timeout: float = 3600) -> None:
         """Starts no more runs.
 
-        From outside the file this pauses the DAG, which holds up runs that are begun by hand, too.
+        From outside a file that declares it this pauses the DAG, which holds up runs that are begun
+        by hand, too.
         """
         self.update(status=DISABLED)
 
@@ -379,7 +420,7 @@ class Schedule:
             raise UserErrorException(
                 "the file that declares it disables it.", where=where, hint="Change that file."
             )
-        _airflow().switch(self.pipeline_id, status == ACTIVE)
+        _airflow().switch(self.dag_id, status == ACTIVE)
 
     def __repr__(self) -> str:
         return f"Schedule(name={self.name!r}, id={self.id!r}, {self.words!r})"
@@ -392,34 +433,28 @@ def _all(workspace: Any) -> List[Schedule]:
     from airflow_aml.definition.homes import home_of
     from airflow_aml.workspace.schedules import schedules
 
-    found = schedules(home_of(workspace))
-    return [Schedule(workspace, decode(ScheduleSpec, each)) for each in found]
+    declared = [decode(ScheduleSpec, each) for each in schedules(home_of(workspace))]
+    return [Schedule(workspace, each) for each in (*declared, *kept(workspace))]
 
 
 def _airflow() -> Any:
     return import_module("airflow_aml.airflow.remoteschedules")
 
 
-def _file(where: str) -> Declarations:
+def _file() -> Optional[Declarations]:
+    """The file that is being loaded; None in a program that runs by itself."""
     file: Any = declaring_engine()
-    if not hasattr(file, "schedule_id"):
-        raise NotServedError(
-            "Schedule.create in a program that runs by itself comes with the publishing release.",
-            where=where,
-            hint="Put the file into Airflow's DAGs folder: there it declares the schedule.",
-        )
-    result: Declarations = file
-    return result
+    return file if hasattr(file, "schedule_id") else None
 
 
 def _spec(
-    file: Declarations, workspace: Any, name: Any, experiment_name: Any, description: Any
+    file: Optional[Declarations], workspace: Any, name: Any, experiment_name: Any, description: Any
 ) -> ScheduleSpec:
     from airflow_aml.definition.workspace import Experiment
 
     return ScheduleSpec(
-        id=file.schedule_id(checked_name("name", name)),
-        name=name,
+        id=file.schedule_id(checked_name("name", name)) if file else str(uuid4()),
+        name=checked_name("name", name),
         experiment=Experiment(workspace, experiment_name).name,
         description=check_text(description or "", f"schedule {name!r}, description"),
     )

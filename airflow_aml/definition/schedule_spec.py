@@ -66,6 +66,7 @@ class ScheduleSpec:
         dag_id: the DAG that it starts; empty while its file is being read.
         data: the folder whose changes start runs.
         endpoint: id or name of the endpoint whose default version it submits; else empty.
+        pipeline: id of the published pipeline that it runs, if a program has made it; else empty.
     """
 
     id: str
@@ -79,6 +80,7 @@ class ScheduleSpec:
     dag_id: str = ""
     data: Optional[DataChange] = None
     endpoint: str = ""
+    pipeline: str = ""
 
     @property
     def submitted(self) -> str:

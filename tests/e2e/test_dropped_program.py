@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from airflow_aml.workspace.home import open_home
+from airflow_aml.workspace.schedules import kept_schedules
 from scripts.local_airflow import LocalAirflow
 
 PROGRAMS = Path(__file__).parent.parent / "programs"
@@ -32,13 +34,9 @@ def test_a_v1_program_is_a_dag_and_runs(airflow: LocalAirflow) -> None:
     airflow.rest.wait_until("the import error to go", lambda: not airflow.rest.import_errors())
 
 
-def test_the_guides_program_runs_by_exec_and_calls_its_endpoint(airflow: LocalAirflow) -> None:
-    """It submits, waits, publishes, posts to the address, and submits to an endpoint by name."""
-    folder = airflow.dags_folder / "guide"
-    shutil.copytree(PROGRAMS / "seed_003", folder)
-    airflow.rest.wait_for_dag("guide_program")
-
-    done = subprocess.run(
+def execute(folder: Path, airflow: LocalAirflow) -> subprocess.CompletedProcess[str]:
+    """Runs a folder's program from the terminal, with that Airflow."""
+    return subprocess.run(
         [str(Path(sys.executable).with_name("airflow-aml")), "exec", "program.py"],
         cwd=folder,
         env={
@@ -54,5 +52,37 @@ def test_the_guides_program_runs_by_exec_and_calls_its_endpoint(airflow: LocalAi
         check=False,
     )
 
+
+def test_the_guides_program_runs_by_exec_and_calls_its_endpoint(airflow: LocalAirflow) -> None:
+    """It submits, waits, publishes, posts to addresses, submits to an endpoint, and disables."""
+    folder = airflow.dags_folder / "guide"
+    shutil.copytree(PROGRAMS / "seed_003", folder)
+    airflow.rest.wait_for_dag("guide_program")
+
+    done = execute(folder, airflow)
+
     assert done.returncode == 0, done.stderr
     assert "PipelineRun(id=" in done.stdout.splitlines()[-1]
+
+
+def test_a_program_waits_publishes_and_schedules_by_exec(airflow: LocalAirflow) -> None:
+    """Its run ends in Airflow, the address that it prints is there, and the schedule runs."""
+    folder = airflow.dags_folder / "short"
+    shutil.copytree(PROGRAMS / "seed_004", folder)
+    airflow.rest.wait_for_dag("short_program")
+
+    done = execute(folder, airflow)
+
+    assert done.returncode == 0, done.stderr
+    assert "PipelineRun Status: Finished" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith(f"{airflow.url}/aml/pipelines/v1.0/")
+    (schedule,) = (
+        each
+        for each in kept_schedules(open_home(str(airflow.home.workspace)))
+        if each["name"] == "Daily Training"
+    )
+    airflow.rest.wait_for_dag(schedule["dag_id"])
+    runs = airflow.rest.wait_until(
+        "its first run", lambda: airflow.rest.dag_runs(schedule["dag_id"])
+    )
+    assert airflow.rest.wait(schedule["dag_id"], runs[0]["dag_run_id"])["state"] == "success"

@@ -77,5 +77,5 @@ def test_an_empty_workspace_has_no_schedules(workspace, capsys):
     assert main(["schedule", "list"]) == 0
     assert main(["schedule", "list", "--json"]) == 0
     plain, document = capsys.readouterr().out.splitlines()
-    assert plain == "no schedules: each is listed from its first run on"
+    assert plain == "no schedules: what a file declares is listed from its first run on"
     assert json.loads(document) == {"schedules": []}

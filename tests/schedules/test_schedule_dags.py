@@ -305,15 +305,6 @@ def test_to_dag_and_a_schedule_are_one_too_many(declare, turned):
     assert "this pipeline has a DAG by to_dag and a schedule by Schedule.create" in error
 
 
-def test_a_program_cannot_schedule_by_itself(workspace):
-    """Outside a file that Airflow reads there is nothing that would start the runs."""
-    from airflow_aml import Pipeline
-
-    pipeline = Pipeline(Workspace(), [])
-    with pytest.raises(NotServedError, match=r"Schedule\.create in a program that runs by itself"):
-        Schedule.create(Workspace(), "n", pipeline, "sales", ScheduleRecurrence("Day", 1))
-
-
 def test_the_workspace_knows_a_schedule_from_its_first_run_on(declare, run_dag, workspace):
     """A run of the DAG keeps the schedule in the workspace, where other programs find it."""
     (dag,) = declare(

@@ -1,0 +1,67 @@
+"""Schedules of published pipelines: made by programs, kept in the workspace (reference 1.3).
+
+An ``AmlDagBundle`` that reads the workspace makes a DAG of each.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from typing import Any, List
+
+from airflow_aml.codec import decode, encode
+from airflow_aml.definition.engine import API_VARIABLE, works_with_airflow
+from airflow_aml.definition.names import slug
+from airflow_aml.definition.schedule_spec import ScheduleSpec
+from airflow_aml.definition.spec import PipelineSpec
+from airflow_aml.errors import PipelineDefinitionError
+
+
+def published_spec(workspace: Any, pipeline_id: Any, where: str) -> PipelineSpec:
+    """What the published pipeline of that id does.
+
+    Raises:
+        PipelineDefinitionError: it is no id.
+        UserErrorException: there is none of that id.
+    """
+    from airflow_aml.definition.published import opened, workspace_of
+    from airflow_aml.workspace import published
+
+    if not isinstance(pipeline_id, str):
+        raise PipelineDefinitionError(
+            f"pipeline_id= is no id of a published pipeline: {pipeline_id!r}.",
+            where=where,
+            hint="A program gives pipeline.publish(...).id.",
+        )
+    record = published.read(opened(workspace_of(workspace)), pipeline_id)
+    return PipelineSpec.from_dict(record.spec)
+
+
+def made(workspace: Any, schedule: ScheduleSpec) -> ScheduleSpec:
+    """Keeps a new schedule, and returns it with its DAG."""
+    if not works_with_airflow():
+        warnings.warn(
+            f"schedule {schedule.name!r}: no Airflow is known here. One whose AmlDagBundle reads "
+            f"this workspace starts its runs; {API_VARIABLE} is for the address of one.",
+            stacklevel=3,
+        )
+    dag_id = f"{slug(schedule.name, fallback='schedule')}-{schedule.id[:8]}"
+    schedule = replace(schedule, dag_id=dag_id)
+    keep(workspace, schedule)
+    return schedule
+
+
+def keep(workspace: Any, schedule: ScheduleSpec) -> None:
+    """Keeps a schedule as it is from now on."""
+    from airflow_aml.definition.published import opened, workspace_of
+    from airflow_aml.workspace.schedules import add_revision
+
+    add_revision(opened(workspace_of(workspace)), encode(schedule))
+
+
+def kept(workspace: Any) -> List[ScheduleSpec]:
+    """The workspace's schedules of published pipelines, by name."""
+    from airflow_aml.definition.published import opened, workspace_of
+    from airflow_aml.workspace.schedules import kept_schedules
+
+    return [decode(ScheduleSpec, each) for each in kept_schedules(opened(workspace_of(workspace)))]
