@@ -8,6 +8,7 @@
             ├── UserErrorException          the definition or an argument is wrong
             │   ├── PipelineDefinitionError (also ValueError) a step or pipeline cannot be built
             │   ├── AuthenticationException nobody is logged in, or the login is refused
+            │   ├── ErrorResponseException  v1's service answered: there is no such thing
             │   ├── PipelineTypeError       (also TypeError) an argument has the wrong type
             │   │   └── NotAStepError       (also NotImplementedError) no step in steps=
             │   └── NotServedError          (also NotImplementedError, AttributeError) a v1 feature
@@ -19,7 +20,6 @@
             ├── WebserviceException         v1's name for what its model service answered
             │   └── ModelNotFoundException  there is no such model, or no such version of it
             ├── RunEnvironmentException     a run context was asked for outside a run
-            ├── ErrorResponseException      v1's service answered: there is no such thing
             ├── ActivityFailedException     a run ended in failure
             │   └── StepFailedError         one step's script failed: exit code and last lines
             └── TrainingException, ProjectSystemException, RunConfigurationException,
@@ -137,8 +137,8 @@ class StepFailedError(ActivityFailedException):
     """A step's script failed. Running it again would fail again, so it is not retried."""
 
 
-class ErrorResponseException(AzureMLException):
-    """v1's service answered with an error; programs catch it to learn that a thing is missing."""
+class ErrorResponseException(UserErrorException):
+    """There is no such published pipeline, endpoint or schedule; programs catch it to learn so."""
 
 
 class TrainingException(AzureMLException):

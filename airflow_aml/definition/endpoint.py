@@ -70,7 +70,7 @@ class PipelineEndpoint:
         """The endpoint of that id, or of that name.
 
         Raises:
-            UserErrorException: there is none.
+            ErrorResponseException: there is none.
         """
         refuse_while_loading("PipelineEndpoint.get")
         workspace = workspace_of(workspace)

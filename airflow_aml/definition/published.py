@@ -17,7 +17,7 @@ from airflow_aml.definition.names import check_mapping, slug
 from airflow_aml.definition.setup import refuse_while_loading
 from airflow_aml.definition.spec import PipelineSpec
 from airflow_aml.definition.texts import check_text
-from airflow_aml.errors import UserErrorException
+from airflow_aml.errors import ErrorResponseException, UserErrorException
 
 if TYPE_CHECKING:
     from airflow_aml.definition.pipeline import Pipeline
@@ -63,7 +63,7 @@ class PublishedPipeline:
         """The published pipeline of that id; of a name, its newest that is enabled.
 
         Raises:
-            UserErrorException: there is none.
+            ErrorResponseException: there is none.
         """
         from airflow_aml.workspace import published
 
@@ -75,7 +75,7 @@ class PublishedPipeline:
             raise UserErrorException("PublishedPipeline.get takes id= or name=.")
         found = [each for each in PublishedPipeline.list(workspace) if each.name == name]
         if not found:
-            raise UserErrorException(
+            raise ErrorResponseException(
                 f"there is no active published pipeline named {name!r}.",
                 hint="PublishedPipeline.list(workspace) lists those that there are.",
             )

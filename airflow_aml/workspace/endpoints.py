@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Dict, Iterator, Optional
 
-from airflow_aml.errors import PipelineDefinitionError, UserErrorException
+from airflow_aml.errors import ErrorResponseException, PipelineDefinitionError, UserErrorException
 from airflow_aml.workspace.home import Home
 from airflow_aml.workspace.names import file_name
 from airflow_aml.workspace.registry import Registry
@@ -55,23 +55,28 @@ class Endpoints:
         """The endpoint of that id.
 
         Raises:
-            UserErrorException: there is none.
+            ErrorResponseException: there is none.
         """
-        try:
-            found = self._registry.load(_ENDPOINT, str(identifier))
-        except UserErrorException:
-            raise UserErrorException(
+        found = self._registry.try_load(_ENDPOINT, str(identifier))
+        if found is None:
+            raise ErrorResponseException(
                 f"there is no pipeline endpoint with the id {identifier!r}."
-            ) from None
+            )
         return Endpoint(str(identifier), str(found["name"]), str(found["description"]))
 
     def named(self, name: str) -> Endpoint:
         """The endpoint of that name.
 
         Raises:
-            UserErrorException: there is none; the text lists names like it.
+            ErrorResponseException: there is none; the text lists names like it.
         """
-        return self.get(str(self._registry.load(_NAME, str(name))["id"]))
+        try:
+            found = self._registry.load(_NAME, str(name))
+        except UserErrorException as error:
+            raise ErrorResponseException(
+                f"there is no pipeline endpoint named {name!r}.", hint=error.hint
+            ) from None
+        return self.get(str(found["id"]))
 
     def all(self) -> Iterator[Endpoint]:
         """Every endpoint, by name."""

@@ -20,8 +20,8 @@ from typing import Any, Dict, Mapping, Optional
 from airflow_aml.codec import decode, encode
 from airflow_aml.errors import (
     AirflowAmlError,
+    ErrorResponseException,
     SnapshotException,
-    UserErrorException,
     WorkspaceException,
 )
 from airflow_aml.workspace import layout
@@ -118,7 +118,7 @@ def read(home: Home, identifier: str) -> Published:
     """The published pipeline of that id.
 
     Raises:
-        UserErrorException: there is none.
+        ErrorResponseException: there is none.
         WorkspaceException: its document is damaged, or of a later release.
     """
     document = read_document(home, identifier)
@@ -129,14 +129,14 @@ def read_document(home: Home, identifier: str) -> bytes:
     """The same, as it is stored.
 
     Raises:
-        UserErrorException: there is none.
+        ErrorResponseException: there is none.
     """
     if _ID.fullmatch(str(identifier)):  # nothing else becomes a part of a path
         try:
             return home.store.read(_path(identifier, _DOCUMENT))
         except FileNotFoundError:
             pass
-    raise UserErrorException(
+    raise ErrorResponseException(
         f"there is no published pipeline with the id {identifier!r}.",
         where=home.url,
         hint="PublishedPipeline.list(workspace, active_only=False) lists those that there are.",

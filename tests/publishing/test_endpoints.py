@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from airflow_aml import PipelineEndpoint, PublishedPipeline, Workspace
-from airflow_aml.errors import PipelineDefinitionError, UserErrorException
+from airflow_aml.errors import ErrorResponseException, PipelineDefinitionError, UserErrorException
 
 
 def test_versions_are_numbered_as_they_come(pipeline):
@@ -94,8 +94,10 @@ def test_what_an_endpoint_refuses(pipeline):
         endpoint.add("p")
     with pytest.raises(ValueError, match="either id or name"):
         PipelineEndpoint.get(ws)
-    with pytest.raises(UserErrorException, match="Is it 'scoring'"):
+    with pytest.raises(ErrorResponseException, match=r"endpoint named 'scorin'\. Is it 'scoring'"):
         PipelineEndpoint.get(ws, name="scorin")
+    with pytest.raises(ErrorResponseException, match="no pipeline endpoint with the id 'x'"):
+        PipelineEndpoint.get(ws, id="x")
     endpoint.disable()
     assert PipelineEndpoint.list(ws) == []
     with pytest.raises(UserErrorException, match="Status must be Active, its Disabled"):

@@ -12,6 +12,7 @@ import requests
 
 from airflow_aml import PublishedPipeline, Workspace
 from airflow_aml.errors import (
+    ErrorResponseException,
     RunEnvironmentException,
     UserErrorException,
     WorkspaceException,
@@ -70,7 +71,7 @@ def test_a_disabled_one_is_hidden_and_refuses_runs(pipeline):
 @pytest.mark.parametrize("identifier", ["../../workspace", "", "x" * 300, "'; DROP TABLE dag; --"])
 def test_an_id_that_is_none_leads_nowhere(workspace, identifier):
     """Whatever is given as an id, it never becomes a path."""
-    with pytest.raises(UserErrorException, match="no published pipeline with the id"):
+    with pytest.raises(ErrorResponseException, match="no published pipeline with the id"):
         PublishedPipeline.get(Workspace(), identifier)
 
 
