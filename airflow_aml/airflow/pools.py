@@ -7,6 +7,7 @@ scheduler, which has the database, makes them when it starts.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 from airflow_aml.airflow.settings import computes
 from airflow_aml.workspace.computes import SETTING, Computes
@@ -20,17 +21,19 @@ def make_pools() -> None:
     Raises:
         WorkspaceException: the site's setting cannot be understood.
     """
-    wanted = pools_of(computes())
+    named = computes()
+    wanted = pools_of(named)
     if not wanted:
         return
     from airflow.models.pool import Pool
 
-    there = {pool.pool for pool in Pool.get_pools()}
+    there = {str(pool.pool): pool.slots for pool in Pool.get_pools()}
     for name, slots in wanted.items():
         if name in there:
             continue
         if slots:
             Pool.create_or_update_pool(name, slots, f"Of {SETTING}.", include_deferred=False)
+            there[name] = slots
             log.info("pool %r is made, with %d slots, as %s says", name, slots, SETTING)
         else:
             log.error(
@@ -40,6 +43,22 @@ def make_pools() -> None:
                 name,
                 name,
             )
+    for sentence in too_large(named, there):
+        log.error("%s: %s", SETTING, sentence)
+
+
+def too_large(named: Computes, there: Mapping[str, int]) -> list[str]:
+    """What is wrong with computes whose steps take more slots than their pool has at all.
+
+    Args:
+        there: pool -> its slots, -1 for any number.
+    """
+    return [
+        f"a step of compute {name!r} takes {each.pool_slots} slots of the pool {each.pool!r}, "
+        f"which has {slots}, so it never starts"
+        for name, each in named.items()
+        if each.pool_slots and -1 != (slots := there.get(each.pool or "", -1)) < each.pool_slots
+    ]
 
 
 def pools_of(named: Computes) -> dict[str, int]:

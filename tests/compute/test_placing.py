@@ -85,7 +85,7 @@ def test_queue_and_pool_reach_the_task(define, pipeline, one_dag):
 
 
 def test_pools_are_made_as_large_as_computes_have_nodes(define, database, caplog):
-    """One that is there stays as it is; one without a size is told as what keeps steps waiting."""
+    """One that is there stays as it is; one without a size, or too small, is told of."""
     from airflow.models.pool import Pool
 
     from airflow_aml.airflow.pools import make_pools
@@ -96,6 +96,7 @@ def test_pools_are_made_as_large_as_computes_have_nodes(define, database, caplog
         large={"pool": "ours", "max_nodes": 4},
         other={"pool": "theirs", "max_nodes": 1},
         lost={"pool": "nobodys"},
+        huge={"pool": "theirs", "pool_slots": 8},
     )
 
     make_pools()
@@ -103,6 +104,7 @@ def test_pools_are_made_as_large_as_computes_have_nodes(define, database, caplog
     slots = {pool.pool: pool.slots for pool in Pool.get_pools()}
     assert (slots["ours"], slots["theirs"], "nobodys" in slots) == (4, 7, False)
     assert "there is no pool 'nobodys', so the steps of computes that name it never" in caplog.text
+    assert "compute 'huge' takes 8 slots of the pool 'theirs', which has 7" in caplog.text
     for name in ("ours", "theirs"):
         Pool.delete_pool(name)
 
