@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
 
 from airflow_aml import Model, Workspace
 from airflow_aml.azureml_compat.checking import refused, uses
+from scripts import templates
 
 PROGRAMS = Path(__file__).parent.parent / "programs"
 
@@ -191,6 +194,26 @@ def state() -> tuple:
     ours = [name for name in sys.modules if name.startswith(("ml_service", "helper"))]
     paths = [path for path in sys.path if "/dags" in path]
     return (os.getcwd(), list(sys.argv), paths, dict(os.environ), sys.stdin, ours)
+
+
+def test_the_template_for_v1_programs(drop, tmp_path: Path) -> None:
+    """Its folder is read as the settings beside it say."""
+    from airflow.sdk._shared.module_loading import import_string
+
+    template = templates.TEMPLATES / "v1_programs"
+    settings = ConfigParser()
+    settings.read(template / "airflow.cfg")
+    bundles = json.loads(settings["dag_processor"]["dag_bundle_config_list"])
+    shutil.copytree(template / Path(bundles[-1]["kwargs"]["path"]).name, tmp_path / "dags")
+
+    bag = drop()
+
+    assert bag.import_errors == {}
+    assert steps(bag) == {"nightly": ["collect", "add"]}
+    assert [import_string(each["classpath"]).__name__ for each in bundles] == [
+        "LocalDagBundle",
+        "AmlDagBundle",
+    ]
 
 
 def test_programs_become_dags_and_what_is_not_served_is_named(drop, tmp_path: Path, workspace):

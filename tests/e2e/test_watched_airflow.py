@@ -17,6 +17,7 @@ from airflow_aml.workspace.datastores import DatastoreRecord, save_datastore
 from airflow_aml.workspace.home import open_home
 from airflow_aml.workspace.stores import open_store
 from airflow_aml.workspace.watches import Journal, watch_id
+from scripts import templates
 from scripts.local_airflow import LocalAirflow
 from scripts.test_servers import Server
 from tests.e2e.test_object_stores import azurite  # noqa: F401 - a fixture
@@ -186,6 +187,25 @@ def test_the_template_looks_at_new_files(airflow: LocalAirflow) -> None:
     log = airflow.rest.task_log("new_files_pipeline", run["dag_run_id"], "look")
     assert "first.csv: 8 bytes" in log
     assert "1 files at incoming/first.csv" in log
+
+
+def test_the_template_registers_the_better_model(airflow: LocalAirflow) -> None:
+    """Measurements of a week train a model; those of the next a better one, which takes over; and
+    the same model once more stays out."""
+    drop = watching(airflow, "measurements")
+    examples = templates.TEMPLATES / "retraining/example_data"
+
+    def compared(name: str) -> str:
+        drop(f"{name}.csv", (examples / f"{name}.csv").read_text())
+        run = run_of(airflow, "retraining_pipeline", f"measurements/{name}.csv")
+        return airflow.rest.task_log("retraining_pipeline", run["dag_run_id"], "compare")
+
+    assert "registered version 1: its error is" in compared("week_1")
+    assert "registered version 2: its error is" in compared("week_2")
+    drop("week_3.csv", "temperature,pressure,output\n")
+    run = run_of(airflow, "retraining_pipeline", "measurements/week_3.csv")
+    again = airflow.rest.task_log("retraining_pipeline", run["dag_run_id"], "compare")
+    assert "version 2 stays: its error is" in again
 
 
 def test_blobs_start_a_run(airflow: LocalAirflow, azurite: Server, tmp_path: Path) -> None:  # noqa: F811
