@@ -6,6 +6,7 @@ this program works with one.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from airflow_aml.definition.names import check_text
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from airflow_aml.definition.specgraph import PipelineGraph
     from airflow_aml.definition.workspace import Experiment
     from airflow_aml.workspace.runs import RunHead
+
+
+_BEGINS_SECONDS = 120.0
+"""For how long a run that was submitted may take to begin before it cannot be published."""
 
 
 class PipelineRun(Following):
@@ -136,16 +141,26 @@ class PipelineRun(Following):
     def made_from(self, done: str) -> Tuple[PipelineSpec, Dict[str, str], str, Dict[str, Any]]:
         """What the run was made from: spec, snapshots, folder of local paths, and its values.
 
+        A run that was just submitted is waited for until it has begun.
+
         Args:
             done: what is to be done with it, for the error.
 
         Raises:
             UserErrorException: the run has not begun, or is of a release that has not kept that.
         """
+        from airflow_aml.definition.runs.waiting import ENDED
         from airflow_aml.definition.spec import PipelineSpec
         from airflow_aml.workspace.plans import read_definition, read_plan
 
+        until = time.monotonic() + _BEGINS_SECONDS
         kept, plan = read_definition(self._home, self.id), read_plan(self._home, self.id)
+        while (kept is None or plan is None) and time.monotonic() < until:
+            if self.get_status() in ENDED:
+                until = 0.0  # a last look
+            else:
+                time.sleep(0.5)
+            kept, plan = read_definition(self._home, self.id), read_plan(self._home, self.id)
         if kept is None or plan is None:
             raise UserErrorException(
                 f"run {self.id!r} cannot be {done}: it has not begun, or has not kept what it "
