@@ -99,19 +99,13 @@ class Schedule:
         pipeline = None if file is None else scheduled_pipeline(pipeline_id, file, where)
         meaning = pipeline.spec if pipeline else published_spec(workspace, pipeline_id, where)
         known = meaning.parameters
-        data = (
-            datastore,
-            path_on_datastore,
-            polling_interval,
-            data_path_parameter_name,
-            per_file,
-            quiet_seconds,
-        )
+        data = (datastore, path_on_datastore, polling_interval, data_path_parameter_name)
+        watch = (*data, per_file, quiet_seconds)
         spec = replace(
             _spec(file, workspace, name, experiment_name, description),
             parameters=checked_parameters(known, pipeline_parameters, where),
             continue_on_step_failure=continue_on_step_failure,
-            **checked_start(where, recurrence, data, known),
+            **checked_start(where, recurrence, watch, known),
         )
         if file is None or pipeline is None:
             return Schedule(workspace, made(workspace, replace(spec, pipeline=pipeline_id)))
@@ -159,20 +153,14 @@ class Schedule:
                 where=where,
                 hint="Put the file into Airflow's DAGs folder: there it declares the schedule.",
             )
-        data = (
-            datastore,
-            path_on_datastore,
-            polling_interval,
-            data_path_parameter_name,
-            per_file,
-            quiet_seconds,
-        )
+        data = (datastore, path_on_datastore, polling_interval, data_path_parameter_name)
+        watch = (*data, per_file, quiet_seconds)
         spec = replace(
             _spec(file, workspace, name, experiment_name, description),
             endpoint=checked_name("pipeline_endpoint_id", pipeline_endpoint_id),
             parameters=checked_parameters(None, pipeline_parameters, where),
             continue_on_step_failure=continue_on_step_failure,
-            **checked_start(where, recurrence, data, None),
+            **checked_start(where, recurrence, watch, None),
         )
         file.schedule_endpoint(spec, workspace_name(workspace))
         return Schedule(workspace, spec, file)

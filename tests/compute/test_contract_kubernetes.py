@@ -28,6 +28,7 @@ class TestKubernetes(StepContract):
         return [*self.cluster.left(), *containers.split()]
 
 
+@pytest.mark.soak
 @pytest.mark.skipif(CLUSTER not in os.environ, reason="there is no cluster: scripts/kind_cluster")
 class TestCluster(StepContract):
     """Pods of a real cluster."""

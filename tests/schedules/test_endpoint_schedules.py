@@ -117,5 +117,5 @@ def test_the_default_version_of_that_time(workspace, pipeline) -> None:  # noqa:
     endpoint.disable()
     with pytest.raises(UserErrorException, match="Status must be Active"):
         default_version(workspace, "scoring")
-    with pytest.raises(UserErrorException, match="there is no endpoint-name named 'other'"):
+    with pytest.raises(UserErrorException, match="there is no pipeline endpoint named 'other'"):
         default_version(workspace, "other")
