@@ -209,6 +209,7 @@ def test_a_retry_goes_on_with_the_pod_that_a_lost_worker_has_left(
     until(lambda: not cluster.left())
 
 
+@pytest.mark.soak
 def test_a_retry_whose_earlier_pod_is_deleted_begins_anew(
     computes, cluster, once, write, one_dag, database, workspace, tmp_path
 ):

@@ -21,6 +21,8 @@ from scripts.redis_server import Redis
 from scripts.test_servers import NotInstalledError, Server, azurite, make_container
 from tests.e2e import killing
 
+pytestmark = pytest.mark.soak
+
 WORKERS = {"worker-1": "default", "worker-2": "default,trainers"}
 SETTINGS = {
     **templates.AML_SETTINGS,

@@ -20,8 +20,6 @@ from tests.e2e.killing import STAGES, STEPS, ChainRun, Kill
 FILES = 2000
 AT_ONCE = 4
 EACH_KIND_ONCE = [
-    # First what Airflow takes half a minute to notice.
-    Kill("supervisor", "script"),
     Kill("all", "committed"),
     Kill("task", "planned"),
     Kill("task", "started"),

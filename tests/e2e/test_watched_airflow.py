@@ -161,6 +161,7 @@ def test_a_run_with_nothing_left_skips_its_steps(airflow: LocalAirflow, drop: Dr
     assert airflow.rest.task_instance(BATCH, run["dag_run_id"], "look")["state"] == "skipped"
 
 
+@pytest.mark.soak
 def test_a_triggerer_that_is_killed_misses_nothing(airflow: LocalAirflow, drop: Drop) -> None:
     """A file that is dropped while the triggerer is down starts its run when it is back."""
     drop("late.csv")

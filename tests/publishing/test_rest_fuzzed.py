@@ -31,7 +31,7 @@ AIMED = {
     "DataSetDefinitionValueAssignments": "sales",
 }
 TRIED = settings(
-    max_examples=50, database=None, suppress_health_check=[*HealthCheck], derandomize=True
+    max_examples=20, database=None, suppress_health_check=[*HealthCheck], derandomize=True
 )
 
 
