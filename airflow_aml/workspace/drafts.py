@@ -71,8 +71,11 @@ def read(home: Home, identifier: str) -> Draft:
 
 def every(home: Home) -> Iterator[Draft]:
     """All drafts of a workspace."""
-    for identifier in Registry(home.store).names(_KIND):
-        yield read(home, identifier)
+    registry = Registry(home.store)
+    for identifier in registry.names(_KIND):
+        found = registry.try_load(_KIND, identifier)
+        if found is not None:  # somebody else deletes it just now
+            yield decode(Draft, found)
 
 
 def remove(home: Home, identifier: str) -> None:

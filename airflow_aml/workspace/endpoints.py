@@ -13,6 +13,7 @@ Each fact has a document of its own: of two who change different ones at once no
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Dict, Iterator, Optional
 
@@ -78,10 +79,24 @@ class Endpoints:
             ) from None
         return self.get(str(found["id"]))
 
+    def find(self, wanted: str) -> Endpoint:
+        """The endpoint of that id, or else of that name.
+
+        Raises:
+            ErrorResponseException: there is none; the text lists names like it.
+        """
+        try:
+            return self.get(wanted)
+        except ErrorResponseException:
+            return self.named(wanted)
+
     def all(self) -> Iterator[Endpoint]:
         """Every endpoint, by name."""
         for name in self._registry.names(_NAME):
-            endpoint = self.named(name)
+            try:
+                endpoint = self.named(name)
+            except ErrorResponseException:  # somebody has renamed it just now
+                continue
             if file_name(endpoint.name) == file_name(
                 name
             ):  # else somebody was killed while renaming it
@@ -98,7 +113,7 @@ class Endpoints:
         self._claim(name, endpoint.id)
         renamed = Endpoint(endpoint.id, name, endpoint.description)
         self._write(renamed)
-        self._registry.remove(_NAME, endpoint.name)
+        self._forget(_NAME, endpoint.name)
         return renamed
 
     def add(self, identifier: str, pipeline_id: str) -> str:
@@ -128,8 +143,8 @@ class Endpoints:
         """Lets runs begin through it, or refuses them; said twice it is the same as once."""
         if not enabled:
             self._registry.put(_DISABLED, identifier, {}, overwrite=True)
-        elif not self.is_enabled(identifier):
-            self._registry.remove(_DISABLED, identifier)
+        else:
+            self._forget(_DISABLED, identifier)
 
     def _optional(self, kind: str, identifier: str) -> Optional[Dict[str, object]]:
         try:
@@ -140,6 +155,12 @@ class Endpoints:
     def _write(self, endpoint: Endpoint) -> None:
         document = {"name": endpoint.name, "description": endpoint.description}
         self._registry.put(_ENDPOINT, endpoint.id, document, overwrite=True)
+
+    def _forget(self, kind: str, name: str) -> None:
+        """Removes a document, should nobody else have done so."""
+        if self._optional(kind, name) is not None:
+            with suppress(UserErrorException):  # somebody else does it just now
+                self._registry.remove(kind, name)
 
     def _refuse_taken(self, name: str) -> None:
         if self._optional(_NAME, name) is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from airflow_aml import Pipeline, PipelineDraft, PipelineRun, PublishedPipeline, Workspace
@@ -85,6 +87,17 @@ def test_a_deleted_draft_is_gone(draft):
     for call in (draft.submit_run, draft.publish, draft.delete, lambda: draft.update(name="x")):
         with pytest.raises(UserErrorException, match="no pipeline draft with the id"):
             call()
+
+
+def test_drafts_are_listed_while_others_delete_some(draft):
+    """What goes meanwhile is in the list or is not; nobody's list is broken by it."""
+    others = [PipelineDraft.clone_from_pipeline_draft(Workspace(), draft) for _ in range(8)]
+    with ThreadPoolExecutor(1) as elsewhere:
+        deleting = elsewhere.submit(lambda: [each.delete() for each in others])
+        while not deleting.done():
+            assert draft.id in {each.id for each in PipelineDraft.list(Workspace())}
+
+    assert [each.id for each in PipelineDraft.list(Workspace())] == [draft.id]
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,28 @@ def test_two_clients_with_one_name_at_once(pipeline):
     assert sorted(versions) == ["1", "2", "3", "4", "5"]
 
 
+def test_many_enable_and_disable_at_once(pipeline):
+    """Nobody's call is broken by another's, and what is said last holds."""
+    ws, made = Workspace(), pipeline.publish("p")
+    endpoint = PipelineEndpoint.publish(ws, "scoring", "", made)
+
+    def turn(number):
+        for _ in range(20):
+            for each in (made, endpoint):
+                each.disable() if number % 2 else each.enable()
+            assert len(PipelineEndpoint.list(ws)) <= 1
+            assert len(PublishedPipeline.list(ws)) <= 1
+
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(turn, range(6)))
+
+    for each in (made, endpoint):
+        each.enable()
+        assert each.status == "Active"
+        each.disable()
+        assert each.status == "Disabled"
+
+
 def test_what_an_endpoint_refuses(pipeline):
     """A version that is none, a pipeline that is there already, a run while it is disabled."""
     ws, made = Workspace(), pipeline.publish("p")
