@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
 import pytest
@@ -73,6 +74,23 @@ def test_an_endpoint_takes_its_default_version_or_the_one_that_is_asked_for(made
     assert (refused.status_code, said(refused)) == (400, "Status must be Active, its Disabled")
 
 
+def test_a_pipeline_that_was_just_published_is_waited_for(pipeline, call, in_airflow, workspace):
+    """v1's programs publish and post at once; what Airflow does not have for long is an error."""
+    new, old = pipeline.publish("New"), pipeline.publish("Old")
+    document = workspace.root / "registry" / "published" / f"{old.id}.json"
+    created = json.loads(document.read_text())["document"]["created"]
+    document.write_text(document.read_text().replace(created, "2020-01-01T00:00:00+00:00"))
+    body = {"ExperimentName": "e"}
+
+    with ThreadPoolExecutor(1) as elsewhere:
+        missing = elsewhere.submit(call, "POST", old.endpoint, json=body).result(timeout=30)
+        answer = elsewhere.submit(call, "POST", new.endpoint, json=body)
+        in_airflow()
+
+    assert (missing.status_code, "its bundle reads it shortly" in said(missing)) == (404, True)
+    assert answer.result().status_code == 200
+
+
 @pytest.mark.parametrize("method", ["POST", "GET"])
 def test_without_a_token_nothing_is_told(call, address, made, method):
     """No token, one that has expired, one that is none: 401 or 403, whether or not it exists."""
@@ -141,6 +159,16 @@ def test_what_is_not_there_or_disabled_is_told(call, address, made, in_airflow):
     in_airflow()
     assert call("POST", own, json={"logical_date": None, "conf": {}}).status_code == 200
     assert call("POST", address, json=body).status_code == 200
+
+
+def test_airflows_own_call_checks_the_values(call, made):
+    """`POST /api/v2/dags/.../dagRuns` with a value of the wrong type is 400, too."""
+    own = f"/api/v2/dags/{made.dag_id}/dagRuns"
+
+    wrong = call("POST", own, json={"logical_date": None, "conf": {"rate": "fast"}})
+
+    assert (wrong.status_code, "rate" in wrong.text) == (400, True)
+    assert call("POST", own, json={"logical_date": None, "conf": {"rate": 0.3}}).status_code == 200
 
 
 def test_a_parameter_that_the_pipeline_does_not_have_may_be_refused(call, address, monkeypatch):

@@ -7,6 +7,8 @@ browser sends by itself does not count.
 
 from __future__ import annotations
 
+import asyncio
+import time
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -46,6 +48,7 @@ from airflow_aml.workspace.submitted import (
 
 _ROUTES = BASE.removeprefix(PREFIX) + "/PipelineRuns"
 _MOST_RUNS = 100
+_NEW_SECONDS, _POLL_SECONDS = 60.0, 1.0
 _ENDED = ("success", "failed")
 _STATUS = {"queued": "NotStarted", "running": "Running", "success": "Finished", "failed": "Failed"}
 Document = dict[str, Any]
@@ -219,7 +222,7 @@ async def _submit(
         "conf": {**run.parameters, SETTINGS_KEY: run.settings},
         "note": run.description or None,
     }
-    started = await _airflow(request, "POST", f"/dags/{_part(dag_id)}/dagRuns", body)
+    started = await _started(request, record, body)
     identity = layout.pipeline_run_id(home.uuid, dag_id, name)
     noted = Submitted(dag_id, name, run.experiment)
     await run_in_threadpool(write_submitted, home, identity, noted)
@@ -238,6 +241,30 @@ async def _submit(
         HasWarnings=bool(run.warnings),
         Warnings=list(run.warnings),
     )
+
+
+async def _started(request: Request, record: Published, body: Document) -> Document:
+    """Airflow's new run. A pipeline's DAG is waited for until that was published a minute ago: v1's
+    programs post at once, and Airflow's bundle reads it only shortly after.
+    """
+    until = time.monotonic() + min(_NEW_SECONDS, _NEW_SECONDS - _age(record))
+    while True:
+        try:
+            path = f"/dags/{_part(dag_id_of(record))}/dagRuns"
+            return await _airflow(request, "POST", path, body)
+        except HTTPException as error:
+            if error.status_code != httpx.codes.NOT_FOUND or time.monotonic() > until:
+                raise
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+def _age(record: Published) -> float:
+    """Seconds since it was published."""
+    try:
+        published_at = datetime.fromisoformat(record.created)
+    except ValueError:  # somebody has edited the document
+        return _NEW_SECONDS
+    return datetime.now(UTC).timestamp() - published_at.timestamp()
 
 
 def _entity(home: Home, run: Document, **more: Any) -> Document:
