@@ -1,4 +1,4 @@
-"""Published pipelines, and programs' schedules of them, as DAG files: one small file for each,
+"""Published pipelines, and programs' schedules, as DAG files: one small file for each,
 which Airflow parses by itself.
 
 A bundle keeps a local folder with them. :func:`refresh` costs two listings of the workspace where
@@ -147,13 +147,23 @@ def scheduled_dag(file: str) -> DAG:
     """
     from airflow_aml.airflow.discovery import asked_for
     from airflow_aml.airflow.factory import build_dag
+    from airflow_aml.airflow.submitting import submitting_dag
     from airflow_aml.codec import decode
+    from airflow_aml.definition.declarations import EndpointSchedule
     from airflow_aml.definition.schedule_spec import ScheduleSpec
     from airflow_aml.definition.spec import PipelineSpec
 
     document = Path(file).with_suffix(".json")
     content = schedules.parse_revision(document.read_bytes(), str(document))
     schedule = decode(ScheduleSpec, content)
+    shown: dict[str, Any] = {
+        "dag_display_name": schedule.name[:200],
+        "is_paused_upon_creation": False,
+    }
+    if schedule.endpoint:
+        declared = EndpointSchedule(schedule, schedule.workspace)
+        idle = asked_for()[1] is not None
+        return submitting_dag(schedule.dag_id, declared, idle, **shown)
     pipeline = document.parent.parent / f"{schedule.pipeline}.json"
     if not pipeline.exists():
         raise WorkspaceException(
@@ -172,7 +182,6 @@ def scheduled_dag(file: str) -> DAG:
         scheduled=schedule,
         only=asked_for()[1],
         frozen=record.frozen,
-        dag_display_name=schedule.name[:200],
         description=schedule.description.partition("\n")[0] or None,
-        is_paused_upon_creation=False,
+        **shown,
     )

@@ -75,7 +75,7 @@ def remember(schedule: ScheduleSpec, home: Home, dag_id: str) -> None:
     """Keeps the schedule in the workspace, where other programs find it."""
     from airflow_aml.workspace.schedules import save_schedule
 
-    if schedule.pipeline:  # a program has made it, and kept it there
+    if schedule.workspace:  # a program has made it, and kept it there
         return
     save_schedule(home, encode(replace(schedule, dag_id=dag_id)))
 

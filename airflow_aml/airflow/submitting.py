@@ -27,11 +27,14 @@ if TYPE_CHECKING:
 SUBMIT_TASK = "submit"
 
 
-def submitting_dag(dag_id: str, declared: EndpointSchedule, idle: bool = False) -> DAG:
+def submitting_dag(
+    dag_id: str, declared: EndpointSchedule, idle: bool = False, **options: Any
+) -> DAG:
     """The DAG of an endpoint's schedule.
 
     Args:
         idle: it is made to run its task.
+        options: further arguments of ``DAG``.
     """
     schedule = declared.schedule
     dag = DAG(
@@ -41,6 +44,7 @@ def submitting_dag(dag_id: str, declared: EndpointSchedule, idle: bool = False) 
         description=schedule.description.partition("\n")[0]
         or f"Submits the default version of endpoint {schedule.endpoint}.",
         tags=sorted({TAG, f"experiment:{schedule.experiment}"[:100]}),
+        **options,
     )
     SubmitOperator(
         task_id=SUBMIT_TASK,
@@ -166,10 +170,7 @@ def default_version(home: Home, endpoint: str) -> tuple[str, Published]:
     from airflow_aml.workspace.endpoints import Endpoints
 
     known = Endpoints(home)
-    try:
-        found = known.get(endpoint)
-    except UserErrorException:
-        found = known.named(endpoint)
+    found = known.find(endpoint)
     if not known.is_enabled(found.id):
         raise UserErrorException(
             "Status must be Active, its Disabled", where=f"endpoint {found.name!r}"

@@ -3,7 +3,7 @@
 A file in Airflow's DAGs folder declares it: the pipeline's DAG gets the recurrence as its schedule,
 or the folder whose changes start its runs. Other programs find it in the workspace, which knows it
 from its first run on, and turn it on and off in Airflow. A program that runs by itself makes one of
-a published pipeline, which any program may change.
+a published pipeline or an endpoint, which any program may change.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from airflow_aml.definition.schedule_checks import (
     checked_start,
     scheduled_pipeline,
 )
-from airflow_aml.definition.schedule_published import keep, kept, made, published_spec
+from airflow_aml.definition.schedule_published import endpoint_id, keep, kept, made, published_spec
 from airflow_aml.definition.schedule_recurrence import ScheduleRecurrence
 from airflow_aml.definition.schedule_spec import ACTIVE, DISABLED, ScheduleSpec
 from airflow_aml.definition.texts import check_text
@@ -141,18 +141,11 @@ class Schedule:
             pipeline_endpoint_id: the endpoint's id, or its name.
 
         Raises:
-            NotServedError: nothing loads this file.
             PipelineDefinitionError: something of it is wrong.
+            ErrorResponseException: a program names an endpoint that is not there.
         """
         where = f"schedule {name!r}"
         file = _file()
-        if file is None:
-            raise NotServedError(
-                "Schedule.create_for_pipeline_endpoint in a program that runs by itself is not"
-                " served.",
-                where=where,
-                hint="Put the file into Airflow's DAGs folder: there it declares the schedule.",
-            )
         data = (datastore, path_on_datastore, polling_interval, data_path_parameter_name)
         watch = (*data, per_file, quiet_seconds)
         spec = replace(
@@ -162,6 +155,9 @@ class Schedule:
             continue_on_step_failure=continue_on_step_failure,
             **checked_start(where, recurrence, watch, None),
         )
+        if file is None:
+            found = endpoint_id(workspace, spec.endpoint)
+            return Schedule(workspace, made(workspace, replace(spec, endpoint=found)))
         file.schedule_endpoint(spec, workspace_name(workspace))
         return Schedule(workspace, spec, file)
 
@@ -290,7 +286,7 @@ class Schedule:
     @property
     def status(self) -> str:
         """``Active`` or ``Disabled``; a file's is disabled where Airflow has its DAG not on."""
-        declared = self._file is None and not self._spec.pipeline
+        declared = self._file is None and not self._spec.workspace
         if declared and self._spec.status == ACTIVE and works_with_airflow():
             return ACTIVE if _airflow().is_on(self.dag_id) else DISABLED
         return self._spec.status
@@ -340,7 +336,7 @@ class Schedule:
             "continue_on_step_failure": continue_on_step_failure,
             "path_on_datastore": path_on_datastore,
         }
-        if self._file is not None or self._spec.pipeline:
+        if self._file is not None or self._spec.workspace:
             known = self._parameters(where)
             self._spec = changed(self._spec, {**given, "status": status}, known)
             self._tell()
@@ -359,6 +355,8 @@ class Schedule:
         """Those of its pipeline; None where each run has to look."""
         if self._file is not None:
             return self._file.scheduled_parameters(self.id)
+        if self._spec.endpoint:
+            return None
         return published_spec(self._workspace, self._spec.pipeline, where).parameters
 
     def _tell(self) -> None:

@@ -1,4 +1,5 @@
-"""Schedules of published pipelines: made by programs, kept in the workspace (reference 1.3).
+"""Schedules of published pipelines and endpoints: made by programs, kept in the workspace
+(reference 1.3).
 
 An ``AmlDagBundle`` that reads the workspace makes a DAG of each.
 """
@@ -11,6 +12,7 @@ from typing import Any, List
 
 from airflow_aml.codec import decode, encode
 from airflow_aml.definition.engine import API_VARIABLE, works_with_airflow
+from airflow_aml.definition.homes import workspace_name
 from airflow_aml.definition.names import slug
 from airflow_aml.definition.schedule_spec import ScheduleSpec
 from airflow_aml.definition.spec import PipelineSpec
@@ -37,6 +39,18 @@ def published_spec(workspace: Any, pipeline_id: Any, where: str) -> PipelineSpec
     return PipelineSpec.from_dict(record.spec)
 
 
+def endpoint_id(workspace: Any, endpoint: str) -> str:
+    """The id of the endpoint that has that id, or that name.
+
+    Raises:
+        ErrorResponseException: there is none.
+    """
+    from airflow_aml.definition.published import opened, workspace_of
+    from airflow_aml.workspace.endpoints import Endpoints
+
+    return Endpoints(opened(workspace_of(workspace))).find(endpoint).id
+
+
 def made(workspace: Any, schedule: ScheduleSpec) -> ScheduleSpec:
     """Keeps a new schedule, and returns it with its DAG."""
     if not works_with_airflow():
@@ -46,7 +60,7 @@ def made(workspace: Any, schedule: ScheduleSpec) -> ScheduleSpec:
             stacklevel=3,
         )
     dag_id = f"{slug(schedule.name, fallback='schedule')}-{schedule.id[:8]}"
-    schedule = replace(schedule, dag_id=dag_id)
+    schedule = replace(schedule, dag_id=dag_id, workspace=workspace_name(workspace))
     keep(workspace, schedule)
     return schedule
 
@@ -60,7 +74,7 @@ def keep(workspace: Any, schedule: ScheduleSpec) -> None:
 
 
 def kept(workspace: Any) -> List[ScheduleSpec]:
-    """The workspace's schedules of published pipelines, by name."""
+    """The workspace's schedules that programs have made, by name."""
     from airflow_aml.definition.published import opened, workspace_of
     from airflow_aml.workspace.schedules import kept_schedules
 

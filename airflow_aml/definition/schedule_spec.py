@@ -67,6 +67,7 @@ class ScheduleSpec:
         data: the folder whose changes start runs.
         endpoint: id or name of the endpoint whose default version it submits; else empty.
         pipeline: id of the published pipeline that it runs, if a program has made it; else empty.
+        workspace: the name of the workspace that keeps it, if a program has made it; else empty.
     """
 
     id: str
@@ -81,6 +82,7 @@ class ScheduleSpec:
     data: Optional[DataChange] = None
     endpoint: str = ""
     pipeline: str = ""
+    workspace: str = ""
 
     @property
     def submitted(self) -> str:

@@ -3,7 +3,7 @@
 ::
 
     registry/schedule/<id>.json                   written by the runs of its DAG
-    registry/scheduled/<id>.<revision>.json       of a published pipeline: written by programs
+    registry/scheduled/<id>.<revision>.json       written by programs
 
 Both are ``{"name", "dag_id", "recurrence", "parameters", "status", ...}``. A revision never
 changes, and the highest one counts, so that one listing tells what is new.

@@ -37,6 +37,21 @@ Schedule.create_for_pipeline_endpoint(
     pipeline_parameters={"rate": "0.75"},
 )
 """
+BY_ITSELF = """
+from airflow_aml import *
+schedule = Schedule.create_for_pipeline_endpoint(
+    Workspace(), "by a program", "scheduled", "others", ScheduleRecurrence("Hour", 12),
+    pipeline_parameters={"rate": 0.5},
+)
+print(schedule.id)
+"""
+DISABLED = """
+import sys
+from airflow_aml import *
+schedule = Schedule.get(Workspace(), sys.argv[1])
+schedule.disable()
+print(schedule.get_last_pipeline_run().wait_for_completion(show_output=False))
+"""
 LANDED = """
 # Airflow lists this file's schedules of a Pipeline as DAGs.
 from airflow_aml import Schedule, Workspace
@@ -62,7 +77,7 @@ print(run.get_status(), run.experiment.name)
 """
 
 
-def outside(airflow: LocalAirflow, folder: Path, program: str) -> str:
+def outside(airflow: LocalAirflow, folder: Path, program: str, *arguments: str) -> str:
     """What a program prints that works with the workspace and Airflow."""
     environment = {
         **os.environ,
@@ -71,7 +86,7 @@ def outside(airflow: LocalAirflow, folder: Path, program: str) -> str:
         "AIRFLOW_AML_API_USER": airflow.user,
         "AIRFLOW_AML_API_PASSWORD": airflow.password,
     }
-    command = [sys.executable, "-c", program]
+    command = [sys.executable, "-c", program, *arguments]
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
@@ -111,6 +126,25 @@ def test_a_schedule_submits_the_default_version(
     assert "the rate is 0.75" in airflow.rest.task_log(dag_id, run["dag_run_id"], "say")
     assert airflow.rest.xcoms(DAG, own["dag_run_id"], "submit")["return_value"]["version"] == "1"
     assert outside(airflow, tmp_path, LOOK) == "Finished scores"
+
+
+def test_a_program_schedules_the_endpoint(
+    airflow: LocalAirflow, published: str, tmp_path: Path
+) -> None:
+    """Without a file in the DAGs folder; the run that it starts is the schedule's last one."""
+    before = {each["dag_run_id"] for each in airflow.rest.dag_runs(published)}
+    schedule_id = outside(airflow, tmp_path, BY_ITSELF)
+
+    def submitted() -> list[str]:
+        found = {each["dag_run_id"] for each in airflow.rest.dag_runs(published)}
+        return [*(found - before)]
+
+    (run_id,) = airflow.rest.wait_until("the schedule's run", submitted, timeout=300)
+    run = airflow.rest.wait(published, run_id)
+
+    assert (run["state"], run["conf"]["rate"]) == ("success", 0.5)
+    assert "the rate is 0.5" in airflow.rest.task_log(published, run_id, "say")
+    assert outside(airflow, tmp_path, DISABLED, schedule_id) == "Finished"
 
 
 def test_files_submit_the_default_version(airflow: LocalAirflow, published: str) -> None:

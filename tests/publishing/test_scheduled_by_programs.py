@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from airflow_aml import Schedule, ScheduleRecurrence, Workspace
+from airflow_aml import PipelineEndpoint, Schedule, ScheduleRecurrence, Workspace
 from airflow_aml.airflow.published import refresh
 from airflow_aml.airflow.timetable import RecurrenceTimetable
 from airflow_aml.errors import (
-    NotServedError,
+    ErrorResponseException,
     PipelineDefinitionError,
     UserErrorException,
     WorkspaceException,
@@ -171,5 +171,35 @@ def test_a_published_pipeline_may_watch_a_folder(pipeline, mirrored, workspace):
     (asset,) = mirrored()[1].dags[schedule.dag_id].timetable.asset_condition.objects
 
     assert "/datastores/workspaceblobstore/landing" in asset.uri
-    with pytest.raises(NotServedError, match="in a program that runs by itself"):
-        Schedule.create_for_pipeline_endpoint(Workspace(), "s", "endpoint", "e", NIGHTLY)
+
+
+def test_an_endpoint_is_scheduled_by_a_program(pipeline, mirrored):
+    """By its name or id; its DAG submits, and any program changes it as other schedules."""
+    ws, create = Workspace(), Schedule.create_for_pipeline_endpoint
+    endpoint = PipelineEndpoint.publish(ws, "scoring", "", pipeline)
+    with pytest.warns(UserWarning, match="no Airflow is known here"):
+        made = create(ws, "Every night", "scoring", "nights", NIGHTLY, "All.", {"rate": "0.5"})
+    with pytest.warns(UserWarning, match="no Airflow is known here"):
+        landed = create(ws, "landed", endpoint.id, "e", datastore="lake", path_on_datastore="in")
+
+    parsed = mirrored()[1]
+    dag = parsed.dags[made.dag_id]
+    assert parsed.errors == {}
+    assert dag.task_ids == ["submit"]
+    assert dag.timetable.recurrence == NIGHTLY.spec
+    assert (dag.dag_display_name, dag.description) == ("Every night", "All.")
+    assert dag.is_paused_upon_creation is False
+    assert parsed.dags[landed.dag_id].timetable.asset_condition
+
+    found, _ = Schedule.get_schedules_for_pipeline_endpoint_id(ws, endpoint.id)
+    assert (found.id, found.status, found.get_pipeline_runs()) == (made.id, "Active", [])
+    hourly = ScheduleRecurrence("Hour", 1)
+    found.update(recurrence=hourly, pipeline_parameters={"rate": 1})
+    dag = mirrored()[1].dags[made.dag_id]
+    assert dag.timetable.recurrence == hourly.spec
+    assert dag.task_dict["submit"].scheduled.parameters == {"rate": 1}
+    found.disable()
+    assert mirrored()[1].dags[made.dag_id].schedule is None
+    assert [each.id for each in Schedule.list(ws)] == [landed.id]
+    with pytest.raises(ErrorResponseException, match="no pipeline endpoint named 'other'"):
+        create(ws, "s", "other", "e", NIGHTLY)
