@@ -18,6 +18,11 @@ from playwright.sync_api import Page, expect, sync_playwright
 from scripts.demo import find_dag, read_metrics, task_id_of
 from scripts.local_airflow import LocalAirflow
 from scripts.templates import PROJECT
+from tests.e2e.test_published_airflow import (  # noqa: F401 - fixtures
+    endpoint,
+    environment,
+    program,
+)
 from tests.e2e.test_watched_airflow import run_of, watching
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -266,6 +271,23 @@ def test_the_dags_page_says_how_often_it_runs(
 
     expect(page.get_by_text("Every 90 minutes").first).to_be_visible()
     take_picture(page, pictures / "schedule.png")
+
+
+def test_a_published_pipelines_page_says_its_version(
+    airflow: LocalAirflow,
+    page: Page,
+    pictures: Path,
+    endpoint: str,  # noqa: F811
+) -> None:
+    """Its DAG, which no file of the DAGs folder declares, is shown by its name and version."""
+    page.goto(f"{airflow.url}/dags/Train-{endpoint.rpartition('/')[2][:8]}")
+
+    expect(page.get_by_role("heading", name="Train (version 1)").first).to_be_visible()
+    page.get_by_label("Show Graph").first.click()
+    expect(page.locator(".react-flow__node").filter(has_text="train").first).to_be_visible()
+
+    take_picture(page, pictures / "published.png")
+    page.get_by_label("Show Grid").first.click()
 
 
 def test_a_runs_page_says_what_has_changed(
