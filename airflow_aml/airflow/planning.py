@@ -17,6 +17,7 @@ from airflow_aml.airflow.settings import (
     open_workspace,
     price_per_hour,
 )
+from airflow_aml.codec import encode
 from airflow_aml.compute import NamedComputes
 from airflow_aml.definition.applying import apply_setup
 from airflow_aml.definition.dataparameters import bind
@@ -67,6 +68,8 @@ if TYPE_CHECKING:
 Pinned = Mapping[str, Mapping[str, PinnedDataset]]
 Locks = Mapping[str, "Lock"]
 """Node id -> the lock of the step's own environment."""
+Named = Mapping[str, EnvironmentSpec]
+"""Node id -> the environment that its name means."""
 
 _MOST_ALIKE = 10
 
@@ -95,11 +98,11 @@ class RunPlanning:
         folders = () if self.frozen else self.spec.sources
         git = GitLook({path: str(Path(self.folder, path)) for path in folders})
         # meanwhile git looks
-        plan, steps, pinned, locks = self._prepare(home, context, given, change)
+        plan, steps, pinned, software = self._prepare(home, context, given, change)
         decisions = decide(
             home, self.dag_id, steps, regenerate=plan.regenerate, experiment=plan.experiment
         )
-        plan.steps.update(planned_steps(self.spec, steps, pinned, decisions, locks))
+        plan.steps.update(planned_steps(self.spec, steps, pinned, decisions, *software))
         plan.git.update(git.answers())
         found = skipping.hits(decisions)
         saved = sum(each.record.seconds for each in found.values() if each.record)
@@ -162,7 +165,7 @@ class RunPlanning:
 
     def _prepare(
         self, home: Home, context: Context, given: Mapping[str, Any], change: Change | None
-    ) -> tuple[RunPlan, list[WalkStep], Pinned, Locks]:
+    ) -> tuple[RunPlan, list[WalkStep], Pinned, tuple[Locks, Named]]:
         """Everything that the run's decisions are made from; only this may fail the run."""
         from airflow_aml.compute.engine import Images, refuse_too_large
 
@@ -181,7 +184,9 @@ class RunPlanning:
             pinned = save_definitions(spec, home, self.folder)
             refuse_absent_datastores(spec, pinned, home)
             absent: list[Absent] = []
-            locks = self._locks(home)
+            named = self._named(home)
+            spec = spec.within(named)
+            locks = self._locks(spec, home)
             facts = RunFacts(
                 home=home,
                 folder=self.folder,
@@ -213,7 +218,7 @@ class RunPlanning:
             tags={str(key): str(value) for key, value in dict(settings.get("tags") or {}).items()},
             script=self.spec.nodes[0].id if self.spec.script else "",
         )
-        return plan, steps, pinned, locks
+        return plan, steps, pinned, (locks, named)
 
     def _marked(self, change: Change | None) -> dict[str, str]:
         watched = self.scheduled.data if self.scheduled else None
@@ -224,14 +229,20 @@ class RunPlanning:
         computes = self.computes
         return [node for node in self.spec.nodes if computes.of(node).kind == LOCAL]
 
-    def _locks(self, home: Home) -> Locks:
-        computes = self.computes
-        nodes = [node for node in self.spec.nodes if computes.equips(node)]
-        if all(node.settings.environment == _NOTHING for node in nodes):
+    def _named(self, home: Home) -> Named:
+        if not any(node.settings.environment.registered for node in self.spec.nodes):
+            return {}
+        from airflow_aml.reuse.software.registered import named_environments
+
+        contained = self.computes.is_contained
+        return named_environments(self.spec, home, contained, get=environment_setting)
+
+    def _locks(self, spec: PipelineSpec, home: Home) -> Locks:
+        if all(node.settings.environment == _NOTHING for node in spec.nodes):
             return {}
         from airflow_aml.reuse.software.locking import lock_steps
 
-        return lock_steps(nodes, home, get=environment_setting, say=self.log.info)
+        return lock_steps(spec.nodes, home, get=environment_setting, say=self.log.info)
 
     def _check_copy(self, sent: Any, home: Home, context: Context) -> None:
         run_id = layout.pipeline_run_id(home.uuid, self.dag_id, context["dag_run"].run_id)
@@ -349,12 +360,13 @@ def planned_steps(
     pinned: Pinned,
     decisions: Mapping[str, Decision] | None = None,
     locks: Locks | None = None,
+    named: Named | None = None,
 ) -> dict[str, PlannedStep]:
     """What a run's plan says of each step; without decisions, that it runs if nothing is found."""
     planned = {}
     for step, node in zip(steps, spec.nodes, strict=True):
         decision = (decisions or {}).get(step.id, _UNDECIDED)
-        lock = (locks or {}).get(step.id)
+        lock, environment = (locks or {}).get(step.id), (named or {}).get(step.id)
         planned[step.id] = PlannedStep(
             snapshot=str(step.key["snapshot"]),
             decision=decision.decision,
@@ -376,6 +388,7 @@ def planned_steps(
                 if each.pipeline_output_name
             },
             lock=lock.document if lock else {},
+            environment=encode(environment) if environment else {},
             registers=dict(step.registers),
             shared=dict(step.shared),
             asks=dict(step.asks),

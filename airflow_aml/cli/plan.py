@@ -109,6 +109,7 @@ def planned(
     pinned, pending = _pinned(spec, declaration, home)
     declared = _pending_datastores(declaration, home)
     refuse_absent_datastores(spec, pinned, home, declared)
+    spec, locks = _equipped(spec, declaration, home, computes)
     absent: list[Absent] = []
     facts = RunFacts(
         home=home,
@@ -121,7 +122,7 @@ def planned(
         warn=_note,
         elsewhere=Images(computes),
         absent=lambda *found: absent.append(found),
-        locks=_locks(declaration, home, computes),
+        locks=locks,
     )
     steps = walk_steps(spec, facts)
     lasting = [each for each in absent if each[1] not in pending.get(each[0].id, {})]
@@ -165,16 +166,22 @@ def _pinned(
     return pinned, pending
 
 
-def _locks(declaration: Declaration, home: Home, computes: NamedComputes) -> dict[str, Lock]:
-    """The workspace's locks; those that it has not yet are made and not stored."""
-    nodes = [node for node in declaration.pipeline.spec.nodes if computes.equips(node)]
-    if all(node.settings.environment == EnvironmentSpec() for node in nodes):
-        return {}
+def _equipped(
+    spec: PipelineSpec, declaration: Declaration, home: Home, computes: NamedComputes
+) -> tuple[PipelineSpec, Mapping[str, Lock]]:
+    """The pipeline with the environments that are only named, and the workspace's locks.
+
+    Locks that it has not yet are made and not stored.
+    """
+    if all(node.settings.environment == EnvironmentSpec() for node in spec.nodes):
+        return spec, {}
     from airflow_aml.reuse.pending import pending_environments
     from airflow_aml.reuse.software.locking import lock_steps
+    from airflow_aml.reuse.software.registered import named_environments
 
     pending = pending_environments(declaration.setup)
-    return lock_steps(nodes, home, keep=False, say=_note, pending=pending)
+    spec = spec.within(named_environments(spec, home, computes.is_contained, pending=pending))
+    return spec, lock_steps(spec.nodes, home, keep=False, say=_note, pending=pending)
 
 
 def _pending_datastores(declaration: Declaration, home: Home) -> set[str]:

@@ -23,8 +23,7 @@ def docker_placement(node: NodeSpec, compute: ComputeRecord) -> Placement:
 
     Raises:
         PipelineDefinitionError: neither the step nor the compute names an image.
-        NotServedError: the step asks for a registered environment; elsewhere than on an engine of
-            Docker's, for packages or a Dockerfile.
+        NotServedError: the step asks for a Dockerfile elsewhere than on an engine of Docker's.
     """
     sized = compute.sized
     options = {**airflow_options(compute), "compute": sized, "image": image_of(node, compute)}
@@ -35,20 +34,19 @@ def image_of(node: NodeSpec, compute: ComputeRecord) -> str:
     """The image that a step runs in: its environment's, else its compute's.
 
     v1's default images, which say nothing in particular, are the compute's where it has one. An
-    environment's Dockerfile is an image whose name says what is in it.
+    environment's Dockerfile is an image whose name says what is in it. What image a registered
+    environment has is known when it is looked up, and then this is asked again.
 
     Raises:
         PipelineDefinitionError, NotServedError: see :func:`docker_placement`.
     """
     where = f"step {node.name!r}, compute {compute.name!r}"
     wanted = node.settings.environment
-    here = compute.kind == DOCKER
-    if wanted.registered or (wanted.dockerfile and not here):
-        what = (
-            f"the registered environment {wanted.name!r}" if wanted.registered else "a Dockerfile"
-        )
+    if wanted.registered:
+        return compute.image or ""
+    if wanted.dockerfile and compute.kind != DOCKER:
         raise NotServedError(
-            f"{what} on a compute of kind {compute.kind!r} is not served.",
+            f"a Dockerfile on a compute of kind {compute.kind!r} is not served.",
             where=where,
             hint="Name an image: Environment.from_docker_image, or the compute's own.",
         )
@@ -63,13 +61,6 @@ def image_of(node: NodeSpec, compute: ComputeRecord) -> str:
             "the step runs in a container, and nothing names an image.",
             where=where,
             hint="Give the compute an 'image', or the step an Environment.from_docker_image.",
-        )
-    packages = (*wanted.pip_packages, *wanted.conda_packages)
-    if packages and not wanted.user_managed and not here:
-        raise NotServedError(
-            f"packages beside an image ({', '.join(packages)}) are not served.",
-            where=where,
-            hint=f"Put them into the image ({image}) and set user_managed_dependencies = True.",
         )
     return image
 

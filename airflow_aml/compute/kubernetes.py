@@ -10,7 +10,7 @@ from typing import Any
 from airflow_aml.compute.docker import image_of
 from airflow_aml.compute.placement import STORE, Placement, airflow_options
 from airflow_aml.definition.spec import NodeSpec
-from airflow_aml.runtime import STORES_VARIABLE, boot
+from airflow_aml.runtime import boot
 from airflow_aml.workspace.computes import ComputeRecord
 
 OPERATOR = "airflow_aml.airflow.steps.kubernetes.KubernetesStepOperator"
@@ -22,7 +22,6 @@ CONTAINER = "base"
 LABEL = "airflow_aml.step"
 """A pod's label with the id of the step run that it belongs to."""
 
-SECRET_KEY = "stores"  # noqa: S105 - a name
 PYTHON = "python3"
 GRACE_SECONDS = 30
 """From a pod's request to end to its death: the script's own grace, and time to keep its logs."""
@@ -38,7 +37,7 @@ def kubernetes_placement(node: NodeSpec, compute: ComputeRecord) -> Placement:
 
     Raises:
         PipelineDefinitionError: neither the step nor the compute names an image.
-        NotServedError: the step asks for packages beside an image.
+        NotServedError: the step asks for a Dockerfile.
     """
     options = {
         **airflow_options(compute),
@@ -53,17 +52,17 @@ class PodRequest:
     """What one attempt at a step wants of its pod.
 
     Attributes:
-        name: of the pod, and of the secret that opens its stores.
+        name: of the pod, and of the secret with what is handed to it.
         step_run_id: the value of its label.
         arguments: of the program that starts in it.
-        has_secret: whether there is such a secret.
+        handed: environment variables that are read from the secret; none: there is none.
         seconds: how long the script may run; None: as long as it takes.
     """
 
     name: str
     step_run_id: str
     arguments: Sequence[str]
-    has_secret: bool = False
+    handed: Sequence[str] = ()
     seconds: float | None = None
 
 
@@ -142,10 +141,10 @@ def _volumes(compute: ComputeRecord) -> tuple[list[dict[str, Any]], list[dict[st
 
 
 def _variables(request: PodRequest) -> list[dict[str, Any]]:
-    if not request.has_secret:
-        return []
-    key = {"name": request.name, "key": SECRET_KEY}
-    return [{"name": STORES_VARIABLE, "valueFrom": {"secretKeyRef": key}}]
+    return [
+        {"name": name, "valueFrom": {"secretKeyRef": {"name": request.name, "key": name}}}
+        for name in request.handed
+    ]
 
 
 def _user(user: str) -> dict[str, int]:

@@ -9,7 +9,15 @@ from airflow_aml.definition.data.near import near
 from airflow_aml.definition.setup import SetupAction
 from airflow_aml.definition.spec import NodeSpec
 from airflow_aml.errors import PipelineDefinitionError
-from airflow_aml.workspace.computes import DEFAULT, DOCKER, LOCAL, ComputeRecord, Computes, find
+from airflow_aml.workspace.computes import (
+    DEFAULT,
+    DOCKER,
+    KUBERNETES,
+    LOCAL,
+    ComputeRecord,
+    Computes,
+    find,
+)
 
 _WORKER = ComputeRecord(LOCAL)
 
@@ -46,9 +54,9 @@ class NamedComputes:
             )
         return self._site.get(DEFAULT, _WORKER)
 
-    def equips(self, node: NodeSpec) -> bool:
-        """Whether the worker makes the packages that a step asks for."""
-        return self.of(node).kind in (LOCAL, DOCKER)
+    def is_contained(self, node: NodeSpec) -> bool:
+        """Whether a step runs in an image."""
+        return self.of(node).kind in (DOCKER, KUBERNETES)
 
     def undefined(self, nodes: Iterable[NodeSpec]) -> list[str]:
         """The names that steps use and nobody has defined."""

@@ -11,7 +11,7 @@ changes, and :func:`PipelineSpec.from_json` upgrades older documents.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
 
 from airflow_aml.codec import decode, encode
@@ -288,6 +288,10 @@ class NodeSpec:
         producers = [i.source.node for i in self.inputs if isinstance(i.source, StepOutput)]
         return tuple(dict.fromkeys([*producers, *self.after]))
 
+    def within(self, environment: EnvironmentSpec) -> NodeSpec:
+        """The same step in that environment."""
+        return replace(self, settings=replace(self.settings, environment=environment))
+
 
 @dataclass(frozen=True)
 class PipelineSpec:
@@ -324,6 +328,13 @@ class PipelineSpec:
             if node.id == node_id:
                 return node
         raise KeyError(node_id)
+
+    def within(self, named: Mapping[str, EnvironmentSpec]) -> PipelineSpec:
+        """The same pipeline with some steps, by id, in other environments."""
+        if not named:
+            return self
+        nodes = (n.within(named[n.id]) if n.id in named else n for n in self.nodes)
+        return replace(self, nodes=tuple(nodes))
 
     def to_dict(self) -> Dict[str, Any]:
         """A JSON-ready dict; fields that hold their default are left out, except ``version``."""

@@ -131,6 +131,8 @@ class StepJob:
         properties: of the step run, for its record.
         kill_after: seconds between SIGTERM and SIGKILL.
         try_number: counts the tries of this step run: a later one may take over from an earlier.
+        packages: place of a zip with packages of the step's own, for a place that has none of ours;
+            python: the version, as 3.11, that they are for.
         cache: folder of this machine's cache of remote files; cache_bytes: what it may hold.
     """
 
@@ -156,6 +158,8 @@ class StepJob:
     node_count: int = 1
     kill_after: float = 10.0
     try_number: int = 1
+    packages: str = ""
+    python: str = ""
     cache: str = ""
     cache_bytes: int = 0
     version: int = JOB_VERSION

@@ -15,15 +15,18 @@ import os
 import signal
 import sys
 import threading
+from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
-from airflow_aml.errors import AirflowAmlError
+from airflow_aml.errors import AirflowAmlError, UserErrorException
 from airflow_aml.runtime import RUNTIME_ERROR, entry, is_uri, recording
 from airflow_aml.runtime.hidden import reads_file
 from airflow_aml.runtime.job import StepJob
 from airflow_aml.runtime.places import Places
 from airflow_aml.runtime.process import STANDARD, Ended, run_script
+from airflow_aml.runtime.secrets import SECRETS_VARIABLE, answering, handed
 from airflow_aml.runtime.stopping import Stop
 from airflow_aml.workspace.journal import JOURNAL
 
@@ -42,7 +45,8 @@ def main(work: str, job_place: str, answer_place: str) -> int:
     places = Places(os.environ, STANDARD[1])
     try:
         job, seconds = _job(places, job_place, work)
-        answer = _run(job, seconds, stop)
+        with ExitStack() as open_here:
+            answer = _run(_equipped(job, open_here), seconds, stop, places)
         store, path = places.locate(answer_place)
         store.write(path, json.dumps(answer).encode())
     except (AirflowAmlError, OSError, ValueError, KeyError, TypeError) as error:
@@ -63,9 +67,23 @@ def _job(places: Places, place: str, work: str) -> Any:
     return job, document["seconds"]
 
 
-def _run(job: StepJob, seconds: Optional[float], stop: Stop) -> Any:
+def _equipped(job: StepJob, open_here: ExitStack) -> StepJob:
+    """The job whose script finds its packages, and the secrets that its compute names."""
+    variables = dict(job.environment_variables)
+    own = _packages(job) if job.packages else ""  # before the image's
+    path = [variables.get("PYTHONPATH", ""), own, os.environ.get("PYTHONPATH", "")]
+    variables["PYTHONPATH"] = os.pathsep.join(filter(None, path))
+    ask = handed(os.environ)
+    try:
+        variables[SECRETS_VARIABLE] = open_here.enter_context(answering(ask))
+    except OSError as error:
+        sys.stderr.write(f"airflow_aml: secrets cannot be handed to this step: {error}\n")
+    return replace(job, environment_variables=variables)
+
+
+def _run(job: StepJob, seconds: Optional[float], stop: Stop, places: Places) -> Any:
     limit = _TimeLimit(seconds, stop)
-    report = entry.run(job, stop, place=partial(_place, limit))
+    report = entry.run(job, stop, place=partial(_place, limit, job, places))
     folder = recording.folder_of(job)
     return {
         "report": report,
@@ -104,8 +122,37 @@ class _TimeLimit:
         self._stop.request("its time is over")
 
 
-def _place(limit: _TimeLimit, staged: Staged) -> Callable[..., Ended]:
+def _packages(job: StepJob) -> str:
+    """The folder of the step's own packages."""
+    return os.path.join(job.work, "packages")
+
+
+def _unpack(job: StepJob, places: Places) -> None:
+    """Brings the step's own packages.
+
+    Raises:
+        UserErrorException: they are for another Python than the image's.
+    """
+    found = "{}.{}".format(*sys.version_info)
+    if job.python not in ("", found):
+        raise UserErrorException(
+            f"the packages of the step are for Python {job.python}: the image has Python {found}.",
+            hint="Ask for the image's own: CondaDependencies.create(python_version=...).",
+        )
+    if job.packages:
+        from zipfile import ZipFile
+
+        store, path = places.locate(job.packages)
+        zipped = _packages(job) + ".zip"
+        store.download([(path, zipped)])
+        with ZipFile(zipped) as archive:
+            archive.extractall(_packages(job))
+        os.unlink(zipped)
+
+
+def _place(limit: _TimeLimit, job: StepJob, places: Places, staged: Staged) -> Callable[..., Ended]:
     def run(*arguments: Any, **options: Any) -> Ended:
+        _unpack(job, places)
         before = _number(_EVENTS, "oom_kill")
         ended = limit.run(lambda: run_script(*arguments, **options))
         if ended.exit_code == -signal.SIGKILL and _number(_EVENTS, "oom_kill") > before:

@@ -15,12 +15,16 @@ import struct
 import tempfile
 import threading
 from contextlib import contextmanager, suppress
-from typing import Any, Callable, Dict, Iterator, Optional
+from typing import Any, Callable, Dict, Iterator, MutableMapping, Optional
 
+from airflow_aml.errors import UserErrorException
 from airflow_aml.runtime.masking import remember
 
 SECRETS_VARIABLE = "AIRFLOW_AML_SECRETS"
 """Environment variable with the path of the socket; the path is no secret."""
+
+HANDED_VARIABLE = "AIRFLOW_AML_HANDED"
+"""Environment variable of a pod with the secrets that its compute names, as JSON."""
 
 Ask = Callable[[str], Optional[str]]
 """Gives the value of a secret; None if there is none of that name."""
@@ -75,6 +79,18 @@ def question(path: str, name: str) -> Optional[str]:
     return value
 
 
+def handed(environ: MutableMapping[str, str]) -> Ask:
+    """Answers with the secrets that were handed to this process, which no script inherits."""
+    values: Dict[str, Optional[str]] = json.loads(environ.pop(HANDED_VARIABLE, "{}"))
+
+    def ask(name: str) -> Optional[str]:
+        if name not in values:
+            raise UserErrorException("the 'secrets' of its compute do not name it.")
+        return values[name]
+
+    return ask
+
+
 def _serve(listening: socket.socket, ask: Ask) -> None:
     while True:
         try:
@@ -92,6 +108,8 @@ def _serve(listening: socket.socket, ask: Ask) -> None:
 def _answer(name: str, ask: Ask) -> Dict[str, Any]:
     try:
         value = ask(name)
+    except UserErrorException as error:  # our own words
+        return {"error": error.message.rstrip(".")}
     except Exception as error:  # noqa: BLE001 - backends of secrets raise what they like
         return {"error": f"{type(error).__name__}"}  # its text may hold anything
     if value is not None:

@@ -16,7 +16,7 @@ import re
 import sys
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Union
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple, Union
 
 from airflow_aml.errors import NotServedError, UserErrorException, WorkspaceException
 
@@ -39,7 +39,14 @@ _TRANSPORTS = (None, "mounts", "archive")
 _TO_COME = {"environment": "environments on computes"}
 _ONLY = {
     DOCKER: ("engine", "network", "transport", "host_path_map"),
-    KUBERNETES: ("namespace", "pod_template", "node_selector", "volumes", "startup_seconds"),
+    KUBERNETES: (
+        "namespace",
+        "pod_template",
+        "node_selector",
+        "volumes",
+        "startup_seconds",
+        "secrets",
+    ),
 }
 """What is said of one kind of container alone."""
 
@@ -68,6 +75,7 @@ class ComputeRecord:
         volumes: a folder that pods share with the workers -> the persistent volume claim behind
             it, or an absolute folder of the node.
         startup_seconds: how long a pod may wait for a node, and then for its image.
+        secrets: names of those that scripts in its pods may ask for (``run.get_secret``).
         settings: what else was said when it was attached.
     """
 
@@ -97,6 +105,7 @@ class ComputeRecord:
     node_selector: Dict[str, str] = field(default_factory=dict)
     volumes: Dict[str, str] = field(default_factory=dict)
     startup_seconds: int = 600
+    secrets: Tuple[str, ...] = ()
     vm_size: Optional[str] = None
     vm_priority: str = "dedicated"
     idle_seconds: int = 1800

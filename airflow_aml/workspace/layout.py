@@ -9,6 +9,7 @@
     staging/<attempt>/<output>/...             outputs while a script writes them
     staging/<attempt>/job.json, answer.json    what a pod is sent to do, and how that has ended
     runtime/<name>.zip                         what such a pod runs, once for each release
+    runtime/packages-<lock>.zip                packages of a step's own for pods, once for each lock
     data/<step-run-id>/<output>/...            committed outputs, read-only
     data/<step-run-id>/<output>.manifest.json  what a committed output holds; where its files lie
                                                in an object store it is also what commits them
@@ -77,6 +78,11 @@ def answer(attempt: str) -> str:
 def runtime(name: str) -> str:
     """What pods run: the part of this package that travels, by the name of its zip."""
     return f"runtime/{name}"
+
+
+def packages(lock: str) -> str:
+    """Packages that pods get beside their image, by a lock's digest in hexadecimal."""
+    return f"runtime/packages-{lock[:32]}.zip"
 
 
 def data(step_run_id: str, output: str) -> str:

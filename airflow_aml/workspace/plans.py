@@ -48,6 +48,8 @@ class PlannedStep:
         source: step-run id of the result that is reused.
         offers: what the whole pipeline calls some of its outputs -> their names.
         lock: of its own environment; empty where it has none.
+        environment: what the name of its environment means, as a document; empty where it has no
+            such name, or runs in no container.
         registers: its outputs that become registered datasets, name -> how, as documents.
         shared: of these the names that other steps register, too, and which steps these are.
         asks: of inputs that a pipeline parameter chooses, that parameter and what it names.
@@ -69,6 +71,7 @@ class PlannedStep:
     registers: Dict[str, Any] = field(default_factory=dict)
     shared: Dict[str, Any] = field(default_factory=dict)
     asks: Dict[str, Tuple[str, ...]] = field(default_factory=dict)
+    environment: Dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,13 @@ class TestKubernetes(StepContract):
 
 
 @pytest.mark.soak
+class TestPackages(TestKubernetes):
+    """Pods with packages beside their image."""
+
+    packages = ("six==1.16.0",)
+
+
+@pytest.mark.soak
 @pytest.mark.skipif(CLUSTER not in os.environ, reason="there is no cluster: scripts/kind_cluster")
 class TestCluster(StepContract):
     """Pods of a real cluster."""

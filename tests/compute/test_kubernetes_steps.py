@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from airflow_aml.reuse.lease import Owner, holder, take
+from airflow_aml.reuse.software.pythons import installed
 from airflow_aml.workspace.home import open_home
 from scripts import test_servers
 from scripts.docker_engine import BARE_IMAGE, IMAGE
@@ -420,6 +421,116 @@ def test_a_workspace_in_an_object_store_is_read_and_written_by_the_pods_themselv
     assert cluster.calls[before:] == []
     home = open_home(url, options={**store.options})
     assert list(home.store.find("staging/")) == []
+
+
+EQUIPPED = """
+# airflow dag
+from airflow_aml import *
+ws = Workspace()
+{before}
+steps = [
+    PythonScriptStep("show.py", name=name, source_directory="src", compute_target=name,
+                     runconfig=config, arguments=[name])
+    for name in {names!r}
+]
+Pipeline(ws, steps).submit("pods", continue_on_step_failure=True)
+"""
+ASKING = """
+config = RunConfiguration()
+config.environment.python.conda_dependencies = CondaDependencies.create(
+    pip_packages=["six=={six}"], python_version={python!r})
+"""
+NAMED = """
+mine = Environment.from_docker_image("mine", {image!r})
+mine.python.conda_dependencies = CondaDependencies.create(pip_packages=["six=={six}"])
+mine.register(ws)
+config = RunConfiguration()
+config.environment.name = "mine"
+"""
+
+
+def test_packages_beside_a_pods_image_are_built_once_and_travel_by_the_workspace(
+    computes, write, one_dag, run_dag, workspace, tmp_path, monkeypatch, capfd
+):
+    """Of a step's own list or of a registered environment; another pin runs the step again."""
+    monkeypatch.setenv("AIRFLOW_AML_CACHE", str(tmp_path / "cache"))
+    computes(one={"image": "aml-missing:1"}, two={"image": "aml-missing:1"})
+    write("src/show.py", "import six; print('six', six.__version__, six.__file__)")
+    names = ["one", "two"]
+    write("p.py", EQUIPPED.format(before=NAMED.format(image=IMAGE, six="1.16.0"), names=names))
+
+    first = run_dag(one_dag())
+
+    said = "".join(capfd.readouterr())
+    assert first.state == "success", said
+    assert said.count("environment built: Python") == 1
+    assert said.count("six 1.16.0 /aml/") == 2
+    assert len(list((workspace.root / "runtime").glob("packages-*.zip"))) == 1
+    assert run_dag(one_dag()).states["one"] == "skipped"
+
+    computes(one={}, two={})
+    asked = ASKING.format(six="1.17.0", python=None)
+    write("p.py", EQUIPPED.format(before=asked, names=["one"]))
+    again = run_dag(one_dag())
+    assert "package six changed from 1.16.0 to 1.17.0" in again.xcom("one")["reason"]
+
+
+@pytest.mark.skipif("3.8" not in installed(), reason="this machine has no Python 3.8")
+def test_packages_for_another_python_than_the_pods_are_refused(
+    computes, write, one_dag, run_dag, workspace
+):
+    """They could not be imported there."""
+    computes(one={})
+    write("src/show.py", "print('never')")
+    write(
+        "p.py",
+        EQUIPPED.format(before=ASKING.format(six="1.16.0", python="3.8"), names=["one"]),
+    )
+
+    run_dag(without_retries(one_dag()))
+
+    assert "packages of the step are for Python 3.8: the image has Python" in why(workspace)["one"]
+
+
+def test_a_script_in_a_pod_gets_the_secrets_that_its_compute_names(
+    computes, cluster, write, one_dag, run_dag, workspace, monkeypatch, capfd
+):
+    """By a secret of Kubernetes' that goes with the pod; in the log they are hidden."""
+    monkeypatch.setenv("AIRFLOW_VAR_AML_SECRET_DB_PASSWORD", "open sesame")
+    monkeypatch.setenv("AIRFLOW_VAR_AML_SECRET_OTHER", "not for pods")
+    computes(one={"secrets": ["db-password", "absent"]})
+    write(
+        "src/show.py",
+        """
+        import os
+        from airflow_aml import Run
+        run = Run.get_context()
+        found = run.get_secret("db-password")
+        run.log("length", len(found))
+        print("found", found)
+        assert "AIRFLOW_AML_HANDED" not in os.environ
+        for name in ("absent", "other"):
+            try:
+                run.get_secret(name)
+            except Exception as error:
+                print("refused:", error)
+        """,
+    )
+    write("p.py", EQUIPPED.format(before="config = RunConfiguration()", names=["one"]))
+
+    ran = run_dag(one_dag())
+
+    said = "".join(capfd.readouterr())
+    assert ran.state == "success", said
+    assert ran.xcom("one")["metrics"] == {"length": len("open sesame")}
+    assert "found ***" in said
+    assert "open sesame" not in said
+    assert "refused: " in said
+    assert "there is no secret 'absent'" in said
+    assert "'other' could not be looked up: the 'secrets' of its compute do not name it" in said
+    until(lambda: not cluster.left())
+    kept = (path.read_bytes() for path in workspace.root.rglob("*") if path.is_file())
+    assert not any(b"open sesame" in each for each in kept)
 
 
 VERBS = {"POST": "create", "PATCH": "patch", "DELETE": "delete", "GET": "get"}

@@ -96,6 +96,85 @@ def test_packages_beside_an_image_are_built_once_and_a_pin_runs_the_step_again(
     assert again.xcom("one")["reason"] == "package six changed from 1.16.0 to 1.17.0"
 
 
+REGISTERED = """
+ws = Workspace()
+mine = Environment.from_docker_image("mine", {image!r})
+mine.python.conda_dependencies = CondaDependencies.create(pip_packages=["six=={six}"])
+mine.register(ws)
+config.environment = Environment.get(ws, "mine")
+"""
+
+
+def test_a_registered_environment_is_its_image_with_its_packages(
+    box, dag, run_dag, tmp_path, engine, capfd
+):
+    """The latest version counts when a run starts; a new one with another pin says so."""
+    other = "aml-registered:1"
+    engine.docker("tag", IMAGE, other)
+    box(image="aml-missing:1")
+    script = SHOW + "import sys; print('in', sys.platform)\n"
+    first = run_dag(dag(REGISTERED.format(image=other, six="1.16.0"), script=script))
+
+    said = "".join(capfd.readouterr())
+    assert first.state == "success", said
+    assert "environment 'mine' is registered, version 1" in said
+    assert f"Starting docker container from image {other}" in said
+    assert "six 1.16.0" in said
+    again = run_dag(dag(REGISTERED.format(image=other, six="1.16.0"), script=script))
+    assert again.states["show"] == "skipped"
+
+    capfd.readouterr()
+    changed = dag(REGISTERED.format(image=other, six="1.17.0"), script=script)
+    assert main(["plan", str(tmp_path / "dags" / "p.py")]) == 3
+    assert "package six changed from 1.16.0 to 1.17.0" in capfd.readouterr().out
+    third = run_dag(changed)
+    assert third.xcom("show")["reason"] == "package six changed from 1.16.0 to 1.17.0"
+
+
+def test_a_curated_environment_with_an_image_runs_in_it(
+    box, dag, run_dag, engine, monkeypatch, capfd
+):
+    """A site's table says which; without an image there, it is the compute's."""
+    engine.docker("tag", IMAGE, "aml-curated:1")
+    table = {"ours": {"image": "aml-curated:1"}, "plain": ["six==1.16.0"]}
+    monkeypatch.setenv("AIRFLOW__AML__CURATED_ENVIRONMENTS", json.dumps(table))
+    by_name = "config.environment.name = 'ours'\n"
+
+    ran = run_dag(dag(by_name, script="print('ran')"))
+
+    assert ran.state == "success"
+    assert "Starting docker container from image aml-curated:1" in "".join(capfd.readouterr())
+    plain = run_dag(dag(by_name.replace("ours", "plain")))
+    said = "".join(capfd.readouterr())
+    assert plain.state == "success", said
+    assert f"Starting docker container from image {IMAGE}" in said
+    assert "six 1.16.0" in said
+
+
+@pytest.mark.parametrize(
+    ("document", "name", "said"),
+    [
+        ({}, "nobodys", "there is no environment named 'nobodys'"),
+        ({"image": None}, "plain", "the step runs in a container, and nothing names an image"),
+    ],
+)
+def test_a_registered_environment_that_cannot_be_used_fails_the_runs_first_task(
+    box, dag, run_dag, tmp_path, monkeypatch, capfd, document, name, said
+):
+    """And plan says the same."""
+    monkeypatch.setenv("AIRFLOW__AML__CURATED_ENVIRONMENTS", json.dumps({"plain": ["six"]}))
+    box(**document)
+
+    ran = run_dag(dag(f"config.environment.name = {name!r}\n"))
+
+    assert ran.states == {"reuse": "failed", "show": "upstream_failed"}
+    told = "".join(capfd.readouterr())
+    assert said in told
+    assert "step 'show'" in told
+    assert main(["plan", str(tmp_path / "dags" / "p.py")]) == 1
+    assert said in capfd.readouterr().err
+
+
 @pytest.mark.skipif("3.8" not in installed(), reason="this machine has no Python 3.8")
 def test_packages_for_another_python_than_the_images_are_refused(box, dag, run_dag, workspace):
     """They could not be imported there; the text says which version to ask for."""

@@ -65,13 +65,9 @@ def test_what_a_compute_cannot_give_is_refused_by_name():
     docker = record_of("gpu", {"kind": "docker"})
     with pytest.raises(PipelineDefinitionError, match=r"compute 'gpu': .* nothing names an image"):
         place(node(), docker)
-    with pytest.raises(NotServedError, match="the registered environment 'mine' on a compute"):
-        place(node(name="mine", registered=True), docker)
     pods = record_of("pods", {"kind": "kubernetes", "image": "a"})
     with pytest.raises(NotServedError, match="a Dockerfile on a compute of kind 'kubernetes'"):
         place(node(dockerfile="FROM a"), pods)
-    with pytest.raises(NotServedError, match=r"packages beside an image \(pandas\)"):
-        place(node(image="a", pip_packages=("pandas",)), pods)
 
 
 def test_queue_and_pool_reach_the_task(define, pipeline, one_dag):

@@ -78,11 +78,12 @@ def test_a_pod_ends_some_time_after_its_script_should_have():
 
 def test_what_opens_stores_is_read_from_a_secret():
     """Nothing of it is in the pod's own document."""
-    request = PodRequest("aml-1", "step-1", (), has_secret=True)
+    request = PodRequest("aml-1", "step-1", (), handed=("AIRFLOW_AML_STORES",))
 
     (variable,) = pod(compute(), "a:1", request)["spec"]["containers"][0]["env"]
 
-    assert variable["valueFrom"] == {"secretKeyRef": {"name": "aml-1", "key": "stores"}}
+    key = {"name": "aml-1", "key": "AIRFLOW_AML_STORES"}
+    assert variable == {"name": "AIRFLOW_AML_STORES", "valueFrom": {"secretKeyRef": key}}
     assert pod(compute(), "a:1", REQUEST)["spec"]["containers"][0]["env"] == []
 
 

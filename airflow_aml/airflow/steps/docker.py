@@ -29,7 +29,7 @@ from airflow_aml.airflow.steps.mixin import AmlStepMixin
 from airflow_aml.airflow.steps.mounts import step_mounts
 from airflow_aml.airflow.steps.shown import shown_command
 from airflow_aml.airflow.steps.software import packages_beside
-from airflow_aml.compute.docker import engine_of, transport_of
+from airflow_aml.compute.docker import engine_of, image_of, transport_of
 from airflow_aml.compute.placement import MOUNTS
 from airflow_aml.definition.spec import NodeSpec
 from airflow_aml.errors import AirflowAmlError, ComputeTargetException, UserErrorException
@@ -141,6 +141,7 @@ class DockerStepOperator(AmlStepMixin, ContainerOperator):  # type: ignore[misc]
             AirflowException: the engine or the registry does not answer.
         """
         run = super().assemble(context)
+        self.image = image_of(self.node, self.compute)
         where = f"step {self.node.name!r}, compute {self.compute.name!r}"
         try:
             found = self._image()

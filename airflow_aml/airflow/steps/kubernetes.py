@@ -6,6 +6,7 @@ worker comes then concludes the step. A retry goes on with the pod that a lost w
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from base64 import b64encode
@@ -38,10 +39,10 @@ from airflow_aml.airflow.steps.holding import held
 from airflow_aml.airflow.steps.mixin import AmlStepMixin
 from airflow_aml.airflow.steps.properties import properties_of
 from airflow_aml.airflow.steps.shown import shown_command
+from airflow_aml.compute.docker import image_of
 from airflow_aml.compute.kubernetes import (
     CONTAINER,
     GRACE_SECONDS,
-    SECRET_KEY,
     WORK,
     PodRequest,
     is_shared,
@@ -52,7 +53,9 @@ from airflow_aml.definition.spec import NodeSpec
 from airflow_aml.errors import AirflowAmlError
 from airflow_aml.reuse.environment import of_image
 from airflow_aml.reuse.lease import holder
+from airflow_aml.runtime import STORES_VARIABLE
 from airflow_aml.runtime.job import StepJob
+from airflow_aml.runtime.secrets import HANDED_VARIABLE
 from airflow_aml.runtime.travelling import runtime_zip
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.computes import ComputeRecord
@@ -76,17 +79,17 @@ class PodOperator(KubernetesPodOperator):
     """The provider's operator, whose pod gets its secrets by a secret and is watched by ours.
 
     Attributes:
-        stores: what opens the stores that the pod uses; empty for none.
+        handed: environment variables of the pod that nobody else is to read.
     """
 
-    stores = ""
+    handed: Mapping[str, str] = {}
 
     def get_or_create_pod(self, pod_request_obj: V1Pod, context: Context) -> V1Pod:
         """Makes the pod, and first the secret that it reads, which goes with it."""
         metadata = pod_request_obj.metadata
-        if not self.stores:
+        if not self.handed:
             return super().get_or_create_pod(pod_request_obj, context)
-        data = {SECRET_KEY: b64encode(self.stores.encode()).decode()}
+        data = {key: b64encode(value.encode()).decode() for key, value in self.handed.items()}
         names = {"name": self._secret, "labels": metadata.labels}
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": names, "data": data}
         self.client.create_namespaced_secret(metadata.namespace, secret)
@@ -198,10 +201,18 @@ class KubernetesStepOperator(AmlStepMixin, PodOperator):
                 "object store, or name the volume that it is on in the compute's 'volumes'.",
                 fatal=True,
             )
-        return replace(run, scratch=Path(WORK), software=of_image(str(self.image)))
+        self.image = image_of(self.node, self.compute)
+        return replace(run, scratch=Path(WORK), software=of_image(self.image))
 
     def configure(self, job: StepJob) -> None:
         """Nothing: an errand says it all."""
+
+    def equip(self, run: StepRun, job: StepJob) -> StepJob:
+        """The job with the packages that the step asks for beside its image."""
+        from airflow_aml.airflow.steps.software import packages_in_store
+
+        python, packages = packages_in_store(run, self.log.info)
+        return replace(job, python=python, packages=packages)
 
     def sweep(self, run: StepRun) -> None:
         """Nothing: what an earlier try has left at work is gone on with, or ended, when it runs."""
@@ -232,9 +243,10 @@ class KubernetesStepOperator(AmlStepMixin, PodOperator):
         if template and not os.path.isfile(template):
             raise_halt(run, f"{self._where}: there is no pod_template {template}.", fatal=True)
         job = replace(job, properties=properties_of(run, decision), cache=f"{WORK}/cache")
+        job = self.equip(run, job)
         job, begun = mlflow.begin(run, job)
         seconds = self.limit.total_seconds() if self.limit else None
-        self.stores = self.handed_stores()
+        self.handed = self._handed()
         request = PodRequest(
             name=f"aml-{job.attempt}",
             step_run_id=run.id,
@@ -244,7 +256,7 @@ class KubernetesStepOperator(AmlStepMixin, PodOperator):
                 run.stores.place(layout.errand(job.attempt)),
                 run.stores.place(layout.answer(job.attempt)),
             ),
-            has_secret=bool(self.stores),
+            handed=tuple(self.handed),
             seconds=seconds,
         )
         self.name = request.name
@@ -266,6 +278,17 @@ class KubernetesStepOperator(AmlStepMixin, PodOperator):
         except _BROKEN:  # there is no pod
             errand.forget(run.home)
             raise
+
+    def _handed(self) -> dict[str, str]:
+        """What opens the pod's stores, and the secrets that its compute names."""
+        from airflow_aml.airflow import secrets
+
+        named = {name: secrets.get(name) for name in self.compute.secrets}
+        handed = {
+            STORES_VARIABLE: self.handed_stores(),
+            HANDED_VARIABLE: json.dumps(named) if named else "",
+        }
+        return {name: value for name, value in handed.items() if value}
 
     def _refuse_unseen(self, run: StepRun, job: StepJob) -> None:
         """Refuses inputs that lie on the worker's disk alone."""

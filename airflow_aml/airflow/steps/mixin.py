@@ -21,7 +21,8 @@ from airflow_aml.airflow import mlflow, skipping, xcoms
 from airflow_aml.airflow.settings import cache_bytes, open_workspace, scratch
 from airflow_aml.airflow.steps.halt import raise_halt, raise_time_limit, refuse_after_failure
 from airflow_aml.airflow.steps.shown import failure_text, shown_command
-from airflow_aml.definition.spec import NodeSpec
+from airflow_aml.codec import decode
+from airflow_aml.definition.spec import EnvironmentSpec, NodeSpec
 from airflow_aml.errors import AirflowAmlError
 from airflow_aml.reuse.walk import Decision
 from airflow_aml.runtime.job import StepJob, StepReport
@@ -241,6 +242,10 @@ class AmlStepMixin(_Native):
         home = open_workspace(self.workspace)
         ti = context["ti"]
         run_id = layout.pipeline_run_id(home.uuid, ti.dag_id, ti.run_id)
+        plan = self.plan(home, run_id, context)
+        means = plan.steps[self.node.id].environment
+        if means:
+            self.node = self.node.within(decode(EnvironmentSpec, means))
         map_index = -1 if ti.map_index is None else ti.map_index
 
         fetched: dict[tuple[str, str], Reference | None] = {}
@@ -256,7 +261,7 @@ class AmlStepMixin(_Native):
         return StepRun(
             node=self.node,
             home=home,
-            plan=self.plan(home, run_id, context),
+            plan=plan,
             pipeline_run_id=run_id,
             task_id=ti.task_id,
             map_index=map_index,

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_aml.airflow.steps.halt import raise_halt
 from airflow_aml.errors import AirflowAmlError, UserErrorException
+from airflow_aml.workspace import layout
 
 if TYPE_CHECKING:
     from airflow_aml.airflow.steps.assemble import StepRun
@@ -61,6 +64,42 @@ def packages_beside(run: StepRun, say: Callable[[str], None]) -> tuple[str, str]
     with _halting(run):
         lock = Lock.of_document(document)
         return lock.python, packages_of(lock, say) if lock.packages else ""
+
+
+def packages_in_store(run: StepRun, say: Callable[[str], None]) -> tuple[str, str]:
+    """Python's version and the place of the packages that a step's pod gets; or nothing.
+
+    The workspace has them as one zip for each lock; who first needs it makes it.
+
+    Raises:
+        AirflowFailException, AirflowException: see :func:`equipped`.
+        WorkspaceException: the store is in the way.
+    """
+    document = run.plan.steps[run.node.id].lock
+    if not document:
+        return "", ""
+    from airflow_aml.reuse.layout import hexadecimal
+    from airflow_aml.reuse.software import Lock
+
+    lock = Lock.of_document(document)
+    place = layout.packages(hexadecimal(lock.digest))
+    if lock.packages and not run.home.store.exists(place):
+        _, folder = packages_beside(run, say)
+        with tempfile.TemporaryDirectory(prefix="aml-packages-") as there:
+            zipped = os.path.join(there, "packages.zip")
+            _zip(folder, zipped)
+            run.home.store.upload([(zipped, place)])
+    return lock.python, run.stores.place(place) if lock.packages else ""
+
+
+def _zip(folder: str, target: str) -> None:
+    """All files of a folder, but for what Python compiles by itself."""
+    from zipfile import ZIP_DEFLATED, ZipFile
+
+    with ZipFile(target, "w", ZIP_DEFLATED, compresslevel=1, strict_timestamps=False) as archive:
+        for path in sorted(Path(folder).rglob("*")):
+            if path.is_file() and path.suffix != ".pyc":
+                archive.write(path, path.relative_to(folder))
 
 
 @contextmanager

@@ -1,0 +1,55 @@
+"""Registered and curated environments of steps in containers: what their names mean in one run.
+
+Their images are part of what a step runs in, so they are looked up before anything else is asked
+about it; a run keeps the answer, whatever is registered meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_aml.errors import AirflowAmlError
+from airflow_aml.reuse.software.site import Site
+from airflow_aml.reuse.software.wishes import looked_up
+
+if TYPE_CHECKING:
+    from airflow_aml.definition.spec import EnvironmentSpec, NodeSpec, PipelineSpec
+    from airflow_aml.workspace.home import Home
+
+Named = Mapping[str, "EnvironmentSpec"]
+"""Node id -> the environment that its name means."""
+
+
+def named_environments(
+    spec: PipelineSpec,
+    home: Home,
+    contained: Callable[[NodeSpec], bool],
+    *,
+    get: Callable[[str], str] | None = None,
+    pending: Mapping[str, Any] = {},
+) -> Named:
+    """The environments that are only named, of the steps that run in containers.
+
+    Args:
+        contained: whether a step runs in an image.
+        get: gives a setting of the site's; see :meth:`Site.read`.
+        pending: environments that the run will first register, name -> document.
+
+    Raises:
+        UserErrorException: there is no such environment; the text names the step.
+    """
+    nodes = [
+        node for node in spec.nodes if node.settings.environment.registered and contained(node)
+    ]
+    if not nodes:
+        return {}
+    site = Site.read(get)
+    found = {}
+    for node in nodes:
+        try:
+            found[node.id] = looked_up(node.settings.environment, site, home, pending)
+        except AirflowAmlError as error:
+            where = f"step {node.name!r}"
+            raise type(error)(error.message, where=where, hint=error.hint) from error
+    return found
