@@ -180,6 +180,8 @@ PROGRAM = """
     published = Pipeline(ws, [step]).publish(name="laptop")
     open("src/train.py", "w").write("raise SystemExit('edited after it was published')")
     run = published.submit(ws, "experiment", {"rate": "0.7", "other": 1})
+    early = run.publish_pipeline("at once")
+    run.save("early.yml")
     status = run.wait_for_completion(show_output=False)
     again = run.publish_pipeline("from the run", version="2")
     data = run.find_step_run("train")[0].get_output_data("out")
@@ -187,14 +189,16 @@ PROGRAM = """
     known = [each.id for each in PipelineRun.get_pipeline_runs(ws, published.id)]
     print(json.dumps({
         "status": status, "known": known == [run.id],
-        "same": again.graph_id == published.graph_id,
+        "same": again.graph_id == early.graph_id == published.graph_id,
+        "saved": len(Pipeline.load_yaml(ws, "early.yml").spec.nodes),
         "names": sorted(each.name for each in PublishedPipeline.list(ws)),
     }))
 """
 
 
 def test_a_published_pipeline_runs_what_was_published(write, pipeline):
-    """Its script is edited afterwards; the run has the old one, and can be published itself."""
+    """Its script is edited afterwards; the run has the old one, and can be published itself, and
+    saved: after it has ended, and right after the submit, which waits until it has begun."""
     program = write("laptop.py", PROGRAM)
 
     done = subprocess.run(
@@ -211,7 +215,8 @@ def test_a_published_pipeline_runs_what_was_published(write, pipeline):
         "status": "Finished",
         "known": True,
         "same": True,
-        "names": ["from the run", "laptop"],
+        "saved": 1,
+        "names": ["at once", "from the run", "laptop"],
     }
     assert "'other' is no parameter of this pipeline, and is ignored" in done.stderr
     (got,) = (program.parent / "got").rglob("rate.txt")
