@@ -185,6 +185,7 @@ dag.test()
 """
 
 
+@pytest.mark.soak
 def test_a_retry_goes_on_with_the_pod_that_a_lost_worker_has_left(
     computes, cluster, once, write, one_dag, database, workspace, tmp_path
 ):

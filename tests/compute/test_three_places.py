@@ -51,6 +51,7 @@ def ran(result):
             for name in NAMES]  # fmt: skip
 
 
+@pytest.mark.soak
 def test_the_demo_runs_in_three_places_and_only_what_changes_runs_again(
     demo, engine, run_dag, capfd
 ):
