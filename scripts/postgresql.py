@@ -46,6 +46,12 @@ class PostgreSql:
         """Where it is, for SQLAlchemy and psycopg 3."""
         return f"postgresql+psycopg://{self.user}:{self.password}@{ADDRESS}:{self.port}/postgres"
 
+    @property
+    def airflow_settings(self) -> dict[str, str]:
+        """What makes it Airflow's database."""
+        names = ("database.sql_alchemy_conn", "database.sql_alchemy_conn_async")
+        return dict.fromkeys(names, self.address)
+
     def __enter__(self) -> PostgreSql:
         return self
 

@@ -65,11 +65,8 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
         server = PostgreSql()
     except NotInstalledError as error:
         pytest.skip(str(error))
-    database = {
-        "database.sql_alchemy_conn": server.address,
-        "database.sql_alchemy_conn_async": server.address,
-    }
-    with server, LocalAirflow(home, extra_settings={**SETTINGS, **database}) as running:
+    settings = {**SETTINGS, **server.airflow_settings}
+    with server, LocalAirflow(home, extra_settings=settings) as running:
         yield running
 
 

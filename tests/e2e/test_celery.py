@@ -71,14 +71,12 @@ def airflow(
 ) -> Iterator[LocalAirflow]:
     """A running Airflow with two workers and the demo."""
     folder = tmp_path_factory.mktemp("airflow-on-celery")
-    address = servers["database"].address
     settings = {
         **SETTINGS,
         "aml.scratch": str(folder / "scratch"),
-        "database.sql_alchemy_conn": address,
-        "database.sql_alchemy_conn_async": address,
+        **servers["database"].airflow_settings,
         "celery.broker_url": servers["broker"].address,
-        "celery.result_backend": f"db+{address}",
+        "celery.result_backend": f"db+{servers['database'].address}",
     }
     templates.copy("diabetes", folder / "dags", replace=True)
     with LocalAirflow(folder, extra_settings=settings, workers=WORKERS) as running:

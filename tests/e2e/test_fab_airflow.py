@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,9 @@ from airflow_aml.definition.authentication import InteractiveLoginAuthentication
 from airflow_aml.workspace.home import open_home
 from scripts import templates
 from scripts.local_airflow import LocalAirflow
+from scripts.postgresql import PostgreSql
 from scripts.progress import Progress
+from scripts.test_servers import NotInstalledError
 
 FAB = {
     "core.auth_manager": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
@@ -46,8 +48,8 @@ BODY = {"ExperimentName": "e"}
 class FabAirflow(LocalAirflow):
     """A local Airflow with users in its database, some with rights on one DAG."""
 
-    def __init__(self, home: Path, dag_id: str) -> None:
-        super().__init__(home, extra_settings=FAB)
+    def __init__(self, home: Path, dag_id: str, settings: Mapping[str, str]) -> None:
+        super().__init__(home, extra_settings={**FAB, **settings})
         self._dag_id = dag_id
 
     def _prepare_database(self, progress: Progress) -> None:
@@ -91,17 +93,21 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """One Airflow for these tests."""
+    """One Airflow for these tests; on SQLite, calls that write at once wait for each other."""
+    try:
+        database = PostgreSql()
+    except NotInstalledError as error:
+        pytest.skip(str(error))
     home = tmp_path_factory.mktemp("fab")
     source = home / "src"
     source.mkdir()
     (source / "say.py").write_text("print('said')\n")
-    with pytest.MonkeyPatch.context() as patch:
+    with database, pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW__AML__WORKSPACE", (home / "aml").as_uri())
         step = PythonScriptStep("say.py", name="say", source_directory=str(source))
         published = Pipeline(Workspace(), [step]).publish(name="Rights")
         refresh(open_home((home / "aml").as_uri()), home / "dags" / "published")
-        with FabAirflow(home, published.dag_id) as airflow:
+        with FabAirflow(home, published.dag_id, database.airflow_settings) as airflow:
             airflow.rest.wait_for_dag(published.dag_id)
             yield Site(airflow.url, airflow.password, published)
 
