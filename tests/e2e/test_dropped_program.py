@@ -8,6 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
+
+from airflow_aml.definition.published import dag_id_of
+from airflow_aml.workspace import published
 from airflow_aml.workspace.home import open_home
 from airflow_aml.workspace.schedules import kept_schedules
 from scripts.local_airflow import LocalAirflow
@@ -64,6 +68,17 @@ def test_the_guides_program_runs_by_exec_and_calls_its_endpoint(airflow: LocalAi
 
     assert done.returncode == 0, done.stderr
     assert "PipelineRun(id=" in done.stdout.splitlines()[-1]
+    home = open_home(str(airflow.home.workspace))
+    known = (published.read(home, identity) for identity in published.states(home))
+    (record,) = (each for each in known if each.name == "My_Published_Pipeline")
+    dag_id = dag_id_of(record)
+    runs = airflow.rest.dag_runs(dag_id)
+    values = {each["dag_run_id"]: each["conf"].get("pipeline_arg") for each in runs}
+    (posted,) = (run_id for run_id, value in values.items() if value == 20)
+    assert len(runs) == 4  # two were posted, and two submitted to the endpoint
+    assert airflow.rest.wait(dag_id, posted, timeout=300)["state"] == "success"
+    written = [each.read_text() for each in home.root.rglob("compared.txt")]
+    assert any(text.endswith("limit 20") for text in written), written
 
 
 def test_a_program_waits_publishes_and_schedules_by_exec(airflow: LocalAirflow) -> None:
@@ -76,7 +91,15 @@ def test_a_program_waits_publishes_and_schedules_by_exec(airflow: LocalAirflow) 
 
     assert done.returncode == 0, done.stderr
     assert "PipelineRun Status: Finished" in done.stdout
-    assert done.stdout.splitlines()[-1].startswith(f"{airflow.url}/aml/pipelines/v1.0/")
+    address = done.stdout.splitlines()[-1]
+    assert address.startswith(f"{airflow.url}/aml/pipelines/v1.0/")
+    login = {"username": airflow.user, "password": airflow.password}
+    token = httpx.post(f"{airflow.url}/auth/token", json=login).json()["access_token"]
+    body = {"ExperimentName": "training", "ParameterAssignments": {"reg_rate": 0.1}}
+    answer = httpx.post(
+        address, headers={"Authorization": f"Bearer {token}"}, json=body, timeout=90
+    )
+    assert (answer.status_code, answer.json()["ParameterAssignments"]) == (200, {"reg_rate": "0.1"})
     (schedule,) = (
         each
         for each in kept_schedules(open_home(str(airflow.home.workspace)))
