@@ -106,9 +106,21 @@ def test_without_a_token_nothing_is_told(call, address, made, method):
 def test_who_may_not_trigger_the_dag_may_not_submit(call, address):
     """A viewer is refused before anything is said about the body."""
     answer = call("POST", address, role=VIEWER, json={"ParameterAssignments": {"rate": "fast"}})
+    long = call("POST", address, role=VIEWER, content=b"x" * 1_000_000)
 
-    assert answer.status_code == 403
+    assert (answer.status_code, long.status_code) == (403, 403)
     assert "rate" not in answer.text
+
+
+def test_who_may_not_trigger_the_dag_is_told_nothing_of_its_endpoint(call, made):
+    """Whether it is enabled and has that version is for those who may submit."""
+    endpoint = PipelineEndpoint.publish(Workspace(), "scoring", "", made)
+    body = {"ExperimentName": "e"}
+    targets = (endpoint.endpoint, f"{endpoint.endpoint}?pipelineVersion=5")
+    for _ in range(2):
+        refused = [call("POST", each, role=VIEWER, json=body).status_code for each in targets]
+        assert refused == [403, 403]
+        endpoint.disable()
 
 
 @pytest.mark.parametrize(

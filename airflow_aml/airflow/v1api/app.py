@@ -91,10 +91,9 @@ async def submit_pipeline(
     request: Request, workspace: str, pipeline_id: str, _: Bearer, user: GetUserDep
 ) -> Document:
     """Starts a run of a published pipeline."""
-    data = await _body(request)
     home = await run_in_threadpool(open_workspace, workspace)
     record = await run_in_threadpool(published.read, home, pipeline_id)
-    return await _submit(request, user, home, record, data)
+    return await _submit(request, user, home, record)
 
 
 async def submit_endpoint(
@@ -106,10 +105,9 @@ async def submit_endpoint(
     version: Annotated[str | None, Query(alias="pipelineVersion")] = None,
 ) -> Document:
     """Starts a run through an endpoint: of its default version, or of the one that is named."""
-    data = await _body(request)
     home = await run_in_threadpool(open_workspace, workspace)
-    record = await run_in_threadpool(_behind, home, endpoint_id, version)
-    return await _submit(request, user, home, record, data)
+    behind = await run_in_threadpool(_behind, home, endpoint_id, version)
+    return await _submit(request, user, home, *behind)
 
 
 async def submit_endpoint_by_name(
@@ -121,11 +119,10 @@ async def submit_endpoint_by_name(
     version: Annotated[str | None, Query(alias="pipelineVersion")] = None,
 ) -> Document:
     """The same, of the endpoint of that name."""
-    data = await _body(request)
     home = await run_in_threadpool(open_workspace, workspace)
     found = await run_in_threadpool(Endpoints(home).named, name)
-    record = await run_in_threadpool(_behind, home, found.id, version)
-    return await _submit(request, user, home, record, data)
+    behind = await run_in_threadpool(_behind, home, found.id, version)
+    return await _submit(request, user, home, *behind)
 
 
 async def runs_of_pipeline(
@@ -179,16 +176,19 @@ async def _told(home: Home, found: Document, known: Submitted) -> Document:
     return run
 
 
-def _behind(home: Home, identifier: str, version: str | None) -> Published:
+def _behind(
+    home: Home, identifier: str, version: str | None
+) -> tuple[Published, HTTPException | None]:
+    """The pipeline whose runs the user has to be allowed to start, and then what is wrong."""
     known = Endpoints(home)
     endpoint = known.get(identifier)
+    versions, default = known.versions(endpoint.id), known.default(endpoint.id)
+    record = published.read(home, versions.get(version or default, versions[default]))
     if not known.is_enabled(endpoint.id):
-        raise HTTPException(400, "Status must be Active, its Disabled")
-    versions = known.versions(endpoint.id)
-    wanted_version = known.default(endpoint.id) if version is None else version
-    if wanted_version not in versions:
-        raise HTTPException(404, f"the endpoint has no version {wanted_version[:50]!r}.")
-    return published.read(home, versions[wanted_version])
+        return record, HTTPException(400, "Status must be Active, its Disabled")
+    if version is not None and version not in versions:
+        return record, HTTPException(404, f"the endpoint has no version {version[:50]!r}.")
+    return record, None
 
 
 def _names(home: Home, identifier: str) -> Submitted:
@@ -208,6 +208,9 @@ async def _submit(
 ) -> Document:
     dag_id = dag_id_of(record)
     await _check(request, user, dag_id, "POST")
+    if refusal is not None:
+        raise refusal
+    data = await _body(request)
     if not await run_in_threadpool(published.is_enabled, home, record.id):
         raise HTTPException(400, "the published pipeline is disabled, so that no run begins.")
     spec = PipelineSpec.from_dict(record.spec)
