@@ -8,9 +8,16 @@ from typing import Any
 from airflow.sdk import Param
 
 from airflow_aml.definition.spec import DATA_PATH, DATASET, LONGEST_DATA, ParameterSpec
-from airflow_aml.definition.values import REGENERATE, SETTINGS_KEY, regenerates, resolve, unknown
+from airflow_aml.definition.values import (
+    REGENERATE,
+    SETTINGS_KEY,
+    regenerates,
+    resolve,
+    unknown,
+    warned,
+)
 
-__all__ = ["REGENERATE", "SETTINGS_KEY", "params", "regenerates", "resolve", "unknown"]
+__all__ = ["REGENERATE", "SETTINGS_KEY", "params", "regenerates", "resolve", "unknown", "warned"]
 
 _DATA: dict[str, dict[str, Any]] = {
     DATA_PATH: {

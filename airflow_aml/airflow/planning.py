@@ -173,6 +173,8 @@ class RunPlanning:
         settings = {**self.settings, **_settings(conf)}
         for name in parameters.unknown(self.spec.parameters, conf):
             self.log.warning("the run was given %r, which is no parameter of this pipeline", name)
+        for text in parameters.warned(settings):
+            self.log.warning("%s", text)
         try:
             self._refuse_disabled(home)
             values = parameters.resolve(self.spec.parameters, given)

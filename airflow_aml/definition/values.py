@@ -18,6 +18,9 @@ from airflow_aml.errors import PipelineDefinitionError, UserErrorException
 SETTINGS_KEY = "_aml"
 """The key of a run's conf that holds what is not a parameter: experiment, tags..."""
 
+WARNINGS = "warnings"
+"""Below that key: what whoever has started the run over REST was warned of."""
+
 REGENERATE = "aml_regenerate_outputs"
 """The tick box on the trigger form: v1's ``regenerate_outputs``."""
 
@@ -26,6 +29,12 @@ def regenerates(settings: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
     """Whether earlier results do not count, as ``submit``, a run's conf or the form says."""
     names = ("regenerate_outputs", "regenerate")
     return any(settings.get(name) for name in names) or given.get(REGENERATE) is True
+
+
+def warned(settings: Mapping[str, Any]) -> List[str]:
+    """What whoever has started the run was warned of, which its log is to have, too."""
+    texts = settings.get(WARNINGS)
+    return [str(each) for each in texts] if isinstance(texts, list) else []
 
 
 def resolve(specs: Iterable[ParameterSpec], given: Mapping[str, Any]) -> Dict[str, ParameterValue]:

@@ -75,10 +75,15 @@ def test_the_guides_program_runs_by_exec_and_calls_its_endpoint(airflow: LocalAi
     runs = airflow.rest.dag_runs(dag_id)
     values = {each["dag_run_id"]: each["conf"].get("pipeline_arg") for each in runs}
     (posted,) = (run_id for run_id, value in values.items() if value == 20)
+    warned = {each["dag_run_id"]: each["conf"]["_aml"].get("warnings") for each in runs}
     assert len(runs) == 4  # two were posted, and two submitted to the endpoint
     assert airflow.rest.wait(dag_id, posted, timeout=300)["state"] == "success"
     written = [each.read_text() for each in home.root.rglob("compared.txt")]
     assert any(text.endswith("limit 20") for text in written), written
+    (other,) = (run_id for run_id, each in warned.items() if each)
+    assert airflow.rest.wait(dag_id, other, timeout=300)["state"] == "success"
+    log = airflow.rest.task_log(dag_id, other, "reuse")
+    assert "ParameterAssignments: '1' is not known to this pipeline, and ignored." in log
 
 
 def test_a_program_waits_publishes_and_schedules_by_exec(airflow: LocalAirflow) -> None:

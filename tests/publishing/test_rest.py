@@ -50,6 +50,8 @@ def test_a_client_of_v1_starts_a_run(made, call, address):
     assert run["Warnings"] == [
         "ParameterAssignments: 'other' is not known to this pipeline, and ignored."
     ]
+    (begun,) = call("GET", f"/api/v2/dags/{made.dag_id}/dagRuns").json()["dag_runs"]
+    assert begun["conf"]["_aml"]["warnings"] == run["Warnings"]
     base = address.rpartition("/PipelineSubmit/")[0]
     status = call("GET", f"{base}/{run['Id']}").json()
     assert (status["Id"], status["Status"]["StatusCode"]) == (run["Id"], "NotStarted")

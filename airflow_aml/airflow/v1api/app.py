@@ -26,12 +26,19 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 from airflow_aml._version import __version__
 from airflow_aml.airflow.settings import open_workspace, strict_parameters
 from airflow_aml.airflow.v1api import CORE, PREFIX
-from airflow_aml.airflow.v1api.bodies import MOST_BYTES, BadBodyError, error_body, parsed, wanted
+from airflow_aml.airflow.v1api.bodies import (
+    MOST_BYTES,
+    BadBodyError,
+    Wanted,
+    error_body,
+    parsed,
+    wanted,
+)
 from airflow_aml.airflow.v1api.documents import BODY, RUNS, SUBMIT, TAGS, answers
 from airflow_aml.definition.dataparameters import missing_data
 from airflow_aml.definition.published import BASE, dag_id_of
 from airflow_aml.definition.spec import PipelineSpec
-from airflow_aml.definition.values import SETTINGS_KEY
+from airflow_aml.definition.values import SETTINGS_KEY, WARNINGS
 from airflow_aml.errors import AzureMLException, UserErrorException
 from airflow_aml.workspace import layout, published
 from airflow_aml.workspace.endpoints import Endpoints
@@ -48,6 +55,7 @@ from airflow_aml.workspace.submitted import (
 
 _ROUTES = BASE.removeprefix(PREFIX) + "/PipelineRuns"
 _MOST_RUNS = 100
+_MOST_LOGGED = 20
 _NEW_SECONDS, _POLL_SECONDS = 60.0, 1.0
 _ENDED = ("success", "failed")
 _STATUS = {"queued": "NotStarted", "running": "Running", "success": "Finished", "failed": "Failed"}
@@ -204,7 +212,11 @@ def _names(home: Home, identifier: str) -> Submitted:
 
 
 async def _submit(
-    request: Request, user: Any, home: Home, record: Published, data: bytes
+    request: Request,
+    user: Any,
+    home: Home,
+    record: Published,
+    refusal: HTTPException | None = None,
 ) -> Document:
     dag_id = dag_id_of(record)
     await _check(request, user, dag_id, "POST")
@@ -222,7 +234,7 @@ async def _submit(
     body = {
         "dag_run_id": name,
         "logical_date": None,
-        "conf": {**run.parameters, SETTINGS_KEY: run.settings},
+        "conf": {**run.parameters, SETTINGS_KEY: {**run.settings, **_logged(run)}},
         "note": run.description or None,
     }
     started = await _started(request, record, body)
@@ -244,6 +256,11 @@ async def _submit(
         HasWarnings=bool(run.warnings),
         Warnings=list(run.warnings),
     )
+
+
+def _logged(run: Wanted) -> Document:
+    """What the run's log is to say, as v1's does: what of the request has had no effect."""
+    return {WARNINGS: [*run.warnings[:_MOST_LOGGED]]} if run.warnings else {}
 
 
 async def _started(request: Request, record: Published, body: Document) -> Document:
