@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 from airflow_aml.airflow.rest import AirflowAnswer, rest
 from airflow_aml.errors import UserErrorException
 
 _NOT_FOUND = 404
+_POLL_SECONDS = 1.0
 
 
 def is_on(dag_id: str) -> bool:
@@ -14,12 +17,21 @@ def is_on(dag_id: str) -> bool:
     Raises:
         AzureMLException: Airflow cannot be reached, or refuses.
     """
-    try:
-        return not rest().call("GET", "dags", dag_id)["is_paused"]
-    except AirflowAnswer as answer:
-        if answer.status != _NOT_FOUND:
-            raise
-        return False
+    return _is_paused(dag_id) is False
+
+
+def wait_for(dag_id: str, seconds: float) -> bool:
+    """Whether Airflow has the DAG within that time.
+
+    Raises:
+        AzureMLException: Airflow cannot be reached, or refuses.
+    """
+    until = time.monotonic() + seconds
+    while _is_paused(dag_id) is None:
+        if time.monotonic() >= until:
+            return False
+        time.sleep(min(_POLL_SECONDS, max(0.0, until - time.monotonic())))
+    return True
 
 
 def switch(dag_id: str, on: bool) -> None:
@@ -37,3 +49,13 @@ def switch(dag_id: str, on: bool) -> None:
         raise UserErrorException(
             f"Airflow has no DAG {dag_id!r}.", hint="Is the schedule's file still there?"
         ) from answer
+
+
+def _is_paused(dag_id: str) -> bool | None:
+    """None: Airflow has no such DAG."""
+    try:
+        return bool(rest().call("GET", "dags", dag_id)["is_paused"])
+    except AirflowAnswer as answer:
+        if answer.status != _NOT_FOUND:
+            raise
+        return None

@@ -79,7 +79,8 @@ class Schedule:
                 of any published pipeline.
             pipeline_parameters: values of the runs that the schedule starts; a text that begins
                 with ``@`` may be an expression.
-            wait_for_provisioning: there is nothing to wait for: Airflow reads the file.
+            wait_for_provisioning: a program goes on when its Airflow has the schedule, or after
+                ``wait_timeout`` seconds.
             datastore: a ``Datastore``, or the name of one, in place of a recurrence.
             polling_interval: minutes from look to look, from a second on.
             data_path_parameter_name: the parameter that gets the path of the file that has
@@ -96,6 +97,7 @@ class Schedule:
         """
         where = f"schedule {name!r}"
         file = _file()
+        patience = wait_timeout if wait_for_provisioning else 0
         pipeline = None if file is None else scheduled_pipeline(pipeline_id, file, where)
         meaning = pipeline.spec if pipeline else published_spec(workspace, pipeline_id, where)
         known = meaning.parameters
@@ -108,7 +110,8 @@ class Schedule:
             **checked_start(where, recurrence, watch, known),
         )
         if file is None or pipeline is None:
-            return Schedule(workspace, made(workspace, replace(spec, pipeline=pipeline_id)))
+            spec = replace(spec, pipeline=pipeline_id)
+            return Schedule(workspace, made(workspace, spec, patience))
         file.schedule(pipeline, spec)
         return Schedule(workspace, spec, file)
 
@@ -146,6 +149,7 @@ class Schedule:
         """
         where = f"schedule {name!r}"
         file = _file()
+        patience = wait_timeout if wait_for_provisioning else 0
         data = (datastore, path_on_datastore, polling_interval, data_path_parameter_name)
         watch = (*data, per_file, quiet_seconds)
         spec = replace(
@@ -156,8 +160,8 @@ class Schedule:
             **checked_start(where, recurrence, watch, None),
         )
         if file is None:
-            found = endpoint_id(workspace, spec.endpoint)
-            return Schedule(workspace, made(workspace, replace(spec, endpoint=found)))
+            spec = replace(spec, endpoint=endpoint_id(workspace, spec.endpoint))
+            return Schedule(workspace, made(workspace, spec, patience))
         file.schedule_endpoint(spec, workspace_name(workspace))
         return Schedule(workspace, spec, file)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from importlib import import_module
 from typing import Any, List
 
 from airflow_aml.codec import decode, encode
@@ -51,8 +52,12 @@ def endpoint_id(workspace: Any, endpoint: str) -> str:
     return Endpoints(opened(workspace_of(workspace))).find(endpoint).id
 
 
-def made(workspace: Any, schedule: ScheduleSpec) -> ScheduleSpec:
-    """Keeps a new schedule, and returns it with its DAG."""
+def made(workspace: Any, schedule: ScheduleSpec, patience: float = 0) -> ScheduleSpec:
+    """Keeps a new schedule, and returns it with its DAG.
+
+    Args:
+        patience: seconds for Airflow to have that DAG; if it has not, that is a warning.
+    """
     if not works_with_airflow():
         warnings.warn(
             f"schedule {schedule.name!r}: no Airflow is known here. One whose AmlDagBundle reads "
@@ -62,7 +67,19 @@ def made(workspace: Any, schedule: ScheduleSpec) -> ScheduleSpec:
     dag_id = f"{slug(schedule.name, fallback='schedule')}-{schedule.id[:8]}"
     schedule = replace(schedule, dag_id=dag_id, workspace=workspace_name(workspace))
     keep(workspace, schedule)
+    if patience and works_with_airflow():
+        _wait(schedule, patience)
     return schedule
+
+
+def _wait(schedule: ScheduleSpec, patience: float) -> None:
+    airflow = import_module("airflow_aml.airflow.remoteschedules")
+    if not airflow.wait_for(schedule.dag_id, patience):
+        warnings.warn(
+            f"schedule {schedule.name!r}: after {patience:g} s Airflow has no DAG "
+            f"{schedule.dag_id!r} yet. Does its AmlDagBundle read this workspace?",
+            stacklevel=4,
+        )
 
 
 def keep(workspace: Any, schedule: ScheduleSpec) -> None:

@@ -41,9 +41,9 @@ BY_ITSELF = """
 from airflow_aml import *
 schedule = Schedule.create_for_pipeline_endpoint(
     Workspace(), "by a program", "scheduled", "others", ScheduleRecurrence("Hour", 12),
-    pipeline_parameters={"rate": 0.5},
+    pipeline_parameters={"rate": 0.5}, wait_for_provisioning=True,
 )
-print(schedule.id)
+print(schedule.id, schedule.dag_id)
 """
 DISABLED = """
 import sys
@@ -133,7 +133,8 @@ def test_a_program_schedules_the_endpoint(
 ) -> None:
     """Without a file in the DAGs folder; the run that it starts is the schedule's last one."""
     before = {each["dag_run_id"] for each in airflow.rest.dag_runs(published)}
-    schedule_id = outside(airflow, tmp_path, BY_ITSELF)
+    schedule_id, dag_id = outside(airflow, tmp_path, BY_ITSELF).split()
+    assert airflow.rest.dag_details(dag_id)["is_paused"] is False  # it was waited for
 
     def submitted() -> list[str]:
         found = {each["dag_run_id"] for each in airflow.rest.dag_runs(published)}

@@ -3,7 +3,10 @@ AmlDagBundle makes a DAG of it."""
 
 from __future__ import annotations
 
+import http.server
 import shutil
+import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -203,3 +206,49 @@ def test_an_endpoint_is_scheduled_by_a_program(pipeline, mirrored):
     assert [each.id for each in Schedule.list(ws)] == [landed.id]
     with pytest.raises(ErrorResponseException, match="no pipeline endpoint named 'other'"):
         create(ws, "s", "other", "e", NIGHTLY)
+
+
+@pytest.fixture
+def airflow(monkeypatch):
+    """A server that has no DAG at first, as an Airflow that has not read the workspace yet."""
+    answers = []
+
+    class Api(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            status, body = answers.pop(0) if answers else (404, b"{}")
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Api) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AIRFLOW_AML_API_URL", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("AIRFLOW_AML_API_TOKEN", "token")
+        yield answers
+        server.shutdown()
+
+
+def test_a_program_waits_until_airflow_has_its_schedule(pipeline, airflow):
+    """wait_for_provisioning= goes on when the DAG is there; that it is not there is a warning."""
+    made = pipeline.publish("p").id
+
+    def create(seconds):
+        return Schedule.create(
+            Workspace(), "s", made, "e", NIGHTLY, wait_for_provisioning=True, wait_timeout=seconds
+        )
+
+    airflow += [(404, b"{}"), (200, b'{"is_paused": false}')]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        first = create(30)
+    with pytest.warns(UserWarning, match=r"after 0.1 s Airflow has no DAG 's-.*Does its AmlDagBu"):
+        second = create(0.1)
+
+    assert airflow == []
+    assert {each.id for each in Schedule.list(Workspace(), active_only=False)} == {
+        first.id,
+        second.id,
+    }
