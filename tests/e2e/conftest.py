@@ -31,6 +31,8 @@ BUNDLES = [
 SETTINGS = {
     **templates.AML_SETTINGS,
     "dag_processor.dag_bundle_config_list": json.dumps(BUNDLES),
+    # The guide's curated environment, small: what its name stands for is a site's to say.
+    "aml.curated_environments": '{"AzureML-Tutorial": ["six"]}',
     # Steps that hang on purpose take slots.
     "core.parallelism": "16",
     # How soon a task counts as lost whose supervisor was killed; the default is 300 s.

@@ -20,6 +20,28 @@ PROGRAMS = Path(__file__).parent.parent / "programs"
 SHAPES = PROGRAMS / "shapes"
 
 
+PUBLISHES_RUNS = """\
+import sys
+
+import requests
+from azureml.core import Workspace
+from azureml.core.authentication import InteractiveLoginAuthentication
+from azureml.pipeline.core import PipelineRun
+
+ws = Workspace.from_config()
+aad_token = InteractiveLoginAuthentication().get_authentication_header()
+runs = [PipelineRun.get(ws, run_id) for run_id in sys.argv[1:]]
+published = [run.publish_pipeline(name="Sample", description="As it ran") for run in runs]
+for published_pipeline1 in published:
+    response = requests.post(
+        published_pipeline1.endpoint,
+        headers=aad_token,
+        json={"ExperimentName": "Samples", "ParameterAssignments": {"pipeline_arg": "posted"}},
+    )
+    print(published_pipeline1.id, response.status_code)
+"""
+
+
 def test_a_v1_program_is_a_dag_and_runs(airflow: LocalAirflow) -> None:
     """Dropped as it stands, it shows up, its steps run, and a broken neighbour is one error."""
     folder = airflow.dags_folder / "v1"
@@ -38,10 +60,10 @@ def test_a_v1_program_is_a_dag_and_runs(airflow: LocalAirflow) -> None:
     airflow.rest.wait_until("the import error to go", lambda: not airflow.rest.import_errors())
 
 
-def execute(folder: Path, airflow: LocalAirflow) -> subprocess.CompletedProcess[str]:
+def execute(folder: Path, airflow: LocalAirflow, *words: str) -> subprocess.CompletedProcess[str]:
     """Runs a folder's program from the terminal, with that Airflow."""
     return subprocess.run(
-        [str(Path(sys.executable).with_name("airflow-aml")), "exec", "program.py"],
+        [str(Path(sys.executable).with_name("airflow-aml")), "exec", "program.py", *words],
         cwd=folder,
         env={
             **os.environ,
@@ -55,6 +77,40 @@ def execute(folder: Path, airflow: LocalAirflow) -> subprocess.CompletedProcess[
         timeout=600,
         check=False,
     )
+
+
+def test_the_first_samples_run_and_are_published(airflow: LocalAirflow, tmp_path: Path) -> None:
+    """Dropped as they stand they run; each run is published, and what is posted reaches a step."""
+    folder = airflow.dags_folder / "samples"
+    for name in ("seed_000", "seed_001", "seed_002"):
+        shutil.copytree(PROGRAMS / name, folder / name)
+    sees = {
+        "samples_seed_000_program": None,
+        "samples_seed_001_program": None,
+        "samples_seed_002_program": "compare",
+        "samples_seed_002_more": "train",
+    }
+    for dag_id in sees:
+        airflow.rest.wait_for_dag(dag_id)
+    confs = {dag_id: {"pipeline_arg": "chosen"} if step else {} for dag_id, step in sees.items()}
+    runs = {dag_id: airflow.rest.trigger(dag_id, conf) for dag_id, conf in confs.items()}
+    states = {dag_id: airflow.rest.wait(dag_id, run)["state"] for dag_id, run in runs.items()}
+    assert states == dict.fromkeys(sees, "success")
+    heads = [airflow.rest.xcoms(*each, "reuse")["return_value"] for each in runs.items()]
+    (tmp_path / "program.py").write_text(PUBLISHES_RUNS)
+
+    done = execute(tmp_path, airflow, *[head["pipeline_run_id"] for head in heads])
+
+    assert done.returncode == 0, done.stderr
+    posted = dict(line.split() for line in done.stdout.splitlines())
+    assert [*posted.values()] == ["200"] * len(sees)
+    home = open_home(str(airflow.home.workspace))
+    for identity, step in zip(posted, sees.values(), strict=True):
+        dag_id = dag_id_of(published.read(home, identity))
+        (run,) = airflow.rest.dag_runs(dag_id)
+        assert airflow.rest.wait(dag_id, run["dag_run_id"])["state"] == "success"
+        if step:
+            assert "with posted" in airflow.rest.task_log(dag_id, run["dag_run_id"], step)
 
 
 def test_the_guides_program_runs_by_exec_and_calls_its_endpoint(airflow: LocalAirflow) -> None:
