@@ -61,6 +61,15 @@ def test_a_client_of_v1_starts_a_run(made, call, address):
     assert (known.id, known.experiment_name) == (run["Id"], "My_Pipeline")
 
 
+def test_airflows_audit_log_has_who_has_started_a_run(call, address, made):
+    """As any other trigger of that DAG; what was refused is not there."""
+    for role in ("admin", VIEWER):
+        call("POST", address, role=role, json={"ExperimentName": "e"})
+
+    logged = call("GET", f"/api/v2/eventLogs?dag_id={made.dag_id}").json()["event_logs"]
+    assert [(each["event"], each["owner"]) for each in logged] == [("trigger_dag_run", "admin")]
+
+
 def test_an_endpoint_takes_its_default_version_or_the_one_that_is_asked_for(made, call, pipeline):
     """Its address stays; pipelineVersion chooses."""
     endpoint = PipelineEndpoint.publish(Workspace(), "scoring", "", made)

@@ -150,6 +150,24 @@ def test_what_an_outage_has_missed_is_left_out(case, minutes):
 
 
 @settings(max_examples=100)
+@given(recurrences(), st.lists(st.integers(-300, 300), min_size=1, max_size=20))
+def test_a_clock_that_is_set_runs_no_time_twice(case, minutes):
+    """Set back or forward between any two looks: each run is later than the last, and of a time."""
+    recurrence, begin = case
+    clock = following(recurrence, begin)
+    runs = [clock]
+
+    for change in minutes:
+        clock += timedelta(minutes=change)
+        planned = next_run(recurrence, runs[-1], clock)
+        assert planned > runs[-1]
+        if planned <= clock:
+            runs.append(planned)
+
+    assert {*runs} <= {*expected(recurrence, begin, runs[-1])}
+
+
+@settings(max_examples=100)
 @given(recurrences())
 def test_catching_up_leaves_nothing_out(case):
     """With catch-up the run after the last one is that of the next time, however long ago."""
