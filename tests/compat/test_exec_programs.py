@@ -16,7 +16,7 @@ from airflow_aml.azureml_compat.checking import refused, uses
 PROGRAMS = Path(__file__).parent.parent / "programs"
 COMMAND = [str(Path(sys.executable).with_name("airflow-aml")), "exec"]
 
-CALLS_AIRFLOW = {"seed_003/program.py", "shapes/publishes.py"}
+CALLS_AIRFLOW = {"seed_003/program.py", "seed_004/program.py", "shapes/publishes.py"}
 """Programs that log in to Airflow, to post to the address of what they have published."""
 
 

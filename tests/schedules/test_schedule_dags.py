@@ -116,7 +116,7 @@ def test_what_was_published_is_scheduled_by_its_id(declare, by_run):
 
 
 def test_a_course_program_as_it_stands_runs_every_day(tmp_path):
-    """A v1 program that submits, publishes and schedules is one DAG, dropped into the folder."""
+    """A v1 program that publishes once and schedules twice is two DAGs, dropped into the folder."""
     shutil.copytree(PROGRAMS / "seed_004", tmp_path / "dags" / "course")
     bundle = AmlDagBundle(name=f"v1-{tmp_path.name}", path=str(tmp_path / "dags"), published=())
     bundle.initialize()
@@ -124,9 +124,12 @@ def test_a_course_program_as_it_stands_runs_every_day(tmp_path):
     bag = BundleDagBag(bundle.path, bundle_path=bundle.path, bundle_name=bundle.name)
 
     assert bag.import_errors == {}
-    (dag,) = bag.dags.values()
-    assert dag.timetable.summary == "Every day"
-    assert "experiment:Training_Pipeline" in dag.tags
+    daily = bag.dags["course_program.training"]
+    reactive = bag.dags["course_program.training_pipeline"]
+    assert len(bag.dags) == 2
+    assert daily.timetable.summary == "Every day"
+    assert "experiment:Training_Pipeline" in daily.tags & reactive.tags
+    assert reactive.task_dict["reuse"].scheduled.data.path == "data/training"
 
 
 def test_two_schedules_of_one_pipeline_are_two_dags(declare):

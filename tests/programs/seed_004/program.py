@@ -1,4 +1,6 @@
+import requests
 from azureml.core import Experiment, Workspace
+from azureml.core.authentication import ServicePrincipalAuthentication
 from azureml.data import OutputFileDatasetConfig
 from azureml.pipeline import core, steps
 from azureml.pipeline.core.graph import PipelineParameter
@@ -35,3 +37,17 @@ daily = core.ScheduleRecurrence(frequency='Day', interval=1)
 core.Schedule.create(ws, name='Daily Training', description='trains model every day',
                      pipeline_id=published_pl.id, experiment_name='Training_Pipeline',
                      recurrence=daily)
+
+core.Schedule.create(ws, name='Reactive Training', description='trains model on data change',
+                     pipeline_id=published_pl.id, experiment_name='Training_Pipeline',
+                     datastore=ws.get_default_datastore(), path_on_datastore='data/training',
+                     polling_interval=1)
+
+# REST: the header is the token of a service principal; it runs by itself and answers with its id
+auth = ServicePrincipalAuthentication(tenant_id='tenant', service_principal_id='id',
+                                      service_principal_password='password')
+response = requests.post(published_pl.endpoint,
+                         headers=auth.get_authentication_header(),
+                         json={'ExperimentName': 'Training_Pipeline',
+                               'ParameterAssignments': {'reg_rate': 0.1}})
+print('run', response.json()['Id'])
