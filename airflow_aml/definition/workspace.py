@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional
 
 from airflow_aml.definition.datastore import Datastore, Datastores
 from airflow_aml.definition.homes import DEFAULT_WORKSPACE, known_workspaces
-from airflow_aml.definition.names import warn_ignored
+from airflow_aml.definition.names import check_mapping, warn_ignored
 from airflow_aml.definition.origin import defining_folder
 from airflow_aml.definition.setup import is_loading
 from airflow_aml.definition.workspaceconfig import find_config, read_config, write_config
@@ -287,7 +287,7 @@ class Experiment:
         return experiment
 
     def submit(self, config: Any, tags: Optional[Mapping[str, str]] = None, **kwargs: Any) -> Any:
-        """Runs a pipeline, or one script, under this experiment's name.
+        """Runs a pipeline, a published one, or one script, under this experiment's name.
 
         While a file is being loaded by Airflow this *declares* the pipeline; elsewhere it runs it.
         Keywords are those of ``Pipeline.submit``; v1 ignores any other, and so does this, with a
@@ -298,9 +298,12 @@ class Experiment:
 
         Raises:
             PipelineDefinitionError: an unknown parameter, or a value of the wrong type.
-            NotServedError: ``config`` is neither a Pipeline nor a ScriptRunConfig.
+            UserErrorException: a published pipeline is disabled.
+            NotServedError: ``config`` is none of these.
         """
         from airflow_aml.definition.pipeline import Pipeline
+        from airflow_aml.definition.published import PublishedPipeline
+        from airflow_aml.definition.runs.declared import DeclaredPublishedPipeline
         from airflow_aml.definition.scriptrunconfig import ScriptRunConfig
 
         if isinstance(config, ScriptRunConfig):
@@ -309,9 +312,14 @@ class Experiment:
 
             alone = config.pipeline(self.workspace)
             return ScriptRun.begun(alone.submit(self.name, tags=tags), alone.spec.nodes[0].id)
+        if isinstance(config, (PublishedPipeline, DeclaredPublishedPipeline)):
+            run = config.submit(self.workspace, self.name, **kwargs)
+            for key, value in check_mapping("tags=", tags).items():
+                run.tag(key, value)
+            return run
         if not isinstance(config, Pipeline):
             raise NotServedError(
-                "Experiment.submit takes a Pipeline or a ScriptRunConfig, "
+                "Experiment.submit takes a Pipeline, a PublishedPipeline or a ScriptRunConfig, "
                 f"not a {type(config).__name__}."
             )
         known = (

@@ -179,7 +179,9 @@ PROGRAM = """
     )
     published = Pipeline(ws, [step]).publish(name="laptop")
     open("src/train.py", "w").write("raise SystemExit('edited after it was published')")
-    run = published.submit(ws, "experiment", {"rate": "0.7", "other": 1})
+    run = Experiment(ws, "experiment").submit(
+        published, tags={"build": "7"}, pipeline_parameters={"rate": "0.7", "other": 1}
+    )
     early = run.publish_pipeline("at once")
     run.save("early.yml")
     status = run.wait_for_completion(show_output=False)
@@ -190,6 +192,7 @@ PROGRAM = """
     print(json.dumps({
         "status": status, "known": known == [run.id],
         "same": again.graph_id == early.graph_id == published.graph_id,
+        "tags": run.tags,
         "saved": len(Pipeline.load_yaml(ws, "early.yml").spec.nodes),
         "names": sorted(each.name for each in PublishedPipeline.list(ws)),
     }))
@@ -215,6 +218,7 @@ def test_a_published_pipeline_runs_what_was_published(write, pipeline):
         "status": "Finished",
         "known": True,
         "same": True,
+        "tags": {"build": "7"},
         "saved": 1,
         "names": ["at once", "from the run", "laptop"],
     }
