@@ -19,8 +19,11 @@ PROGRAMS = Path(__file__).parent.parent / "programs"
 
 DAGS = {
     "seed_000_program": ["prepare_data", "train_model"],
+    "shapes_build_and_run": ["Prepare", "Train_Model"],
     "shapes_command_line": ["prep"],
     "shapes_conda_packages": ["hello"],
+    "shapes_course": ["Prepare_Data", "Train_and_Register_Model"],
+    "shapes_data_path_parameter": ["hello"],
     "shapes_data_reference": ["prep", "hello"],
     "shapes_exits": ["hello"],
     "shapes_helper_modules": ["prep", "train"],
@@ -42,7 +45,8 @@ STEPS_ONCE_SERVED = {
     "seed_002_program": ["prepare", "train", "compare"],
     "seed_003_databricks": ["databricksmodule"],
     "seed_003_program": ["train", "iris_train", "compare"],
-    "seed_004_program": ["prepare_data", "train_model"],
+    "seed_004_program.training": ["prepare_data", "train_model"],
+    "seed_004_program.training_pipeline": ["prepare_data", "train_model"],
     "shapes_creates_compute": ["hello"],
     "shapes_endpoint_add_or_create": ["hello"],
     "shapes_schedules": ["hello"],
