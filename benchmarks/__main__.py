@@ -10,6 +10,7 @@ from benchmarks.report import Report, write
 
 NAMES = (
     "parse",
+    "programs",
     "imports",
     "hashing",
     "plan",
