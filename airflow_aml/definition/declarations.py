@@ -129,8 +129,9 @@ class Declarations:
         self._made.append(
             Declaration(pipeline, name or "", True, False, {}, options, tuple(self.setup))
         )
-        published = DeclaredPublishedPipeline(name, description, version)
-        self._publishes(pipeline, published)
+        publishes = partial(self._publishes, pipeline)
+        published = DeclaredPublishedPipeline(name, description, version, publishes)
+        publishes(published)
         return published
 
     def _publishes(self, pipeline: Pipeline, published: DeclaredPublishedPipeline) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Union
 
-from airflow_aml.definition.names import check_mapping
+from airflow_aml.definition.names import check_mapping, warn_ignored
 from airflow_aml.definition.pipeline import Pipeline
 from airflow_aml.definition.published import (
     BASE,
@@ -14,7 +14,7 @@ from airflow_aml.definition.published import (
     service_address,
     workspace_of,
 )
-from airflow_aml.definition.setup import refuse_while_loading
+from airflow_aml.definition.setup import is_loading, refuse_while_loading
 from airflow_aml.errors import PipelineDefinitionError, UserErrorException
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ class PipelineEndpoint:
     ) -> PipelineEndpoint:
         """A new endpoint, with that pipeline as version "0"; a ``Pipeline`` is published first.
 
+        While a file is only being loaded the pipeline is declared, and there is no endpoint.
+
         Raises:
             PipelineDefinitionError: the name is taken, or it is no pipeline.
         """
@@ -52,9 +54,14 @@ class PipelineEndpoint:
 
         from airflow_aml.workspace.endpoints import Endpoint
 
-        refuse_while_loading("PipelineEndpoint.publish")
         workspace = workspace_of(workspace)
         _check_name(name)
+        if is_loading():
+            from airflow_aml.definition.runs.declaredendpoint import DeclaredEndpoint
+
+            declared = DeclaredEndpoint(workspace, name, description or "")
+            declared.add(pipeline)
+            return declared
         published = _published(pipeline, name)
         endpoint = Endpoint(str(uuid4()), name, description or "")
         _endpoints(workspace).create(endpoint, published.id)
@@ -67,15 +74,18 @@ class PipelineEndpoint:
         name: Optional[str] = None,
         **_: Any,
     ) -> PipelineEndpoint:
-        """The endpoint of that id, or of that name.
+        """The endpoint of that id, or of that name; nothing is looked up while a file is loaded.
 
         Raises:
             ErrorResponseException: there is none.
         """
-        refuse_while_loading("PipelineEndpoint.get")
         workspace = workspace_of(workspace)
         if id is None and name is None:
             raise PipelineDefinitionError("Please, enter either id or name of PipelineEndpoint.")
+        if is_loading():
+            from airflow_aml.definition.runs.declaredendpoint import DeclaredEndpoint
+
+            return DeclaredEndpoint(workspace, str(name or id))
         known = _endpoints(workspace)
         found = known.get(id) if id is not None else known.named(str(name))
         return PipelineEndpoint(workspace, found)
@@ -232,7 +242,7 @@ class PipelineEndpoint:
         _service_endpoint: Any = None,
         parent_run_id: Optional[str] = None,
         pipeline_version: Optional[str] = None,
-        **_: Any,
+        **others: Any,
     ) -> PipelineRun:
         """Starts a run of a version, as :meth:`PublishedPipeline.submit`.
 
@@ -240,6 +250,7 @@ class PipelineEndpoint:
             UserErrorException: the endpoint or that version is disabled.
             PipelineDefinitionError: it has no such version.
         """
+        warn_ignored("PipelineEndpoint.submit", others)
         if parent_run_id is not None:
             warnings.warn("submit: parent_run_id= has no effect.", stacklevel=2)
         given = check_mapping("pipeline_parameters=", pipeline_parameters)

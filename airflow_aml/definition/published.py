@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
 from airflow_aml.definition.engine import api_url, engine, note_run, option_values
-from airflow_aml.definition.names import check_mapping, slug
+from airflow_aml.definition.names import check_mapping, slug, warn_ignored
 from airflow_aml.definition.setup import refuse_while_loading
 from airflow_aml.definition.spec import PipelineSpec
 from airflow_aml.definition.texts import check_text
@@ -161,7 +161,7 @@ class PublishedPipeline:
         _service_endpoint: Any = None,
         parent_run_id: Optional[str] = None,
         continue_on_step_failure: Optional[bool] = None,
-        **_: Any,
+        **others: Any,
     ) -> PipelineRun:
         """Starts a run: in the Airflow that this program knows, else in a process of its own.
 
@@ -172,6 +172,7 @@ class PublishedPipeline:
         Raises:
             UserErrorException: it is disabled, or values are of the wrong type.
         """
+        warn_ignored("PublishedPipeline.submit", others)
         if parent_run_id is not None:
             warnings.warn("submit: parent_run_id= has no effect.", stacklevel=2)
         if self.status != "Active":

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional
+from functools import partial
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from airflow_aml.definition.datastore import Datastore, Datastores
 from airflow_aml.definition.homes import DEFAULT_WORKSPACE, known_workspaces
@@ -261,6 +262,13 @@ _NEVER = {
 }
 
 
+_COMMON_OPTIONS = ("pipeline_parameters", "parent_run_id")
+_PUBLISHED_OPTIONS: Tuple[str, ...] = (*_COMMON_OPTIONS, "continue_on_step_failure")
+_PIPELINE_OPTIONS: Tuple[str, ...] = (*_PUBLISHED_OPTIONS, "regenerate_outputs")
+_ENDPOINT_OPTIONS: Tuple[str, ...] = (*_COMMON_OPTIONS, "pipeline_version")
+_SILENT_OPTIONS = ("pipeline_params", "credential_passthrough", "enable_email_notification")
+
+
 class Experiment:
     """A name that groups runs; it is a tag of the run in Airflow, shared by any DAGs.
 
@@ -287,20 +295,21 @@ class Experiment:
         return experiment
 
     def submit(self, config: Any, tags: Optional[Mapping[str, str]] = None, **kwargs: Any) -> Any:
-        """Runs a pipeline, a published one, or one script, under this experiment's name.
+        """Runs a pipeline, what was published, or one script, under this experiment's name.
 
         While a file is being loaded by Airflow this *declares* the pipeline; elsewhere it runs it.
-        Keywords are those of ``Pipeline.submit``; v1 ignores any other, and so does this, with a
-        warning.
+        Keywords are those of the ``submit`` of what is run; v1 ignores any other, and so does this,
+        with a warning.
 
         Returns:
             A :class:`PipelineRun`; of a ScriptRunConfig a :class:`ScriptRun`.
 
         Raises:
             PipelineDefinitionError: an unknown parameter, or a value of the wrong type.
-            UserErrorException: a published pipeline is disabled.
+            UserErrorException: a published pipeline or an endpoint is disabled.
             NotServedError: ``config`` is none of these.
         """
+        from airflow_aml.definition.endpoint import PipelineEndpoint
         from airflow_aml.definition.pipeline import Pipeline
         from airflow_aml.definition.published import PublishedPipeline
         from airflow_aml.definition.runs.declared import DeclaredPublishedPipeline
@@ -312,27 +321,26 @@ class Experiment:
 
             alone = config.pipeline(self.workspace)
             return ScriptRun.begun(alone.submit(self.name, tags=tags), alone.spec.nodes[0].id)
-        if isinstance(config, (PublishedPipeline, DeclaredPublishedPipeline)):
-            run = config.submit(self.workspace, self.name, **kwargs)
-            for key, value in check_mapping("tags=", tags).items():
-                run.tag(key, value)
-            return run
-        if not isinstance(config, Pipeline):
+        known = _PUBLISHED_OPTIONS
+        if isinstance(config, Pipeline):
+            known, submit = _PIPELINE_OPTIONS, partial(config.submit, self.name, tags=tags)
+        elif isinstance(config, (PublishedPipeline, DeclaredPublishedPipeline)):
+            submit = partial(config.submit, self.workspace, self.name)
+        elif isinstance(config, PipelineEndpoint):
+            known, submit = _ENDPOINT_OPTIONS, partial(config.submit, self.name)
+        else:
             raise NotServedError(
-                "Experiment.submit takes a Pipeline, a PublishedPipeline or a ScriptRunConfig, "
-                f"not a {type(config).__name__}."
+                "Experiment.submit takes a Pipeline, a PublishedPipeline, a PipelineEndpoint or a "
+                f"ScriptRunConfig, not a {type(config).__name__}."
             )
-        known = (
-            "pipeline_parameters",
-            "continue_on_step_failure",
-            "regenerate_outputs",
-            "parent_run_id",
-        )
-        silent = ("pipeline_params", "credential_passthrough", "enable_email_notification")
-        warn_ignored("Experiment.submit", set(kwargs).difference(known, silent))
+        warn_ignored("Experiment.submit", set(kwargs).difference(known, _SILENT_OPTIONS))
         options = {key: kwargs[key] for key in known if key in kwargs}
         options.setdefault("pipeline_parameters", kwargs.get("pipeline_params"))
-        return config.submit(self.name, tags=tags, **options)
+        afterwards = check_mapping("tags=", tags)  # before anything runs
+        run = submit(**options)
+        if not isinstance(config, Pipeline):
+            run.set_tags(afterwards)
+        return run
 
     def start_logging(
         self,

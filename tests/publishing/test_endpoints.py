@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from airflow_aml import PipelineEndpoint, PublishedPipeline, Workspace
+from airflow_aml import Experiment, PipelineEndpoint, PublishedPipeline, Workspace
 from airflow_aml.errors import ErrorResponseException, PipelineDefinitionError, UserErrorException
 
 
@@ -128,3 +128,9 @@ def test_what_an_endpoint_refuses(pipeline):
     made.disable()
     with pytest.raises(UserErrorException, match="is disabled"):
         endpoint.submit("experiment", pipeline_version="0")
+    with pytest.raises(UserErrorException, match="is disabled"):
+        Experiment(ws, "experiment").submit(endpoint, pipeline_version="0")
+    with pytest.raises(PipelineDefinitionError, match="there is no version '7'"):
+        Experiment(ws, "experiment").submit(endpoint, pipeline_version="7")
+    with pytest.raises(UserErrorException, match="tags= takes a dict, not 'x'"):
+        Experiment(ws, "experiment").submit(endpoint, tags="x")

@@ -148,6 +148,98 @@ def test_a_file_that_publishes_is_that_pipelines_dag(write, parse, workspace):
     assert not (workspace.root / "registry").exists()
 
 
+def test_a_file_that_submits_what_it_has_published_goes_on(write, parse, workspace):
+    """Its publication is the DAG, with the defaults; nothing runs, and what follows is declared."""
+    write("src/train.py", "print(1)")
+    write(
+        "monthly.py",
+        """
+        # airflow dag
+        from airflow_aml import *
+        rate = PipelineParameter("rate", 0.1)
+        step = PythonScriptStep("train.py", name="t", source_directory="src", arguments=[rate])
+        published = Pipeline("ws", [step]).publish(name="monthly")
+        run = Experiment(Workspace(), "e").submit(
+            published, tags={"a": "b"}, pipeline_parameters={"rate": 2.0}, regenerate_outputs=True
+        )
+        run.wait_for_completion(show_output=True)
+        again = run.publish_pipeline("again")
+        monthly = ScheduleRecurrence("Month", 1)
+        Schedule.create(Workspace(), "monthly", again.id, "e", recurrence=monthly)
+        """,
+    )
+
+    parsed = parse()
+
+    assert parsed.errors == {}
+    (dag,) = parsed.dags.values()
+    assert (dag.dag_id, dag.params["rate"]) == ("monthly", 0.1)
+    assert dag.timetable.summary == "Every month"
+    (said,) = [text for text in parsed.warnings if "Experiment.submit" in text]
+    assert "Experiment.submit does not know regenerate_outputs=; this has no effect" in said
+    assert not (workspace.root / "submitted").exists()
+
+
+def test_a_file_that_puts_a_pipeline_behind_an_endpoint_goes_on(write, parse, workspace):
+    """v1's add-or-create: the pipelines are DAGs; a warning says that no endpoint is made."""
+    write("src/train.py", "print(1)")
+    write(
+        "monthly.py",
+        """
+        # airflow dag
+        from airflow_aml import *
+        from airflow_aml.errors import ErrorResponseException
+        ws = Workspace()
+        first, second = (
+            Pipeline(ws, [PythonScriptStep("train.py", name=name, source_directory="src")])
+            for name in ("first", "second")
+        )
+        published = first.publish(name="first")
+        try:
+            endpoint = PipelineEndpoint.get(ws, name="scoring")
+            endpoint.add_default(published)
+        except ErrorResponseException:
+            endpoint = PipelineEndpoint.publish(ws, "scoring", "d", published)
+        Experiment(ws, "e").submit(endpoint).wait_for_completion()
+        other = PipelineEndpoint.publish(ws, "other", "", second)
+        assert not other.endpoint.startswith("http")
+        published.disable()
+        hourly = ScheduleRecurrence("Hour", 1)
+        Schedule.create_for_pipeline_endpoint(ws, "hourly", other.id, "e", recurrence=hourly)
+        """,
+    )
+
+    parsed = parse()
+
+    assert parsed.errors == {}
+    assert {key: dag.task_ids for key, dag in parsed.dags.items()} == {
+        "monthly.first": ["reuse", "first"],
+        "monthly.other": ["reuse", "second"],
+        "monthly.hourly": ["submit"],
+    }
+    said = " ".join(parsed.warnings)
+    assert "the endpoint 'scoring' stays as it is: this file is only being loaded" in said
+    assert "disable() of 'first' has no effect" in said
+    assert not (workspace.root / "registry").exists()
+
+
+@pytest.mark.parametrize("call", ["list_versions()", "get_pipeline()", "submit('e')"])
+def test_a_file_reads_nothing_of_an_endpoint(write, parse, call):
+    """What only the workspace knows is not asked while Airflow loads a file."""
+    write(
+        "reads.py",
+        f"""
+        # airflow dag
+        from airflow_aml import PipelineEndpoint, Workspace
+        PipelineEndpoint.get(Workspace(), name="scoring").{call}
+        """,
+    )
+
+    (error,) = parse().errors.values()
+
+    assert f"{call.partition('(')[0]!r} of the endpoint 'scoring', which is not looked up" in error
+
+
 def test_a_file_does_not_act_on_what_is_published(write, parse, workspace):
     """While Airflow parses nothing is looked up in the workspace."""
     write("src/train.py", "print(1)")
@@ -180,7 +272,8 @@ PROGRAM = """
     published = Pipeline(ws, [step]).publish(name="laptop")
     open("src/train.py", "w").write("raise SystemExit('edited after it was published')")
     run = Experiment(ws, "experiment").submit(
-        published, tags={"build": "7"}, pipeline_parameters={"rate": "0.7", "other": 1}
+        published, tags={"build": "7"}, pipeline_parameters={"rate": "0.7", "other": 1},
+        show_output=True,
     )
     early = run.publish_pipeline("at once")
     run.save("early.yml")
@@ -223,6 +316,7 @@ def test_a_published_pipeline_runs_what_was_published(write, pipeline):
         "names": ["at once", "from the run", "laptop"],
     }
     assert "'other' is no parameter of this pipeline, and is ignored" in done.stderr
+    assert done.stderr.count("Experiment.submit does not know show_output=") == 1
     (got,) = (program.parent / "got").rglob("rate.txt")
     assert got.read_text() == "0.7"
     assert "edited" in (program.parent / "src" / "train.py").read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Callable, Optional
 from uuid import NAMESPACE_URL, uuid5
 
@@ -44,7 +45,7 @@ class DeclaredRun(PipelineRun):
         continue_on_step_failure: Optional[bool] = None,
     ) -> Any:
         """A placeholder: the pipeline is a DAG already, by its submit."""
-        published = DeclaredPublishedPipeline(name, description, version)
+        published = DeclaredPublishedPipeline(name, description, version, self._publishes)
         self._publishes(published)
         return published
 
@@ -71,13 +72,45 @@ class DeclaredPublishedPipeline:
         endpoint: an address that cannot be called.
     """
 
-    def __init__(self, name: Optional[str], description: Optional[str], version: Optional[str]):
+    def __init__(
+        self,
+        name: Optional[str],
+        description: Optional[str],
+        version: Optional[str],
+        publishes: Callable[[DeclaredPublishedPipeline], None],
+    ):
         self.name = name or ""
         self.description = description or ""
         self.version = version
         self.id = str(uuid5(NAMESPACE_URL, f"{PLACEHOLDER}{self.name}"))
         self.endpoint = f"{PLACEHOLDER}pipelines/{self.id}"
         self.status = "Active"
+        self._publishes = publishes
+
+    def submit(self, workspace: Any, experiment_name: str, *_: Any, **__: Any) -> PipelineRun:
+        """A placeholder: the pipeline is a DAG already, by its publication.
+
+        What is given to this run alone is not for all runs of the DAG.
+
+        Raises:
+            UserErrorException: the experiment cannot have that name.
+        """
+        return DeclaredRun(Experiment(workspace, experiment_name).name, self._publishes)
+
+    def enable(self) -> None:
+        """Is for programs that run, which a warning says."""
+        self._is_changed("enable")
+
+    def disable(self) -> None:
+        """Is for programs that run, which a warning says."""
+        self._is_changed("disable")
+
+    def _is_changed(self, call: str) -> None:
+        warnings.warn(
+            f"{call}() of {self.name!r} has no effect: this file is only being loaded, and the "
+            "pipeline is its DAG. Airflow turns DAGs on and off.",
+            stacklevel=3,
+        )
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
