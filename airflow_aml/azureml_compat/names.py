@@ -91,6 +91,7 @@ MODULES: Mapping[str, str] = {
         RunEnvironmentException ServiceException SnapshotException TrainingException
         UserErrorException WebserviceException WorkspaceException
         """,
+    "azureml.exceptions._azureml_exception": "UserErrorException",
     "azureml.pipeline": "",
     "azureml.pipeline.core": """
         Graph InputPortBinding InputPortDef Module ModuleVersion OutputPortBinding OutputPortDef
@@ -158,9 +159,9 @@ HOMES: Mapping[str, str] = {
         "definition.computes.configurations:ProvisioningConfiguration"
     ),
     "ArmTokenAuthentication": "definition.authentication",
-    "AzureBlobDatastore": "definition.datastore_types",
+    "AzureBlobDatastore": "definition.datastore:Datastore",
     "AzureCliAuthentication": "definition.authentication",
-    "AzureFileDatastore": "definition.datastore_types",
+    "AzureFileDatastore": "definition.datastore:Datastore",
     "ContainerRegistry": "definition.environment",
     "DockerSection": "definition.runconfig",
     "FileDatasetFactory": "definition.factories",
@@ -182,6 +183,10 @@ _DEPLOYING = (
     "Model.register keeps one; whatever serves it takes it by Model.download.",
 )
 _AUTOML = ("automated ML was a service of Azure's", "Train in a PythonScriptStep's script.")
+_EXPLANATIONS = (
+    "explanations of models were kept and shown by a service of Azure's",
+    "Keep them with the run: Run.log_image, Run.log_table, Run.upload_file.",
+)
 _TRAINING_OUTPUT = (
     "it names what automated ML and HyperDrive steps leave",
     "Write the model to an output of a PythonScriptStep.",
@@ -226,6 +231,8 @@ REFUSED_FAMILIES: Mapping[str, Tuple[str, str]] = {
         "data drift was a service of Azure's",
         "Compare datasets in a PythonScriptStep's script.",
     ),
+    "azureml.explain": _EXPLANATIONS,
+    "azureml.interpret": _EXPLANATIONS,
     "azureml.opendatasets": (
         "Azure Open Datasets are files on Azure's servers, behind a package of their own",
         "Dataset.File.from_files and Dataset.Tabular.from_* take the files' https:// addresses.",
@@ -234,6 +241,8 @@ REFUSED_FAMILIES: Mapping[str, Tuple[str, str]] = {
 """Family -> (why, what instead), the same for all names below it."""
 
 DIFFERENCES: Mapping[str, str] = {
+    "AzureBlobDatastore": "any datastore: what kind it is, its datastore_type tells",
+    "AzureFileDatastore": "any datastore: what kind it is, its datastore_type tells",
     "AzureCliAuthentication": "not needed; its header opens Airflow's REST API",
     "InteractiveLoginAuthentication": "not needed; its header opens Airflow's REST API",
     "MsiAuthentication": "not needed; its header opens Airflow's REST API",

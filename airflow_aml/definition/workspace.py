@@ -244,6 +244,8 @@ class Workspace:
         return find(self, run_id)
 
     def __getattr__(self, name: str) -> Any:
+        if name in _PRIVATE:
+            return getattr(self, _PRIVATE[name])
         if name in _NEVER:
             raise NotServedError(f"Workspace.{name} is not served: {_NEVER[name]}")
         raise AttributeError(f"'Workspace' object has no attribute {name!r}")
@@ -251,6 +253,13 @@ class Workspace:
     def __repr__(self) -> str:
         return f"Workspace(name={self.name!r})"
 
+
+_PRIVATE = {
+    "_resource_group": "resource_group",
+    "_subscription_id": "subscription_id",
+    "_workspace_name": "name",
+}
+"""Names of v1's own, private as they are, that programs use."""
 
 _NEVER = {
     "delete": "nothing here removes a workspace; remove its folder.",

@@ -89,4 +89,8 @@ def test_a_private_name_that_programs_touch_does_no_harm():
     pipeline = Pipeline(Workspace(), [])
     assert pipeline._set_experiment_name() is None
     assert Experiment(Workspace(), "e").name == "e"
-    assert Run.get_context().id.startswith("OfflineRun")
+    run = Run.get_context()
+    assert run._run_id == run.id
+    assert run.id.startswith("OfflineRun")
+    ws = Workspace("s", "g", "team")
+    assert (ws._workspace_name, ws._subscription_id, ws._resource_group) == ("team", "s", "g")

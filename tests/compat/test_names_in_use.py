@@ -36,7 +36,6 @@ LATER = {
     "MpiStep",
     "ParallelRunConfig",
     "ParallelRunStep",
-    "PipelineDraft",
     "PrimaryMetricGoal",
     "PyTorch",
     "RandomParameterSampling",
@@ -57,7 +56,6 @@ ALSO = {
 
 MISSING = {
     "ComputeTarget.cluster_resource_id",  # of AKS
-    "DataFactoryCompute.provisioning_configuration",
     "PortDataReference._path_on_datastore",  # private, beside path_on_datastore
     "Run._client",
     "Run._load_scope",
@@ -127,7 +125,7 @@ def has(value: Any, name: str) -> bool:
         return True
     ours = [each for each in inspect.getmro(value) if each.__module__.startswith("airflow_aml.")]
     modules = {inspect.getmodule(each) for each in ours}
-    lists = ("_LATER", "_NEVER", "_NOT_SERVED", "_SETTINGS", "_SECRETS")
+    lists = ("_LATER", "_NEVER", "_NOT_SERVED", "_PRIVATE", "_SETTINGS", "_SECRETS")
     return any(f"self.{name}" in inspect.getsource(each) for each in ours) or any(
         name in getattr(module, each, ()) for module in modules for each in lists
     )

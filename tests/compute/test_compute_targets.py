@@ -132,6 +132,19 @@ def test_what_is_secret_of_an_attached_service_is_kept_nowhere(workspace):
             DataFactoryCompute.attach_configuration(**wrong)
 
 
+def test_a_data_factory_is_made_by_its_name(workspace):
+    """v1 would make one; here the name is known from then on, and nothing was made."""
+    with pytest.raises(ComputeTargetException, match="ComputeTargetNotFound"):
+        ComputeTarget(Workspace(), "adf")
+    config = DataFactoryCompute.provisioning_configuration(location="westeurope")
+    made = ComputeTarget.create(Workspace(), "adf", config)
+
+    made.wait_for_completion(show_output=False)
+    found = ComputeTarget(Workspace(), "adf")
+    assert type(found) is DataFactoryCompute
+    assert found.serialize()["settings"] == {"location": "westeurope"}
+
+
 def test_the_sites_word_counts_before_a_programs(site):
     """What a program creates under a name of the site's is the site's."""
     site(gpu={"kind": "docker", "image": "team/train:1", "gpu": 2})

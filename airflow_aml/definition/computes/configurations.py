@@ -91,6 +91,10 @@ class AttachConfiguration:
         )
 
 
+class ServiceConfiguration(AttachConfiguration):
+    """A service that v1 makes anew; here a name for one that there is."""
+
+
 def attaching(type_name: str, name: str) -> Callable[..., AttachConfiguration]:
     """v1's ``attach_configuration`` of a service whose own name is the argument ``name``."""
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Type
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Type, Union
 
 from airflow_aml.codec import encode
 from airflow_aml.definition.computes import known
 from airflow_aml.definition.computes.configurations import (
     AttachConfiguration,
     ProvisioningConfiguration,
+    ServiceConfiguration,
     attaching,
 )
 from airflow_aml.definition.computes.status import AmlComputeStatus
@@ -40,7 +41,9 @@ class ComputeTarget:
 
     @staticmethod
     def create(
-        workspace: Any, name: str, provisioning_configuration: ProvisioningConfiguration
+        workspace: Any,
+        name: str,
+        provisioning_configuration: Union[ProvisioningConfiguration, ServiceConfiguration],
     ) -> ComputeTarget:
         """Makes a compute known to the workspace; nothing is rented.
 
@@ -51,7 +54,8 @@ class ComputeTarget:
             ComputeTargetException: the configuration is none.
         """
         _check(name)
-        if not isinstance(provisioning_configuration, ProvisioningConfiguration):
+        kinds = (ProvisioningConfiguration, ServiceConfiguration)
+        if not isinstance(provisioning_configuration, kinds):
             raise ComputeTargetException(
                 f"ComputeTarget.create takes AmlCompute.provisioning_configuration(...), not "
                 f"{type(provisioning_configuration).__name__}."
@@ -273,6 +277,15 @@ class DataFactoryCompute(ComputeTarget):
     """A Data Factory."""
 
     attach_configuration = staticmethod(attaching("DataFactory", "factory_name"))
+
+    @staticmethod
+    def provisioning_configuration(location: Optional[str] = None) -> ServiceConfiguration:
+        """A Data Factory that v1 would make. Nothing is made: it is a name for one that there is.
+
+        Args:
+            location: Azure's region; kept.
+        """
+        return ServiceConfiguration("DataFactory", {"location": location})
 
 
 class BatchCompute(ComputeTarget):

@@ -87,6 +87,11 @@ class Run(Metrics, Files, Tags, Snapshots, Registering, Told, metaclass=_Found):
         self._inputs: Optional[InputDatasets] = None
 
     @property
+    def _run_id(self) -> str:
+        """v1's private name of :attr:`id`, which scripts use."""
+        return self.id
+
+    @property
     def experiment(self) -> Experiment:
         """The run's experiment, with its ``workspace``."""
         if self._experiment is None:  # most scripts never ask

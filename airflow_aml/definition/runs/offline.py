@@ -19,6 +19,11 @@ class _OfflineRun:
         """The same as :attr:`id`."""
         return self.id
 
+    @property
+    def _run_id(self) -> str:
+        """v1's private name of :attr:`id`, which scripts use."""
+        return self.id
+
     def log(self, name: str, value: Any, description: str = "", step: Optional[int] = None) -> None:
         """Prints what would be logged."""
         sys.stdout.write(f"Attempted to log scalar metric {name}:\n{value}\n")
