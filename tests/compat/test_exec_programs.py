@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -11,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from airflow_aml.azureml_compat.checking import refused, uses
+from airflow_aml.azureml_compat.serving import SERVED
+from airflow_aml.cli import main
 
 PROGRAMS = Path(__file__).parent.parent / "programs"
+EVERY = sorted(str(path.relative_to(PROGRAMS)) for path in PROGRAMS.glob("*/*.py"))
 COMMAND = [str(Path(sys.executable).with_name("airflow-aml")), "exec"]
 
 CALLS_AIRFLOW = {"seed_003/program.py", "seed_004/program.py", "shapes/publishes.py"}
@@ -33,7 +34,7 @@ def start(folder: Path, *words: str, cwd: Path | None = None) -> subprocess.Pope
 
 def ended(program: subprocess.Popen) -> tuple[int, str, str]:
     """Its exit code, and what it printed."""
-    out, err = program.communicate(timeout=280)
+    out, err = program.communicate(timeout=600)
     return program.returncode, out, err
 
 
@@ -170,20 +171,24 @@ def test_a_magic_in_a_program_says_what_to_do(shapes: Path):
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(1800)
-def test_every_program_runs_or_says_what_stops_it(tmp_path: Path, workspace):
-    """All programs, one after the other, as they stand."""
-    os.environ.pop("AIRFLOW_AML_API_URL", None)
-    shutil.copytree(PROGRAMS, tmp_path / "programs")
-    for path in sorted((tmp_path / "programs").glob("*/*.py")):
-        name = f"{path.parent.name}/{path.name}"
-        code, out, err = ended(start(path.parent, path.name))
-        stops = {each.rpartition(".")[2] for each in refused(uses(path.read_bytes()))}
-        if name in CALLS_AIRFLOW:
-            assert code == 1, f"{name}\n{out}\n{err}"
-            assert "Set AIRFLOW_AML_API_URL to its address" in err
-        elif stops:
-            assert code == 1, f"{name}\n{out}\n{err}"
-            assert any(each in err for each in stops), f"{name}\n{err}"
-        else:
-            assert code == (4 if path.stem == "exits" else 0), f"{name}\n{out}\n{err}"
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", EVERY)
+def test_every_program_runs_or_says_what_stops_it(name: str, tmp_path: Path, workspace, capsys):
+    """Each as it stands; `airflow-aml check` has said before whether it would run, and why not."""
+    shutil.copytree((PROGRAMS / name).parent, tmp_path / "project")
+    program = tmp_path / "project" / Path(name).name
+    checked = main(["check", "--json", str(program)])
+    uses = json.loads(capsys.readouterr().out)["files"][0]["uses"]
+    stops = [use["name"].rpartition(".")[2] for use in uses if use["status"] != SERVED]
+
+    code, out, err = ended(start(program.parent, program.name))
+
+    assert checked == (3 if stops else 0)
+    if name in CALLS_AIRFLOW:
+        assert code == 1, f"{out}\n{err}"
+        assert "Set AIRFLOW_AML_API_URL to its address" in err
+    elif stops:
+        assert code == 1, f"{out}\n{err}"
+        assert any(each in err for each in stops), err
+    else:
+        assert code == (4 if program.stem == "exits" else 0), f"{out}\n{err}"
