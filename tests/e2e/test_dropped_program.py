@@ -8,8 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
-
 from airflow_aml.definition.published import dag_id_of
 from airflow_aml.workspace import published
 from airflow_aml.workspace.home import open_home
