@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,13 @@ PATIENCE_MS = 120_000
 LINEAGE = Path(__file__).parent / "lineage"
 SCHEDULES = Path(__file__).parent / "schedules"
 ASSETS = "/api/v2/assets"
+NASTY = "<img src=x onerror=alert(1)><script>alert(2)<b>"
+PROGRAM = """
+import sys
+from airflow_aml import *
+step = PythonScriptStep("say.py", name=sys.argv[1], source_directory="src")
+print(Pipeline(Workspace(), [step]).publish(sys.argv[1], description=sys.argv[1]).dag_id)
+"""
 
 pytestmark = [
     pytest.mark.browser,
@@ -302,3 +311,39 @@ def test_a_runs_page_says_what_has_changed(
 
     expect(page.get_by_text("incoming/orders.csv").first).to_be_visible()
     take_picture(page, pictures / "changed.png")
+
+
+def test_names_are_texts_on_airflows_pages(
+    airflow: LocalAirflow,
+    page: Page,
+    tmp_path: Path,
+    environment: dict[str, str],  # noqa: F811
+) -> None:
+    """HTML in the names of a published pipeline and of a changed file is text, and does nothing."""
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "say.py").write_text("print('said')\n")
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, NASTY],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    dag_id = done.stdout.strip()
+    airflow.rest.wait_for_dag(dag_id)
+    watching(airflow, "incoming")(f"{NASTY}.csv", "a,b\n1,2\n")
+    run = run_of(airflow, "new_files_pipeline", NASTY)
+    came: list[str] = []
+    page.on("dialog", lambda dialog: (came.append(dialog.message), dialog.dismiss()))
+
+    page.goto(f"{airflow.url}/dags/{dag_id}")
+    expect(page.get_by_role("heading", name=NASTY).first).to_be_visible()
+    page.get_by_label("Show Graph").first.click()
+    expect(page.locator(".react-flow__node").filter(has_text=NASTY).first).to_be_visible()
+    page.get_by_label("Show Grid").first.click()
+    page.goto(f"{airflow.url}/dags/new_files_pipeline/runs/{quote(run['dag_run_id'], safe='')}")
+    expect(page.get_by_text("1 file changed").first).to_be_visible()
+    page.wait_for_timeout(1500)
+
+    assert came == []
