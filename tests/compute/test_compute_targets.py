@@ -170,6 +170,33 @@ def test_a_file_that_is_loaded_declares_its_computes(write, workspace):
     assert not (workspace.root / "registry").exists()
 
 
+def test_a_file_that_is_loaded_declares_what_it_attaches(write, workspace):
+    """The service is known to the file from then on; nothing is written, and no key is kept."""
+    write("src/a.py", "")
+    path = write(
+        "p.py",
+        """
+        from airflow_aml import *
+        ws = Workspace()
+        config = DatabricksCompute.attach_configuration(
+            resource_group="rg", workspace_name="dbw", access_token="dapi-0123456789")
+        ComputeTarget.attach(ws, "bricks", config).wait_for_completion(show_output=True)
+        assert ComputeTarget(ws, "bricks").type == "Databricks"
+        Pipeline(ws, [PythonScriptStep("a.py", source_directory="src")])
+        """,
+    )
+
+    with pytest.warns(UserWarning, match="access_token of a Databricks compute is kept nowhere"):
+        (action,) = load_file(str(path)).setup
+
+    assert action.arguments["record"]["settings"] == {
+        "resource_group": "rg",
+        "workspace_name": "dbw",
+    }
+    assert "dapi" not in repr(action) + repr(action.secret)
+    assert not (workspace.root / "registry").exists()
+
+
 def test_a_file_may_take_a_compute_of_azures_by_its_name(write, site):
     """Where the site has defined none, it stands for the default one, as the name alone does."""
     write("src/a.py", "")

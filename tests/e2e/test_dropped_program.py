@@ -58,10 +58,12 @@ def test_a_v1_program_is_a_dag_and_runs(airflow: LocalAirflow) -> None:
     airflow.rest.wait_until("the import error to go", lambda: not airflow.rest.import_errors())
 
 
-def execute(folder: Path, airflow: LocalAirflow, *words: str) -> subprocess.CompletedProcess[str]:
+def execute(
+    folder: Path, airflow: LocalAirflow, *words: str, program: str = "program.py"
+) -> subprocess.CompletedProcess[str]:
     """Runs a folder's program from the terminal, with that Airflow."""
     return subprocess.run(
-        [str(Path(sys.executable).with_name("airflow-aml")), "exec", "program.py", *words],
+        [str(Path(sys.executable).with_name("airflow-aml")), "exec", program, *words],
         cwd=folder,
         env={
             **os.environ,
@@ -161,3 +163,21 @@ def test_a_program_waits_publishes_and_schedules_by_exec(airflow: LocalAirflow) 
         "its first run", lambda: airflow.rest.dag_runs(schedule["dag_id"])
     )
     assert airflow.rest.wait(schedule["dag_id"], runs[0]["dag_run_id"])["state"] == "success"
+
+
+def test_a_program_posts_to_the_address_of_what_it_has_published(airflow: LocalAirflow) -> None:
+    """The answer has the run's id, and the run, which has the value that was posted, succeeds."""
+    folder = airflow.dags_folder / "posts"
+    folder.mkdir()
+    shutil.copytree(SHAPES / "src", folder / "src")
+    shutil.copy(SHAPES / "publishes.py", folder)
+
+    done = execute(folder, airflow, program="publishes.py")
+
+    assert done.returncode == 0, done.stderr
+    setting, run_id = done.stdout.splitlines()[-2:]
+    dag_id = f"Say_hello-{setting.partition(']')[2][:8]}"
+    (run,) = airflow.rest.wait_until("its run", lambda: airflow.rest.dag_runs(dag_id))
+    assert len(run_id) == 36
+    assert run["conf"]["word"] == "again"
+    assert airflow.rest.wait(dag_id, run["dag_run_id"])["state"] == "success"
