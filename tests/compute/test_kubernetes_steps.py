@@ -361,6 +361,7 @@ spec:
       volumeMounts: [{{name: site, mountPath: /site, readOnly: true}}]
   volumes: [{{name: site, hostPath: {{path: {site}}}}}]
 """
+PLAIN_TEMPLATE = "".join(line for line in TEMPLATE.splitlines(True) if "WORD" not in line)
 TWO_STEPS = """
 # airflow dag
 from airflow_aml import *
@@ -474,6 +475,45 @@ def test_packages_beside_a_pods_image_are_built_once_and_travel_by_the_workspace
     write("p.py", EQUIPPED.format(before=asked, names=["one"]))
     again = run_dag(one_dag())
     assert "package six changed from 1.16.0 to 1.17.0" in again.xcom("one")["reason"]
+
+
+@pytest.mark.soak
+def test_packages_travel_by_a_workspace_in_azures_blob_storage(
+    computes, cluster, write, one_dag, run_dag, workspace, tmp_path, monkeypatch, capfd
+):
+    """One zip in the container for both steps; before what the image brings to read it with."""
+    try:
+        server = test_servers.azurite()
+    except NotInstalledError as reason:
+        pytest.skip(str(reason))
+    with server:
+        url = f"{make_container(server, 'pods')}/aml"
+        connection = {"conn_type": "wasb", "extra": server.options}
+        monkeypatch.setenv("AIRFLOW_CONN_STORE", json.dumps(connection))
+        monkeypatch.setenv("AIRFLOW__AML__WORKSPACE", url.replace("abfs://", "abfs://store@"))
+        monkeypatch.setenv("AIRFLOW_AML_CACHE", str(tmp_path / "cache"))
+        template = tmp_path / "pod.yaml"
+        template.write_text(PLAIN_TEMPLATE.format(site=sysconfig.get_paths()["purelib"]))
+        pod = {"volumes": {}, "pod_template": str(template)}
+        computes(one=pod, two=pod)
+        write("src/show.py", "import six; print('six', six.__version__, six.__file__)")
+        names = ["one", "two"]
+        asked = ASKING.format(six="1.16.0", python=None)
+        write("p.py", EQUIPPED.format(before=asked, names=names))
+        dag = one_dag()
+
+        ran = run_dag(dag)
+
+        said = "".join(capfd.readouterr())
+        assert ran.state == "success", said
+        assert said.count("environment built: Python") == 1
+        assert said.count("six 1.16.0 /aml/") == 2
+        home = open_home(url, options={**server.options})
+        zips = [each for each in home.store.find("runtime/") if "packages-" in str(each)]
+        assert len(zips) == 1
+        assert list(home.store.find("staging/")) == []
+        again = run_dag(dag)
+        assert (again.states["one"], again.states["two"]) == ("skipped", "skipped")
 
 
 @pytest.mark.skipif("3.8" not in installed(), reason="this machine has no Python 3.8")
