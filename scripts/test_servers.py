@@ -116,7 +116,7 @@ def azurite() -> Server:
     """
     if not AZURITE.exists():
         raise NotInstalledError("Azurite is not installed: make servers")
-    port = _free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}/{AZURE_ACCOUNT}"
     connection = (
         f"DefaultEndpointsProtocol=http;AccountName={AZURE_ACCOUNT};AccountKey={AZURE_KEY};"
@@ -137,7 +137,7 @@ def s3() -> Server:
         import moto.server  # noqa: F401
     except ImportError:
         raise NotInstalledError("moto is not installed: uv sync --group test") from None
-    port = _free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     options = {
         "key": "AKIDTESTTESTTEST",
@@ -172,7 +172,8 @@ def make_container(server: Server, name: str) -> str:
     return f"s3://{name}"
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody uses."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -165,7 +165,7 @@ class RunPlanning:
 
     def _prepare(
         self, home: Home, context: Context, given: Mapping[str, Any], change: Change | None
-    ) -> tuple[RunPlan, list[WalkStep], Pinned, tuple[Locks, Named]]:
+    ) -> tuple[RunPlan, list[WalkStep], Pinned, tuple[Locks, Named, Mapping[str, str]]]:
         """Everything that the run's decisions are made from; only this may fail the run."""
         from airflow_aml.compute.engine import Images, refuse_too_large
 
@@ -189,6 +189,7 @@ class RunPlanning:
             named = self._named(home)
             spec = spec.within(named)
             locks = self._locks(spec, home)
+            images = Images(self.computes)
             facts = RunFacts(
                 home=home,
                 folder=self.folder,
@@ -197,7 +198,7 @@ class RunPlanning:
                 pinned=pinned,
                 dag_id=self.dag_id,
                 warn=self.log.warning,
-                elsewhere=Images(self.computes),
+                elsewhere=images,
                 absent=lambda *found: absent.append(found),
                 locks=locks,
             )
@@ -220,7 +221,7 @@ class RunPlanning:
             tags={str(key): str(value) for key, value in dict(settings.get("tags") or {}).items()},
             script=self.spec.nodes[0].id if self.spec.script else "",
         )
-        return plan, steps, pinned, (locks, named)
+        return plan, steps, pinned, (locks, named, images.found)
 
     def _marked(self, change: Change | None) -> dict[str, str]:
         watched = self.scheduled.data if self.scheduled else None
@@ -363,6 +364,7 @@ def planned_steps(
     decisions: Mapping[str, Decision] | None = None,
     locks: Locks | None = None,
     named: Named | None = None,
+    images: Mapping[str, str] | None = None,
 ) -> dict[str, PlannedStep]:
     """What a run's plan says of each step; without decisions, that it runs if nothing is found."""
     planned = {}
@@ -391,6 +393,7 @@ def planned_steps(
             },
             lock=lock.document if lock else {},
             environment=encode(environment) if environment else {},
+            image=(images or {}).get(step.id, ""),
             registers=dict(step.registers),
             shared=dict(step.shared),
             asks=dict(step.asks),

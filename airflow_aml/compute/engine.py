@@ -1,4 +1,8 @@
-"""What is known of images, cores and memory where a run is planned; an engine is asked once."""
+"""What is known of images, cores and memory where a run is planned.
+
+An engine tells what an image of its own is, a registry what a pod's image will be. Each is asked
+once.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_aml.compute.docker import engine_of, image_of
-from airflow_aml.errors import UserErrorException
+from airflow_aml.errors import ComputeTargetException, UserErrorException
 from airflow_aml.reuse.environment import Environment, of_image, unknown_image
 from airflow_aml.reuse.fingerprint import NoKey
 from airflow_aml.workspace.computes import DOCKER, KUBERNETES
@@ -19,21 +23,33 @@ _PATIENCE = 10
 
 
 class Images:
-    """The software of steps in containers, as far as it can be told without pulling an image."""
+    """The software of steps in containers, as far as it can be told without pulling an image.
+
+    Attributes:
+        found: what counts of each step's image, by node id, once it was asked for.
+    """
 
     def __init__(self, computes: NamedComputes) -> None:
+        self.found: dict[str, str] = {}
         self._computes = computes
         self._known: dict[tuple[str, str], Environment | None] = {}
+        self._named: dict[str, Environment | NoKey] = {}
 
     def __call__(self, node: NodeSpec) -> Environment | None:
         """What a step runs in; None for one that runs in no container.
 
         Raises:
-            NoKey: the image is not here, or the engine does not answer.
+            NoKey: the image is not here, or its engine or registry does not answer.
         """
+        found = self._of(node)
+        if found is not None and found.image:
+            self.found[node.id] = found.image
+        return found
+
+    def _of(self, node: NodeSpec) -> Environment | None:
         compute = self._computes.of(node)
-        if compute.kind == KUBERNETES:  # the nodes know what it holds, and they come and go
-            return of_image(image_of(node, compute))
+        if compute.kind == KUBERNETES:
+            return self._in_registry(image_of(node, compute), compute.fixed_tags)
         if compute.kind != DOCKER:
             return None
         engine, image = engine_of(compute), image_of(node, compute)
@@ -44,6 +60,23 @@ class Images:
         found = self._known[engine, image]
         if found is None:
             raise NoKey(unknown_image(image))
+        return found
+
+    def _in_registry(self, image: str, fixed: bool) -> Environment:
+        """What a name stands for now: that is what the pod will be made with."""
+        from airflow_aml.compute.registry import digest_of, parsed
+
+        if fixed and not parsed(image).digest:
+            return of_image(image)
+        if image not in self._named:
+            try:
+                self._named[image] = of_image(digest_of(image))
+            except ComputeTargetException as error:
+                why = f"{error.message}; name it by its digest, or see 'fixed_tags' of computes"
+                self._named[image] = NoKey(unknown_image(image, why))
+        found = self._named[image]
+        if isinstance(found, NoKey):
+            raise found
         return found
 
 

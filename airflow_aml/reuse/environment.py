@@ -83,9 +83,10 @@ def of_image(digest: str) -> Environment:
     return Environment(image=digest)
 
 
-def unknown_image(image: str) -> str:
+def unknown_image(image: str, why: str = "") -> str:
     """Why the key of a step in a container could not be told where its run was planned."""
-    return f"{UNKNOWN_IMAGE} {image} holds could not be told where the run was planned."
+    more = f": {why}" if why else ""
+    return f"{UNKNOWN_IMAGE} {image} holds could not be told where the run was planned{more}."
 
 
 def of_this_process() -> Environment:

@@ -46,6 +46,7 @@ _ONLY = {
         "volumes",
         "startup_seconds",
         "secrets",
+        "fixed_tags",
     ),
 }
 """What is said of one kind of container alone."""
@@ -76,6 +77,7 @@ class ComputeRecord:
             it, or an absolute folder of the node.
         startup_seconds: how long a pod may wait for a node, and then for its image.
         secrets: names of those that scripts in its pods may ask for (``run.get_secret``).
+        fixed_tags: nobody moves a tag of its images, so their names tell what they hold.
         settings: what else was said when it was attached.
     """
 
@@ -106,6 +108,7 @@ class ComputeRecord:
     volumes: Dict[str, str] = field(default_factory=dict)
     startup_seconds: int = 600
     secrets: Tuple[str, ...] = ()
+    fixed_tags: bool = False
     vm_size: Optional[str] = None
     vm_priority: str = "dedicated"
     idle_seconds: int = 1800

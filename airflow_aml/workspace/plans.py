@@ -50,6 +50,8 @@ class PlannedStep:
         lock: of its own environment; empty where it has none.
         environment: what the name of its environment means, as a document; empty where it has no
             such name, or runs in no container.
+        image: what counts of the image of its container: a digest, or a name that is never another
+            image's; empty where it runs in none, or that cannot be told.
         registers: its outputs that become registered datasets, name -> how, as documents.
         shared: of these the names that other steps register, too, and which steps these are.
         asks: of inputs that a pipeline parameter chooses, that parameter and what it names.
@@ -72,6 +74,7 @@ class PlannedStep:
     shared: Dict[str, Any] = field(default_factory=dict)
     asks: Dict[str, Tuple[str, ...]] = field(default_factory=dict)
     environment: Dict[str, Any] = field(default_factory=dict)
+    image: str = ""
 
 
 @dataclass(frozen=True)

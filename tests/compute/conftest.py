@@ -44,6 +44,7 @@ def pods(cluster, tmp_path_factory):
         "kind": "kubernetes",
         "image": IMAGE,
         "connection": "aml_pods",
+        "fixed_tags": True,  # no registry has it
         "namespace": "team",
         "volumes": {str(tmp_path_factory.getbasetemp()): "team"},
     }

@@ -55,6 +55,7 @@ class TestCluster(StepContract):
             "kind": "kubernetes",
             "image": "python:3.11-slim",
             "connection": "aml_pods",
+            "fixed_tags": True,
             "user": f"{os.getuid()}:{os.getgid()}",
             "volumes": {folder: folder},
         }

@@ -63,6 +63,7 @@ def airflow(cluster: PodApi, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         "kind": "kubernetes",
         "image": IMAGE,
         "connection": "our_cluster",
+        "fixed_tags": True,  # no registry has it
         "namespace": "team",
         "volumes": {str(shared(tmp_path_factory)): "team"},
     }

@@ -49,6 +49,7 @@ from airflow_aml.compute.kubernetes import (
     pod,
     why_lost,
 )
+from airflow_aml.compute.registry import is_digest, pinned
 from airflow_aml.definition.spec import NodeSpec
 from airflow_aml.errors import AirflowAmlError
 from airflow_aml.reuse.environment import of_image
@@ -201,8 +202,11 @@ class KubernetesStepOperator(AmlStepMixin, PodOperator):
                 "object store, or name the volume that it is on in the compute's 'volumes'.",
                 fatal=True,
             )
-        self.image = image_of(self.node, self.compute)
-        return replace(run, scratch=Path(WORK), software=of_image(self.image))
+        planned, named = run.plan.steps[self.node.id], image_of(self.node, self.compute)
+        self.image = pinned(named, planned.image) if is_digest(planned.image) else named
+        # What could not be told then is not known to be what the pod will run.
+        known = planned.image or (named if planned.key.get("environment") else "")
+        return replace(run, scratch=Path(WORK), software=of_image(known) if known else None)
 
     def configure(self, job: StepJob) -> None:
         """Nothing: an errand says it all."""
