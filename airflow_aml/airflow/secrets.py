@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -48,6 +48,11 @@ def get(name: str) -> str | None:
     for part in [value, *value.splitlines()] if value else ():
         mask_secret(part)
     return value
+
+
+def named(names: Iterable[str]) -> dict[str, str | None]:
+    """The secrets that a compute names, to be handed to where nobody can ask for them."""
+    return {name: get(name) for name in names}
 
 
 def put(name: str, value: str) -> None:

@@ -25,6 +25,13 @@ def docker_placement(node: NodeSpec, compute: ComputeRecord) -> Placement:
         PipelineDefinitionError: neither the step nor the compute names an image.
         NotServedError: the step asks for a Dockerfile elsewhere than on an engine of Docker's.
     """
+    if compute.secrets and transport_of(compute) == MOUNTS:
+        raise PipelineDefinitionError(
+            "'secrets' are named for containers that files are sent to (transport 'archive'); with "
+            "mounts a script asks the worker, and may ask for any.",
+            where=f"step {node.name!r}, compute {compute.name!r}",
+            hint="Leave them out.",
+        )
     sized = compute.sized
     options = {**airflow_options(compute), "compute": sized, "image": image_of(node, compute)}
     return Placement(OPERATOR, options, transport_of(compute))

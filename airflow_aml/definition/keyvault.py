@@ -113,7 +113,7 @@ def _asked(name: str) -> Optional[str]:
     path = os.environ.get(SECRETS_VARIABLE)
     try:
         if not path:
-            raise OSError("nobody answers here")
+            raise OSError("nobody answers here (do its compute's 'secrets' name it?)")
         return question(path, name)
     except (OSError, ValueError) as error:
         raise UserErrorException(f"secret {name!r} could not be looked up: {error}.") from None

@@ -16,6 +16,9 @@ PATH_VARIABLE = "AIRFLOW_AML_PYTHONPATH"
 PYTHON_VARIABLE = "AIRFLOW_AML_PYTHON"
 """The version, as 3.11, that the step's own packages are for."""
 
+HANDED = "handed.json"
+"""A file beside ``<ended>`` with the secrets that the script may ask for; it is removed."""
+
 TOO_OLD, CANNOT_WRITE, ANOTHER_PYTHON = 121, 122, 123
 
 
@@ -36,6 +39,7 @@ def main(ended, folder, command):  # type: ignore[no-untyped-def] # noqa: ANN001
         return CANNOT_WRITE
     paths = [os.environ.pop(PATH_VARIABLE, ""), os.environ.get("PYTHONPATH", "")]
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    serving = _hand_secrets(os.path.dirname(ended))  # type: ignore[no-untyped-call]
     child = os.fork()
     if child == 0:
         os.setsid()
@@ -54,8 +58,34 @@ def main(ended, folder, command):  # type: ignore[no-untyped-def] # noqa: ANN001
         process, status = os.wait()
     signaled = os.WIFSIGNALED(status)
     code = os.WTERMSIG(status) if signaled else os.WEXITSTATUS(status)
+    if serving is not None:
+        serving.__exit__(None, None, None)
     os.write(told, ("%s %d" % ("signal" if signaled else "exit", code)).encode())  # noqa: UP031
     return 128 + code if signaled else code
+
+
+def _hand_secrets(work):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """Who answers the script's questions for secrets, where these came with its files; or None."""
+    place = os.path.join(work, HANDED)
+    if not os.path.exists(place):
+        return None
+    import json
+    import warnings
+
+    warnings.simplefilter("ignore")  # of forks beside a thread: this one starts the script at once
+    try:
+        with open(place) as stream:
+            values = json.load(stream)
+        os.unlink(place)
+        sys.path.insert(0, os.path.join(work, "airflow_aml.zip"))
+        from airflow_aml.runtime.secrets import SECRETS_VARIABLE, answering, named
+
+        serving = answering(named(values))
+        os.environ[SECRETS_VARIABLE] = serving.__enter__()
+    except (OSError, ValueError, ImportError) as error:
+        sys.stderr.write("airflow_aml: secrets cannot be handed to this step: %s\n" % error)  # noqa: UP031
+        return None
+    return serving
 
 
 if __name__ == "__main__":

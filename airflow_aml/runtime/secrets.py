@@ -15,7 +15,7 @@ import struct
 import tempfile
 import threading
 from contextlib import contextmanager, suppress
-from typing import Any, Callable, Dict, Iterator, MutableMapping, Optional
+from typing import Any, Callable, Dict, Iterator, Mapping, MutableMapping, Optional
 
 from airflow_aml.errors import UserErrorException
 from airflow_aml.runtime.masking import remember
@@ -81,7 +81,11 @@ def question(path: str, name: str) -> Optional[str]:
 
 def handed(environ: MutableMapping[str, str]) -> Ask:
     """Answers with the secrets that were handed to this process, which no script inherits."""
-    values: Dict[str, Optional[str]] = json.loads(environ.pop(HANDED_VARIABLE, "{}"))
+    return named(json.loads(environ.pop(HANDED_VARIABLE, "{}")))
+
+
+def named(values: Mapping[str, Optional[str]]) -> Ask:
+    """Answers with the secrets that a compute names; None is one that is not there."""
 
     def ask(name: str) -> Optional[str]:
         if name not in values:

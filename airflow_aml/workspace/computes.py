@@ -45,7 +45,6 @@ _ONLY = {
         "node_selector",
         "volumes",
         "startup_seconds",
-        "secrets",
         "fixed_tags",
     ),
 }
@@ -76,7 +75,8 @@ class ComputeRecord:
         volumes: a folder that pods share with the workers -> the persistent volume claim behind
             it, or an absolute folder of the node.
         startup_seconds: how long a pod may wait for a node, and then for its image.
-        secrets: names of those that scripts in its pods may ask for (``run.get_secret``).
+        secrets: names of those that scripts may ask for (``run.get_secret``) in its pods, or in
+            containers that files are sent to.
         fixed_tags: nobody moves a tag of its images, so their names tell what they hold.
         settings: what else was said when it was attached.
     """
@@ -208,6 +208,9 @@ def _wrong(record: ComputeRecord) -> str:
         f"volumes are absolute folders; {shared} is none.": not shared,
         f"pod_template must be the absolute path of a YAML file, not {template!r}.": (
             template is None or template[:1] == "/"
+        ),
+        f"'secrets' is for computes of kind {DOCKER!r} or {KUBERNETES!r}; this one is {kind!r}.": (
+            not record.secrets or kind != LOCAL
         ),
         f"startup_seconds must be more than 0, not {record.startup_seconds}.": (
             record.startup_seconds > 0

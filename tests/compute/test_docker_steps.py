@@ -92,3 +92,54 @@ def test_another_image_under_the_same_name_runs_the_step_again(
 
     assert again.states["mine"] == "success"
     assert again.xcom("mine")["reason"] == f"the image changed from {before} to {after}"
+
+
+ASKS = """
+import os
+from airflow_aml import Run
+run = Run.get_context()
+found = run.get_secret("db-password")
+run.log("length", len(found))
+print("found", found)
+assert os.path.exists(os.path.join(os.environ["HOME"], "contained.py"))
+assert not os.path.exists(os.path.join(os.environ["HOME"], "handed.json"))
+assert "open" + " sesame" not in str(dict(os.environ))
+for name in ("absent", "other"):
+    try:
+        run.get_secret(name)
+    except Exception as error:
+        print("refused:", error)
+"""
+
+
+def test_a_script_that_files_are_sent_to_gets_the_secrets_that_its_compute_names(
+    computes, engine, write, one_dag, run_dag, workspace, monkeypatch, capfd
+):
+    """The container's first process answers; in the log they are hidden, and no file has them."""
+    monkeypatch.setenv("AIRFLOW_VAR_AML_SECRET_DB_PASSWORD", "open sesame")
+    monkeypatch.setenv("AIRFLOW_VAR_AML_SECRET_OTHER", "not for containers")
+    computes(far={"transport": "archive", "secrets": ["db-password", "absent"]})
+    write("src/a.py", ASKS)
+    write("p.py", FILE.format(steps=[("far", "a.py")]))
+
+    ran = run_dag(one_dag())
+
+    said = "".join(capfd.readouterr())
+    assert ran.state == "success", said
+    assert ran.xcom("far")["metrics"] == {"length": len("open sesame")}
+    assert "found ***" in said
+    assert "there is no secret 'absent'" in said
+    assert "'other' could not be looked up: the 'secrets' of its compute do not name it" in said
+    assert "open sesame" not in said
+    kept = (path.read_bytes() for path in workspace.root.rglob("*") if path.is_file())
+    assert not any(b"open sesame" in each for each in kept)
+
+
+def test_secrets_are_not_named_where_a_script_may_ask_for_any(computes, write, parse):
+    """A list that limits nothing is refused when the file is read."""
+    computes(near={"secrets": ["db-password"]})
+    write("src/a.py", "print('never')")
+    write("p.py", FILE.format(steps=[("near", "a.py")]))
+
+    (error,) = parse().errors.values()
+    assert "compute 'near': 'secrets' are named for containers that files are sent to" in error

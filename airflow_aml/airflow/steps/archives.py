@@ -6,15 +6,18 @@ The files go into the container itself, by the engine's archive calls, and end w
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_aml.airflow.steps.mounts import read, topmost
 from airflow_aml.runtime import recording
+from airflow_aml.runtime.contained import HANDED
 from airflow_aml.runtime.stage import Staged
 
 if TYPE_CHECKING:
@@ -32,12 +35,14 @@ def send(
     staged: Staged,
     user: str,
     packages: Sequence[str] = (),
+    secrets: Mapping[str, str | None] = {},
 ) -> None:
     """Puts what the script reads and the folders that it writes into a container.
 
     Args:
         user: ``uid`` or ``uid:gid``, who all of it belongs to there.
         packages: the folders of the step's own packages.
+        secrets: what the script may ask for, by name; the container's first process takes them.
     """
     uid, _, gid = user.partition(":")
 
@@ -55,6 +60,20 @@ def send(
                 archive.add(link, link.lstrip("/"), filter=owned)
         stream.seek(0)
         client.put_archive(container, "/", iter(lambda: stream.read(_CHUNK), b""))
+    if secrets:
+        client.put_archive(container, job.work, _in_memory(HANDED, dict(secrets), owned))
+
+
+def _in_memory(
+    name: str, document: Any, owned: Callable[[tarfile.TarInfo], tarfile.TarInfo]
+) -> bytes:
+    """An archive with one file that only its owner can read, and that no disk here has had."""
+    data, stream = json.dumps(document).encode(), io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        entry = tarfile.TarInfo(name)
+        entry.size, entry.mode = len(data), 0o600
+        archive.addfile(owned(entry), io.BytesIO(data))
+    return stream.getvalue()
 
 
 def fetch(client: APIClient, container: str, job: StepJob, staged: Staged) -> None:

@@ -35,7 +35,9 @@ from airflow_aml.definition.spec import NodeSpec
 from airflow_aml.errors import AirflowAmlError, ComputeTargetException, UserErrorException
 from airflow_aml.reuse.environment import of_image
 from airflow_aml.runtime import contained
+from airflow_aml.runtime.masking import remember
 from airflow_aml.runtime.process import Ended, Sink, WholeLines
+from airflow_aml.runtime.secrets import SECRETS_VARIABLE
 from airflow_aml.runtime.stopping import Stop
 from airflow_aml.runtime.travelling import runtime_zip
 from airflow_aml.workspace.computes import ComputeRecord
@@ -232,7 +234,9 @@ class DockerStepOperator(AmlStepMixin, ContainerOperator):  # type: ignore[misc]
         """
         started = time.monotonic()
         meanwhile()
-        variables = {name: value for name, value in environ.items() if name != "PYTHONPATH"}
+        # What is asked here cannot be asked from there.
+        ours = ("PYTHONPATH",) if sent is None else ("PYTHONPATH", SECRETS_VARIABLE)
+        variables = {name: value for name, value in environ.items() if name not in ours}
         path = [environ.get("PYTHONPATH", ""), os.path.join(job.work, "airflow_aml.zip")]
         variables[contained.PATH_VARIABLE] = os.pathsep.join(filter(None, [*path, *self.packages]))
         variables[contained.PYTHON_VARIABLE] = self.python
@@ -264,12 +268,20 @@ class DockerStepOperator(AmlStepMixin, ContainerOperator):  # type: ignore[misc]
         if sent is None:
             return {}
         goods: dict[str, Any] = {"job": job, "staged": sent}
+        more = {"user": str(self.user), "packages": self.packages, "secrets": self._handed()}
         return {
-            "filled": partial(
-                archives.send, client, user=str(self.user), packages=self.packages, **goods
-            ),
+            "filled": partial(archives.send, client, **more, **goods),
             "emptied": partial(archives.fetch, client, **goods),
         }
+
+    def _handed(self) -> dict[str, str | None]:
+        """The secrets that the compute names; what shows them in the script's lines is hidden."""
+        from airflow_aml.airflow import secrets
+
+        handed = secrets.named(self.compute.secrets)
+        for value in filter(None, handed.values()):
+            remember(value)
+        return handed
 
     def _run_container(self, arguments: list[str]) -> None:
         """With the first Python that the image has.

@@ -287,7 +287,7 @@ class KubernetesStepOperator(AmlStepMixin, PodOperator):
         """What opens the pod's stores, and the secrets that its compute names."""
         from airflow_aml.airflow import secrets
 
-        named = {name: secrets.get(name) for name in self.compute.secrets}
+        named = secrets.named(self.compute.secrets)
         handed = {
             STORES_VARIABLE: self.handed_stores(),
             HANDED_VARIABLE: json.dumps(named) if named else "",
