@@ -63,6 +63,7 @@ class PodApi:
 
     Attributes:
         calls: every request: method and path.
+        forbidden: namespaces in which nothing is allowed, as by a role that is not bound.
     """
 
     def __init__(self, engine: DockerEngine, claims: Mapping[str, str] | None = None) -> None:
@@ -71,6 +72,7 @@ class PodApi:
         self.pods: dict[tuple[str, str], Pod] = {}
         self.secrets: dict[tuple[str, str], dict[str, Any]] = {}
         self.calls: list[str] = []
+        self.forbidden: set[str] = set()
         self.lock = threading.RLock()
         handler = type("Handler", (_Handler,), {"api": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -303,7 +305,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(404, "NotFound", url.path)
             return
         namespace, kind, name, log = match.groups()
-        if kind == "secrets":
+        if namespace in self.api.forbidden:
+            self._refuse(403, "Forbidden", f'{kind} is forbidden in the namespace "{namespace}"')
+        elif kind == "secrets":
             self._secret(namespace, name, body)
         elif kind == "events":
             self._answer(200, {"kind": "EventList", "apiVersion": "v1", "items": []})

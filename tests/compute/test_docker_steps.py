@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
 from scripts.docker_engine import BARE_IMAGE, IMAGE
+from scripts.image_registry import image_registry
+from scripts.test_servers import NotInstalledError
 
 FILE = """
 # airflow dag
@@ -67,6 +72,37 @@ def test_what_is_wrong_with_a_container_is_told_in_one_sentence(
     assert f"engine at unix://{tmp_path}/none.sock does not answer" in failed["no_engine"]
     assert "the user 65534:65534 of the container cannot write" in failed["stranger"]
     assert "ended by SIGKILL. Its container ran out of memory (the limit is 32m)" in failed["small"]
+
+
+LOOKS = """
+import os
+from pathlib import Path
+def told(*files):
+    return next(Path(each).read_text().split()[0] for each in files if os.path.exists(each))
+cgroup = "/sys/fs/cgroup"
+print("memory", told(f"{cgroup}/memory.max", f"{cgroup}/memory/memory.limit_in_bytes"))
+print("cpu", told(f"{cgroup}/cpu.max", f"{cgroup}/cpu/cpu.cfs_quota_us"))
+shm = os.statvfs("/dev/shm")
+print("shm", shm.f_blocks * shm.f_frsize)
+print("net", *sorted(os.listdir("/sys/class/net")))
+print("user", os.getuid(), os.getgid())
+"""
+
+
+def test_a_container_has_what_its_compute_says_and_no_more(
+    computes, write, one_dag, run_dag, workspace, capfd
+):
+    """Cores, memory, /dev/shm, network and user, as the script itself sees them."""
+    computes(box={"cpu": 0.5, "memory": "256m", "shm_size": "64m", "user": "0:100"})
+    write("src/a.py", LOOKS)
+    write("p.py", FILE.format(steps=[("box", "a.py")]))
+
+    ran = run_dag(one_dag())
+
+    said = "".join(capfd.readouterr())
+    assert ran.state == "success", said
+    for line in (f"memory {256 << 20}", "cpu 50000", f"shm {64 << 20}", "net lo", "user 0 100"):
+        assert line in said
 
 
 def test_another_image_under_the_same_name_runs_the_step_again(
@@ -143,3 +179,85 @@ def test_secrets_are_not_named_where_a_script_may_ask_for_any(computes, write, p
 
     (error,) = parse().errors.values()
     assert "compute 'near': 'secrets' are named for containers that files are sent to" in error
+
+
+PASSWORDS = "reader:$2b$05$abcdefghijklmnopqrstuuKcS.CYWVYVaLiiCKrrc0A5s3mGesJ9O\n"  # sesame
+
+
+def test_an_image_of_a_private_registry_is_pulled_by_the_computes_connection(
+    computes, engine, write, one_dag, run_dag, workspace, monkeypatch, tmp_path
+):
+    """Which logs in there; without one the registry's refusal is told, and not tried again."""
+    passwords = tmp_path / "passwords"
+    passwords.write_text(PASSWORDS)
+    try:
+        public = image_registry(tmp_path / "public")
+    except NotInstalledError as error:
+        pytest.skip(str(error))
+    with public, image_registry(tmp_path / "ours", passwords, tmp_path / "public/images") as ours:
+        pushed, image = (f"127.0.0.1:{each.port}/team/train:1" for each in (public, ours))
+        engine.docker("tag", IMAGE, pushed)
+        engine.docker("push", "-q", pushed)
+        connection = {"conn_type": "docker", "host": f"127.0.0.1:{ours.port}"}
+        login = {**connection, "login": "reader", "password": "sesame"}
+        monkeypatch.setenv("AIRFLOW_CONN_OURS", json.dumps(login))
+        computes(mine={"image": image, "connection": "ours"}, nobodys={"image": image})
+        write("src/a.py", "print('ran')")
+        # One after the other: what the first has pulled would be there for the second.
+        write("p.py", FILE.format(steps=[("nobodys", "a.py")]))
+        run_dag(one_dag())
+        told = why(workspace)["nobodys"]
+        assert f"there is no image '{image}' here, and" in told
+        assert "no basic auth credentials" in told
+        write("p.py", FILE.format(steps=[("mine", "a.py")]))
+
+        ran = run_dag(one_dag())
+
+    assert ran.state == "success", why(workspace)
+
+
+ELSEWHERE = """
+mount --make-rprivate /
+mkdir -p "$1" && mount --bind "$2" "$1" && cd "$1" && shift 2 && exec "$@"
+"""
+
+
+def test_where_airflow_runs_in_a_container_the_map_says_how_the_engine_calls_its_folders(
+    engine, tmp_path
+):
+    """The worker's folder is one that the engine does not see under that name."""
+    theirs, ours = tmp_path / "srv", tmp_path / "opt"
+    (theirs / "src").mkdir(parents=True)
+    (theirs / "src" / "a.py").write_text(
+        "import sys; open(sys.argv[1] + '/made.txt', 'w').write(open(sys.argv[2]).read())"
+    )
+    (theirs / "given.txt").write_text("given")
+    (theirs / "p.py").write_text(
+        "from airflow_aml import *\n"
+        "given = Dataset.File.from_files('given.txt').as_named_input('given').as_mount()\n"
+        "made = OutputFileDatasetConfig('made')\n"
+        "step = PythonScriptStep('a.py', source_directory='src', arguments=[made, given],\n"
+        "                        inputs=[given], compute_target='box')\n"
+        "Pipeline(Workspace(), [step])\n"
+    )
+    box = {"kind": "docker", "image": IMAGE, "engine": engine.address, "network": "none"}
+    box["host_path_map"] = {str(ours): str(theirs)}
+
+    run = [sys.executable, "-m", "airflow_aml.cli", "run", "--json", "p.py"]
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-ec", ELSEWHERE, "sh", str(ours), str(theirs), *run],
+        env={
+            **os.environ,
+            "AIRFLOW__AML__WORKSPACE": f"file://{ours}/workspace",
+            "AIRFLOW__AML__SCRATCH": str(ours / "scratch"),
+            "AIRFLOW__AML__COMPUTES": json.dumps({"box": box}),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert not ours.exists() or not list(ours.iterdir())
+    (made,) = theirs.glob("workspace/data/**/made.txt")
+    assert made.read_text() == "given"

@@ -121,6 +121,45 @@ def test_what_is_wrong_with_a_pod_is_told_in_one_sentence(
     assert not any((workspace.root / "staging").glob("*"))
 
 
+def test_a_cluster_that_refuses_is_told_in_its_words(
+    computes, cluster, write, one_dag, run_dag, workspace, monkeypatch
+):
+    """Nothing of the step is left, and it is not tried again."""
+    monkeypatch.setattr(cluster, "forbidden", {"theirs"})
+    computes(refused={"namespace": "theirs"})
+    write("src/a.py", "print('never')")
+    write("p.py", FILE.format(steps=[("refused", "a.py")]))
+
+    ran = run_dag(one_dag())
+
+    told = json.loads(why(workspace)["refused"])["why"]
+    assert told == (
+        "step 'refused', compute 'refused': the Kubernetes cluster refuses: Forbidden (403). "
+        'pods is forbidden in the namespace "theirs"'
+    )
+    assert ran.tries("refused") == 1
+    assert not any((workspace.root / "staging").glob("*"))
+
+
+@pytest.mark.soak
+def test_a_cluster_that_does_not_answer_may_come_back(
+    computes, cluster, write, one_dag, run_dag, workspace, monkeypatch, tmp_path
+):
+    """The provider has asked it for a while before that is a failure."""
+    nobody = cluster.kubeconfig(tmp_path / "nobody")
+    nobody.write_text(nobody.read_text().replace(cluster.url, "http://127.0.0.1:1"))
+    connection = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(nobody)}}
+    monkeypatch.setenv("AIRFLOW_CONN_NOBODY", json.dumps(connection))
+    computes(absent={"connection": "nobody"})
+    write("src/a.py", "print('never')")
+    write("p.py", FILE.format(steps=[("absent", "a.py")]))
+
+    run_dag(without_retries(one_dag()))
+
+    assert "the Kubernetes cluster does not answer: " in why(workspace)["absent"]
+    assert not any((workspace.root / "staging").glob("*"))
+
+
 def test_an_input_that_pods_do_not_see_is_refused_by_name(
     computes, pods, write, one_dag, run_dag, workspace, tmp_path
 ):
@@ -586,6 +625,6 @@ def test_nothing_is_called_that_the_pages_role_does_not_allow(cluster):
 
     for call in cluster.calls:
         method, path = call.split()
-        kind, *rest = path.split("/namespaces/team/")[1].split("/")
+        kind, *rest = re.split("/namespaces/(?:team|theirs)/", path)[1].split("/")
         verb = "list" if method == "GET" and not rest else VERBS[method]
         assert verb in verbs["/".join([kind, *rest[1:]])], call

@@ -268,9 +268,9 @@ class DockerStepOperator(AmlStepMixin, ContainerOperator):  # type: ignore[misc]
         if sent is None:
             return {}
         goods: dict[str, Any] = {"job": job, "staged": sent}
-        more = {"user": str(self.user), "packages": self.packages, "secrets": self._handed()}
+        more: dict[str, Any] = {"user": str(self.user), "packages": self.packages}
         return {
-            "filled": partial(archives.send, client, **more, **goods),
+            "filled": partial(archives.send, client, secrets=self._handed(), **more, **goods),
             "emptied": partial(archives.fetch, client, **goods),
         }
 

@@ -487,5 +487,8 @@ def _has_future(there: V1Pod | None, answer: Answer | None) -> bool:
 def _explained(error: Exception) -> str:
     """The cluster's own words."""
     if isinstance(error, ApiException):
-        return f"{error.reason} ({error.status}). {error.body or ''}".strip()
+        said = error.body or ""
+        with suppress(ValueError, LookupError, TypeError):
+            said = json.loads(said)["message"]
+        return f"{error.reason} ({error.status}). {said}".strip()
     return " ".join(str(error).split())
