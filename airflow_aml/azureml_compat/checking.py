@@ -11,6 +11,8 @@ from airflow_aml.azureml_compat.names import family_of, is_module
 from airflow_aml.azureml_compat.serving import SERVED, Entry, entry
 
 _V1 = "azureml"
+UNKNOWN = "unknown"
+_CATCHING = ("BaseException", "Exception", "ImportError", "ModuleNotFoundError")
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,8 @@ class Use:
 
     Attributes:
         name: as ``azureml.core.Workspace``, or ``Pipeline.publish`` for a member of a class.
-        status: ``served``, ``refused`` or ``not served yet``.
+        status: ``served``, ``refused``, ``not served yet``, or ``unknown`` of what v1 is not known
+            to have: its import fails.
         note: in what it differs, or why it is refused.
         instead: what to do instead.
     """
@@ -60,8 +63,8 @@ _Thing = Union[_Module, _Class, _Instance, _Member]
 def uses(source: bytes) -> List[Use]:
     """Every use of a v1 name in a Python file, in the file's order.
 
-    A name that is only imported, caught or compared is not used. Variables are followed from what
-    they are first made of.
+    A name that is only imported, caught or compared is not used, unless v1 is not known to have
+    it. Variables are followed from what they are first made of.
 
     Raises:
         SyntaxError: it is no Python.
@@ -71,6 +74,7 @@ def uses(source: bytes) -> List[Use]:
     known = _Known(tree)
     parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
     found = {use for node in ast.walk(tree) for use in _uses_at(node, known, parents)}
+    found.update(use for node in ast.walk(tree) for use in _failing_imports(node, parents))
     return sorted(found, key=lambda use: (use.line, use.name))
 
 
@@ -129,6 +133,35 @@ def _imported(node: ast.AST) -> Iterator[Tuple[str, _Thing]]:
             is_name = entry(module, alias.name) and (family_of(module) or not is_module(below))
             thing = _Class(module, alias.name) if is_name else _Module(below)
             yield alias.asname or alias.name, thing
+
+
+def _failing_imports(node: ast.AST, parents: Dict[ast.AST, ast.AST]) -> Iterator[Use]:
+    """What an import asks for in vain, unless the program is prepared for that."""
+    wanted: List[Tuple[str, str]] = []
+    if isinstance(node, ast.Import):
+        wanted = [(alias.name, "") for alias in node.names]
+    elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        wanted = [(node.module, alias.name) for alias in node.names]
+    else:
+        return
+    for module, name in wanted:
+        if module.split(".")[0] != _V1 or _is_caught(node, parents):
+            continue
+        whole = f"{module}.{name}" if name not in ("", "*") and is_module(module) else module
+        if not (is_module(whole) or entry(module, name)):
+            yield Use(node.lineno, whole, UNKNOWN, "SDK v1 is not known to have it; check the name")
+
+
+def _is_caught(node: ast.AST, parents: Dict[ast.AST, ast.AST]) -> bool:
+    """Whether a ``try`` around an import catches that it fails."""
+    while node in parents:
+        inner, node = node, parents[node]
+        if isinstance(node, ast.Try) and inner in node.body:
+            for handler in node.handlers:
+                names = handler.type and ast.walk(handler.type)
+                if names is None or any(getattr(n, "id", "") in _CATCHING for n in names):
+                    return True
+    return False
 
 
 def _uses_at(node: ast.AST, known: _Known, parents: Dict[ast.AST, ast.AST]) -> Iterator[Use]:

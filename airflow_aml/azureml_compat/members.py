@@ -6,7 +6,14 @@ import inspect
 from typing import Any, Mapping, Optional
 
 from airflow_aml.azureml_compat.names import modules_of
-from airflow_aml.azureml_compat.serving import NOT_YET, SERVED, Entry, entry, value_of
+from airflow_aml.azureml_compat.serving import (
+    NOT_YET,
+    REFUSED_FOR_GOOD,
+    SERVED,
+    Entry,
+    entry,
+    value_of,
+)
 
 RESULTS: Mapping[str, str] = {
     "Dataset.File.from_files": "FileDataset",
@@ -47,6 +54,9 @@ _CALLS: Mapping[str, str] = {
 _ANNOUNCED = "Comes with"
 """How the description of a method begins that only says that it is not served."""
 
+_REFUSED = "Never served: "
+"""How it begins of one that will not be; why comes after it."""
+
 
 def member(class_name: str, name: str, *, called: bool, by_class: bool) -> Optional[Entry]:
     """What is to be said of ``class.name``; None where nothing is known of it.
@@ -63,10 +73,12 @@ def member(class_name: str, name: str, *, called: bool, by_class: bool) -> Optio
         return Entry(found.module, whole, NOT_YET, "", _CALLS[whole])
     value: Any = value_of(found)
     there = hasattr(value, name)
-    if there and not (inspect.getdoc(getattr(value, name)) or "").startswith(_ANNOUNCED):
+    says = (inspect.getdoc(getattr(value, name)) or "") if there else ""
+    if says.startswith(_REFUSED):
+        return Entry(found.module, whole, REFUSED_FOR_GOOD, "", says[len(_REFUSED) :])
+    if there and not says.startswith(_ANNOUNCED):
         return Entry(found.module, whole, SERVED, found.home)
-    unknown = not by_class and (not called or hasattr(value, "__getattr__"))
-    if not there and unknown and not _is_announced(value, name):
+    if not there and not (called or by_class) and not _is_announced(value, name):
         return None
     return Entry(found.module, whole, NOT_YET)
 
@@ -85,5 +97,6 @@ def _is_later(class_name: str) -> bool:
 def _is_announced(value: Any, name: str) -> bool:
     """Whether the class's module lists a name among those that only raise."""
     module = inspect.getmodule(value)
-    lists = (vars(module).get(each, {}) for each in ("_LATER", "_NEVER")) if module else ()
+    told = ("_LATER", "_NEVER", "_NOT_SERVED")
+    lists = (vars(module).get(each, {}) for each in told) if module else ()
     return any(name in each for each in lists)

@@ -10,6 +10,13 @@ from __future__ import annotations
 
 from typing import Dict, List, Mapping, Tuple
 
+_EXCEPTIONS = """
+    ActivityCanceledException ActivityFailedException AuthenticationException AzureMLException
+    ComputeTargetException ExperimentExecutionException ModelNotFoundException ParallelRunException
+    ProjectSystemException RunConfigurationException RunEnvironmentException ServiceException
+    SnapshotException TrainingException UserErrorException WebserviceException WorkspaceException
+    """
+
 MODULES: Mapping[str, str] = {
     "azureml": "",
     "azureml.core": """
@@ -84,14 +91,8 @@ MODULES: Mapping[str, str] = {
         StoredProcedureParameter StoredProcedureParameterType
         """,
     "azureml.data.tabular_dataset": "TabularDataset",
-    "azureml.exceptions": """
-        ActivityCanceledException ActivityFailedException AuthenticationException AzureMLException
-        ComputeTargetException ExperimentExecutionException ModelNotFoundException
-        ParallelRunException ProjectSystemException RunConfigurationException
-        RunEnvironmentException ServiceException SnapshotException TrainingException
-        UserErrorException WebserviceException WorkspaceException
-        """,
-    "azureml.exceptions._azureml_exception": "UserErrorException",
+    "azureml.exceptions": _EXCEPTIONS,
+    "azureml.exceptions._azureml_exception": _EXCEPTIONS,
     "azureml.pipeline": "",
     "azureml.pipeline.core": """
         Graph InputPortBinding InputPortDef Module ModuleVersion OutputPortBinding OutputPortDef

@@ -97,7 +97,8 @@ def _checked(path: Path) -> list[Checked]:
     try:
         return [Checked(str(path), uses(path.read_bytes()))]
     except SyntaxError as error:
-        return [Checked(f"{path}:{error.lineno}", [], _mistake(error))]
+        line = f":{error.lineno}" if error.lineno else ""
+        return [Checked(f"{path}{line}", [], _mistake(error))]
     except ValueError as error:
         return [Checked(str(path), [], str(error))]
 

@@ -73,6 +73,8 @@ def _hint(path: str, line: Optional[int], error: BaseException) -> Optional[str]
         return None
     package = error.name.partition(".")[0]
     if package == _V1 and isinstance(error, ModuleNotFoundError):
+        if error.name != _V1:  # others of its modules can be had
+            return f"docs/compatibility.md lists what {_OURS} serves of SDK v1."
         return _instead(_names_at(path, line))
     if package == _OURS:
         wrong = [name for name in _names_at(path, line) if not _is_served(name)]

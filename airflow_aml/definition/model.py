@@ -47,6 +47,19 @@ _DECLARED = 0
 _NAME = re.compile(r"[^\W_][\w.-]{0,254}\Z")
 
 
+def _refused(name: str) -> Any:
+    """A method of v1's that deploys a model, or readies it for that."""
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise NotServedError(
+            f"Model.{name} is not served: models are kept and versioned here, not deployed.",
+            hint="Model.register keeps one; whatever serves it takes it by Model.download.",
+        )
+
+    refuse.__doc__ = "Never served: models are kept and versioned here, not deployed."
+    return staticmethod(refuse)
+
+
 class Model(Detailed):
     """One version of a registered model.
 
@@ -61,6 +74,9 @@ class Model(Detailed):
     Raises:
         ModelNotFoundException: there is no such model; the text says what there is.
     """
+
+    deploy, package = _refused("deploy"), _refused("package")
+    print_configuration, profile = _refused("print_configuration"), _refused("profile")
 
     def __init__(
         self,
@@ -387,8 +403,6 @@ class Model(Detailed):
         return self._known
 
     def __getattr__(self, name: str) -> Any:
-        if name in _NOT_SERVED:
-            raise NotServedError(f"Model.{name} is not served: it deploys to Azure.")
         if name in _NOT_KEPT:
             return None
         raise AttributeError(f"'Model' object has no attribute {name!r}")
@@ -397,7 +411,6 @@ class Model(Detailed):
         return f"Model(name={self.name}, version={self.version}, tags={self._known.tags})"
 
 
-_NOT_SERVED = ("deploy", "package", "profile", "print_configuration")
 _NOT_KEPT = ("created_by", "mime_type", "parent_id", "unpack")
 """What v1's service knows of a model, and nobody here."""
 

@@ -212,7 +212,7 @@ class RunConfiguration(ConfigElement):
             NotServedError: more than one process, or a framework that is not plain Python.
         """
         self._refuse_distributed()
-        if self.framework != "Python":
+        if self.framework.lower() != "python":  # v1's own notebooks write both
             raise NotServedError(f"framework {self.framework!r} is not served; only 'Python' is.")
         variables = {**self.environment.environment_variables, **self.environment_variables}
         return RunSettings(

@@ -264,7 +264,9 @@ _PRIVATE = {
 _NEVER = {
     "delete": "nothing here removes a workspace; remove its folder.",
     "images": "images of models are not made here.",
+    "get_mlflow_tracking_uri": "[aml] mlflow_tracking_uri names the site's MLflow.",
     "linked_services": "Airflow's connections are what opens other services.",
+    "service_context": "it is the inside of Azure's client.",
     "sync_keys": "a site sets the keys of its stores in Airflow's connections.",
     "update": "a workspace has nothing to be updated.",
     "webservices": "models are kept and versioned here, not deployed.",

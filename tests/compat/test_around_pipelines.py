@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_aml import Experiment, Pipeline, Run, Workspace
+from airflow_aml import Experiment, Model, Pipeline, Run, RunConfiguration, Workspace
 from airflow_aml.definition.authentication import (
     AzureCliAuthentication,
     InteractiveLoginAuthentication,
@@ -43,7 +43,7 @@ def test_the_workspaces_of_a_site_are_listed(monkeypatch):
     assert sorted(Workspace.list("subscription")) == ["default", "team-a"]
 
 
-@pytest.mark.parametrize("name", ["webservices", "delete", "images", "sync_keys"])
+@pytest.mark.parametrize("name", ["webservices", "delete", "images", "sync_keys", "service_context"])
 def test_what_a_workspace_will_never_do_is_named(name: str):
     """Deployment and the care of Azure's resources are refused by name."""
     with pytest.raises(NotServedError, match=rf"Workspace\.{name} is not served"):
@@ -94,3 +94,17 @@ def test_a_private_name_that_programs_touch_does_no_harm():
     assert run.id.startswith("OfflineRun")
     ws = Workspace("s", "g", "team")
     assert (ws._workspace_name, ws._subscription_id, ws._resource_group) == ("team", "s", "g")
+
+
+def test_python_is_a_framework_in_any_letters():
+    """v1's own notebooks write `framework="python"`; another framework is refused by its name."""
+    assert RunConfiguration(framework="python").settings.framework == "Python"
+    with pytest.raises(NotServedError, match="framework 'PySpark' is not served"):
+        _ = RunConfiguration(framework="PySpark").settings
+
+
+def test_models_are_not_deployed():
+    """What deploys a model is refused by its name and why, of the class, too."""
+    for name in ("deploy", "package", "profile"):
+        with pytest.raises(NotServedError, match=rf"Model\.{name} is not served: models are kept"):
+            getattr(Model, name)(Workspace(), "scorer", [])

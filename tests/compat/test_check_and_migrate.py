@@ -68,12 +68,14 @@ def test_check_tells_lines_and_a_score(tmp_path: Path, capsys: pytest.CaptureFix
     (tmp_path / "program.py").write_bytes(PROGRAM)
     (tmp_path / "broken.py").write_text("import azureml\nx = = 1\n")
     (tmp_path / "other.py").write_text("print('nothing of v1')\n")
+    (tmp_path / "null.py").write_text("import azureml\n\0")
 
     assert main(["check", str(tmp_path)]) == 3
     told = capsys.readouterr().out
     assert f"{tmp_path}/program.py:15: azureml.core.Webservice: refused: models are kept" in told
     assert f"{tmp_path}/broken.py:2: SyntaxError: invalid syntax" in told
-    assert told.splitlines()[-1].startswith("2 files, ")
+    assert f"{tmp_path}/null.py: SyntaxError: source code string cannot contain null" in told
+    assert told.splitlines()[-1].startswith("3 files, ")
 
     assert main(["check", "--json", str(tmp_path / "program.py")]) == 3
     document = json.loads(capsys.readouterr().out)
@@ -83,6 +85,55 @@ def test_check_tells_lines_and_a_score(tmp_path: Path, capsys: pytest.CaptureFix
     assert main(["check", str(PROGRAMS / "seed_000")]) == 0
     assert capsys.readouterr().out.splitlines()[-1].endswith("0 not served: 100 % served")
     assert main(["check", str(tmp_path / "nowhere")]) == 1
+
+
+def test_an_import_that_will_fail_is_told():
+    """What v1 is not known to have is no use that is served, unless the program catches that."""
+    found = uses(
+        b"""\
+import azureml.nowhere
+from azureml.core import Workspac, Run
+from azureml.nowhere.deep import Thing
+from azureml.exceptions._azureml_exception import UserErrorException
+from azureml.opendatasets import Anything
+from azureml.core import *
+import azureml_mine
+try:
+    from azureml.core import Elsewhere
+except (ValueError, ImportError):
+    from azureml.core import ElsewhereToo
+"""
+    )
+
+    assert [(use.line, use.name, use.status) for use in found] == [
+        (1, "azureml.nowhere", "unknown"),
+        (2, "azureml.core.Workspac", "unknown"),
+        (3, "azureml.nowhere.deep", "unknown"),
+        (11, "azureml.core.ElsewhereToo", "unknown"),
+    ]
+
+
+def test_a_method_that_is_not_there_is_told():
+    """Also of classes that answer for names of their own, and of those that deploy."""
+    found = uses(
+        b"""\
+from azureml.core import Experiment, Model, Workspace
+ws = Workspace.from_config()
+ws.nowhere()
+ws.name.upper()
+Model.deploy(ws, "scorer", [])
+run = Experiment(ws, "e").submit(None)
+run.nowhere()
+run.get_metrics()
+"""
+    )
+
+    stopping = {(use.line, use.name, use.status) for use in found if use.status != "served"}
+    assert stopping == {
+        (3, "Workspace.nowhere", "not served yet"),
+        (5, "Model.deploy", "refused"),
+        (7, "PipelineRun.nowhere", "not served yet"),
+    }
 
 
 def test_check_reads_notebooks(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

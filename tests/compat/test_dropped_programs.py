@@ -82,6 +82,11 @@ BROKEN = {
         "reads.py:3",
     ),
     "misspelt.py": ("{head}from azureml.core import Workspac\nPipeline(None, [])\n", "Workspac"),
+    "private.py": (
+        "{head}from azureml.core._nowhere import X\nPipeline(None, [])\n",
+        "private.py:2: ModuleNotFoundError: No module named 'azureml.core._nowhere'. "
+        "docs/compatibility.md lists",
+    ),
     "slow.py": ("{head}import time\ntime.sleep(60)\nPipeline(None, [])\n", 'slow.py", line 3'),
     "exported.py": (
         "{head}get_ipython().run_line_magic('matplotlib', 'inline')\nPipeline(None, [])\n",

@@ -56,11 +56,9 @@ ALSO = {
 
 MISSING = {
     "ComputeTarget.cluster_resource_id",  # of AKS
-    "PortDataReference._path_on_datastore",  # private, beside path_on_datastore
     "Run._client",
     "Run._load_scope",
     "Workspace.retrieve_workspace",  # of a class of the program's own
-    "Workspace.service_context",
 }
 """Members that a served class does not have."""
 

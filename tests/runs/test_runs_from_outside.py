@@ -192,6 +192,7 @@ def test_files_logs_and_outputs_of_a_step(program, tmp_path) -> None:
     port = train.get_output_data("model")
     assert port.download(str(tmp_path / "down")) == 1
     assert (tmp_path / "down" / port.path_on_datastore / "model.txt").read_text() == "weights"
+    assert port._path_on_datastore == port.path_on_datastore
     (score,) = run.find_step_run("score")
     assert score.get_output_data("spare").download(str(tmp_path / "none")) == 0
     train.download_file("outputs/notes.txt", f"{tmp_path}/new/")

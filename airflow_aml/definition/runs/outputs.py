@@ -56,6 +56,7 @@ class PortDataReference:
         self._place = place_of_uri(uri, home_of(workspace))
         self.datastore_name: str = getattr(self._place, "datastore", OWN_PLACE)
         self.path_on_datastore: str = str(getattr(self._place, "path", "")).strip("/")
+        self._path_on_datastore = self.path_on_datastore  # v1's private name, which programs read
 
     def download(
         self,
