@@ -5,7 +5,12 @@ Nothing but declaring comes of that, and the process is afterwards as it was.
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from airflow_aml.airflow.discovery import ParsedFile
 from airflow_aml.azureml_compat.declaring import declare_program
@@ -15,6 +20,8 @@ from airflow_aml.definition.loading import YAML
 from airflow_aml.definition.origin import loading
 from airflow_aml.definition.pipeline import Pipeline
 from airflow_aml.errors import STANDS_FOR
+
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 def declare(program: str, root: str, start_in: str, shim: str) -> None:
@@ -33,7 +40,44 @@ def declare(program: str, root: str, start_in: str, shim: str) -> None:
     if program.endswith(YAML):
         _load(program, declared)
     else:
-        declare_program(program, declared, root=root, start_in=start_in)
+        with _ending_what_it_starts():
+            declare_program(program, declared, root=root, start_in=start_in)
+
+
+@contextmanager
+def _ending_what_it_starts() -> Iterator[None]:
+    """Processes that are begun inside and go on end with it.
+
+    Airflow waits for all who have what its parser writes to, and a file is parsed again and again.
+    """
+    before = _children()
+    try:
+        yield
+    finally:
+        if _children() - before:
+            _end_all_but(before)
+
+
+def _end_all_but(kept: set[int]) -> None:
+    """Kills this process' other children, and theirs, which become its own by that."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    while ended := _children() - kept:
+        for process in ended:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+            with suppress(ChildProcessError):
+                os.waitpid(process, 0)
+
+
+def _children() -> set[int]:
+    """The processes that this one has begun; empty where the system does not tell."""
+    found: set[int] = set()
+    for file in Path("/proc/self/task").glob("*/children"):
+        with suppress(OSError):  # a thread that ends just now
+            found.update(map(int, file.read_text().split()))
+    return found
 
 
 def _load(file: str, declared: ParsedFile) -> None:

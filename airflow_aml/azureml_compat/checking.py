@@ -158,8 +158,8 @@ def _is_caught(node: ast.AST, parents: Dict[ast.AST, ast.AST]) -> bool:
         inner, node = node, parents[node]
         if isinstance(node, ast.Try) and inner in node.body:
             for handler in node.handlers:
-                names = handler.type and ast.walk(handler.type)
-                if names is None or any(getattr(n, "id", "") in _CATCHING for n in names):
+                caught = [] if handler.type is None else list(ast.walk(handler.type))
+                if not caught or any(getattr(each, "id", "") in _CATCHING for each in caught):
                     return True
     return False
 

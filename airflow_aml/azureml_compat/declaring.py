@@ -10,6 +10,7 @@ from importlib.machinery import SourceFileLoader
 from types import CodeType, ModuleType
 from typing import Iterator, Set
 
+from airflow_aml.azureml_compat.ending import coming_to_an_end
 from airflow_aml.azureml_compat.finder import install
 from airflow_aml.definition.broken import what_is_wrong
 from airflow_aml.definition.declarations import Declarations
@@ -37,7 +38,7 @@ def declare_program(
     install()
     try:
         alone = _as_if_alone(program, root, start_in)
-        with using(declared), as_program(program), inheriting(), alone:
+        with using(declared), as_program(program), inheriting(), alone, coming_to_an_end(declared):
             _execute(program, cached)
     except (Exception, SystemExit) as error:
         if not (declared.declared() and _ends(error)):

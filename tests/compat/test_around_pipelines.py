@@ -43,7 +43,9 @@ def test_the_workspaces_of_a_site_are_listed(monkeypatch):
     assert sorted(Workspace.list("subscription")) == ["default", "team-a"]
 
 
-@pytest.mark.parametrize("name", ["webservices", "delete", "images", "sync_keys", "service_context"])
+@pytest.mark.parametrize(
+    "name", ["webservices", "delete", "images", "sync_keys", "service_context"]
+)
 def test_what_a_workspace_will_never_do_is_named(name: str):
     """Deployment and the care of Azure's resources are refused by name."""
     with pytest.raises(NotServedError, match=rf"Workspace\.{name} is not served"):

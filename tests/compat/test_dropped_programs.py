@@ -6,9 +6,11 @@ import json
 import os
 import shutil
 import sys
+import time
 from configparser import ConfigParser
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from airflow_aml import Model, Workspace
@@ -82,11 +84,6 @@ BROKEN = {
         "reads.py:3",
     ),
     "misspelt.py": ("{head}from azureml.core import Workspac\nPipeline(None, [])\n", "Workspac"),
-    "private.py": (
-        "{head}from azureml.core._nowhere import X\nPipeline(None, [])\n",
-        "private.py:2: ModuleNotFoundError: No module named 'azureml.core._nowhere'. "
-        "docs/compatibility.md lists",
-    ),
     "slow.py": ("{head}import time\ntime.sleep(60)\nPipeline(None, [])\n", 'slow.py", line 3'),
     "exported.py": (
         "{head}get_ipython().run_line_magic('matplotlib', 'inline')\nPipeline(None, [])\n",
@@ -169,6 +166,30 @@ ODD = {
         "    pool.submit(Experiment(ws, 'e').submit, Pipeline(ws, [step])).result()\n",
         ["begun_in_a_thread"],
     ),
+    "asks_again_and_again.py": (
+        "import time\n{head}"
+        "run = Pipeline(None, [PythonScriptStep('src/hello.py', name='asked')]).submit('e')\n"
+        "time.sleep(3600)\n"
+        "while run.get_status() not in ('Finished', 'Failed'):\n"
+        "    try:\n        time.sleep(30)\n    except Exception:\n        pass\n"
+        "raise AssertionError('a run that is only declared has not finished')\n",
+        ["asked"],
+    ),
+    "leaves_at_once.py": (
+        "import os\n{head}"
+        "Pipeline(None, [PythonScriptStep('src/hello.py', name='left')]).submit('e')\n"
+        "child = os.fork()\n"
+        "if not child:\n    os._exit(3)\n"
+        "assert os.waitpid(child, 0)[1] >> 8 == 3\n"
+        "os._exit(1)\n",
+        ["left"],
+    ),
+    "leaves_a_process.py": (
+        "import subprocess, sys\n{head}"
+        "left = subprocess.Popen(['sh', '-c', 'sleep 987 & sleep 987; true'])\n"
+        "Pipeline(None, [PythonScriptStep('src/hello.py', name='hello')])\n",
+        ["hello"],
+    ),
     "leaves_a_thread.py": (
         "import threading, time\n{head}"
         "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
@@ -216,11 +237,20 @@ def stopped_by(folder: Path) -> dict[str, set[str]]:
     return {dag_id: names for dag_id, names in found.items() if names}
 
 
+def command_of(process: psutil.Process) -> list[str]:
+    """Its words; none of one that has ended."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
 def state() -> tuple:
     """What a program could leave changed in the process that parses it."""
     ours = [name for name in sys.modules if name.startswith(("ml_service", "helper"))]
     paths = [path for path in sys.path if "/dags" in path]
-    return (os.getcwd(), list(sys.argv), paths, dict(os.environ), sys.stdin, ours)
+    replaced = (time.sleep, os._exit)
+    return (os.getcwd(), list(sys.argv), paths, dict(os.environ), sys.stdin, ours, replaced)
 
 
 def test_the_template_for_v1_programs(drop, tmp_path: Path) -> None:
@@ -280,6 +310,19 @@ def test_parsing_twice_is_the_same(drop, tmp_path: Path):
     assert serialized() == serialized()
 
 
+def test_a_module_that_v1_is_not_known_to_have(drop, tmp_path: Path):
+    """The import error leads to the list of names, and promises nothing of other ways to run."""
+    (tmp_path / "dags").mkdir()
+    text = f"{HEAD}from azureml.core._nowhere import X\nPipeline(None, [])\n"
+    (tmp_path / "dags" / "private.py").write_text(text)
+
+    (error,) = drop().import_errors.values()
+
+    assert "private.py:2: ModuleNotFoundError: No module named 'azureml.core._nowhere'." in error
+    assert "docs/compatibility.md lists" in error
+    assert "AmlDagBundle" not in error.splitlines()[-1]
+
+
 def test_odd_programs_become_dags_and_leave_nothing_behind(drop, tmp_path: Path, workspace):
     """They change directory, read arguments and input, read results, end, and begin threads."""
     folder = tmp_path / "dags"
@@ -293,6 +336,7 @@ def test_odd_programs_become_dags_and_leave_nothing_behind(drop, tmp_path: Path,
     assert bag.import_errors == {}
     assert steps(bag) == {dag_id_of(name): tasks for name, (_, tasks) in ODD.items()}
     assert state() == before
+    assert not [each for each in psutil.process_iter() if "987" in command_of(each)]
     assert not (workspace.root / "submitted").exists()
     assert not (workspace.root / "datastores").exists()
     assert [each.action for each in bag.dags["in_threads"].task_dict["reuse"].setup] == [
