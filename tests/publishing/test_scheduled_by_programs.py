@@ -252,3 +252,21 @@ def test_a_program_waits_until_airflow_has_its_schedule(pipeline, airflow):
         first.id,
         second.id,
     }
+
+
+@pytest.mark.parametrize("name", ["a/b", "../x", "<script>alert(1)</script>", "'; DROP TABLE dag"])
+def test_names_are_free_texts(pipeline, mirrored, name):
+    """Slashes, HTML and SQL in names of schedules and endpoints are kept, and lead nowhere else."""
+    ws = Workspace()
+    endpoint = PipelineEndpoint.publish(ws, name, name, pipeline)
+    with pytest.warns(UserWarning, match="no Airflow is known here"):
+        made = Schedule.create_for_pipeline_endpoint(ws, name, name, "e", NIGHTLY)
+
+    changed, parsed = mirrored()
+
+    assert parsed.errors == {}
+    assert parsed.dags[made.dag_id].dag_display_name == name
+    assert not set(made.dag_id) & set("/<>'; .")
+    assert f"schedules/{made.id}.py" in changed
+    assert PipelineEndpoint.get(ws, name=name).id == endpoint.id
+    assert Schedule.get(ws, made.id).name == name
