@@ -81,8 +81,14 @@ def from_texts(
                 value = str(value)
             values[spec.name] = _finite(spec, _value(spec, value))
         except PipelineDefinitionError as error:
-            wrong.append(error.message)
+            wrong.append(_sentence(error.message))
     return values, wrong
+
+
+def _sentence(text: str) -> str:
+    """It stands beside others, and may have repeated what was sent."""
+    text = text.rstrip(".")
+    return f"{text[:300]}…" if len(text) > 300 else f"{text}."
 
 
 def _finite(spec: ParameterSpec, value: ParameterValue) -> ParameterValue:

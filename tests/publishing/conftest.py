@@ -56,11 +56,14 @@ def api():
 
 @pytest.fixture
 def call(api, database, monkeypatch):
-    """Calls the API with the token of a role; ``None``: without one."""
+    """Calls the API with the token of a role; ``None``: without one.
+
+    ``meanwhile`` is a coroutine that begins before the call, in the server's event loop.
+    """
     from airflow.api_fastapi.app import get_auth_manager
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 
-    def send(method, address, *, role=ADMIN, seconds=600, **options):
+    def send(method, address, *, role=ADMIN, seconds=600, meanwhile=None, **options):
         headers = dict(options.pop("headers", ()))
         if role is not None:
             user = SimpleAuthManagerUser(username=role, role=role)
@@ -68,9 +71,14 @@ def call(api, database, monkeypatch):
             headers["Authorization"] = f"Bearer {token}"
 
         async def go():
+            other = asyncio.create_task(meanwhile) if meanwhile else None
+            await asyncio.sleep(0)
             transport = httpx.ASGITransport(app=api, raise_app_exceptions=False)
             async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
-                return await client.request(method, address, headers=headers, **options)
+                answer = await client.request(method, address, headers=headers, **options)
+            if other is not None:
+                await other
+            return answer
 
         return asyncio.run(go())
 

@@ -35,6 +35,7 @@ from airflow_aml.airflow.v1api.bodies import (
     wanted,
 )
 from airflow_aml.airflow.v1api.documents import BODY, RUNS, SUBMIT, TAGS, answers
+from airflow_aml.airflow.v1api.loops import Loops
 from airflow_aml.definition.dataparameters import missing_data
 from airflow_aml.definition.published import BASE, dag_id_of
 from airflow_aml.definition.spec import PipelineSpec
@@ -78,6 +79,7 @@ def make_app() -> FastAPI:
         version=__version__,
         openapi_tags=TAGS,
     )
+    app.state.loops = Loops()
     app.exception_handler(AnyHTTPException)(_http_error)
     app.exception_handler(BadBodyError)(_bad_body)
     app.exception_handler(RequestValidationError)(_bad_query)
@@ -314,18 +316,16 @@ async def _airflow(
     request: Request, method: str, path: str, body: Document | None = None
 ) -> Document:
     """One call of Airflow's API, in this process and in the caller's name."""
-    transport = httpx.ASGITransport(app=request.scope[CORE], raise_app_exceptions=False)
-    headers = {"Authorization": request.headers["authorization"]}
-    async with httpx.AsyncClient(
-        transport=transport, base_url="http://airflow", trust_env=False
-    ) as client:
-        answer = await client.request(method, f"/api/v2{path}", json=body, headers=headers)
+    call = _called(request, method, path, body)
+    answer = await run_in_threadpool(request.app.state.loops.run, call)
     if answer.is_success:
         result: Document = answer.json()
         return result
     if answer.status_code == httpx.codes.NOT_FOUND:
         raise HTTPException(
-            404, "Airflow does not have that yet, or not any more: its bundle reads it shortly."
+            404,
+            "Airflow does not have that yet, or not any more. What is published comes into it by "
+            "an AmlDagBundle in its dag_bundle_config_list that reads this workspace.",
         )
     try:
         detail = answer.json()["detail"]
@@ -333,6 +333,17 @@ async def _airflow(
         detail = answer.text[:1000]
     status = 400 if answer.status_code == 422 else answer.status_code
     raise HTTPException(status, detail if isinstance(detail, str) else str(detail)[:1000])
+
+
+async def _called(
+    request: Request, method: str, path: str, body: Document | None
+) -> httpx.Response:
+    transport = httpx.ASGITransport(app=request.scope[CORE], raise_app_exceptions=False)
+    headers = {"Authorization": request.headers["authorization"]}
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://airflow", trust_env=False
+    ) as client:
+        return await client.request(method, f"/api/v2{path}", json=body, headers=headers)
 
 
 async def _body(request: Request) -> bytes:

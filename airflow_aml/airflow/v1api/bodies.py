@@ -169,6 +169,9 @@ def _mapping(body: Mapping[str, Any], key: str, problems: list[str]) -> Mapping[
 
 
 def _experiment(name: Any, problems: list[str]) -> str:
+    if name is None:
+        problems.append("ExperimentName is missing.")
+        return ""
     try:
         return Experiment(None, name).name
     except UserErrorException as error:
