@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,6 +143,8 @@ def published_dag(file: str, enabled: bool = True) -> DAG:
 def scheduled_dag(file: str) -> DAG:
     """The DAG of the schedule whose document lies beside a file, above it the pipelines'.
 
+    While its pipeline is disabled it has no times.
+
     Raises:
         WorkspaceException: a document is damaged, or of a later release; or the pipeline is gone.
     """
@@ -150,7 +153,7 @@ def scheduled_dag(file: str) -> DAG:
     from airflow_aml.airflow.submitting import submitting_dag
     from airflow_aml.codec import decode
     from airflow_aml.definition.declarations import EndpointSchedule
-    from airflow_aml.definition.schedule_spec import ScheduleSpec
+    from airflow_aml.definition.schedule_spec import DISABLED, ScheduleSpec
     from airflow_aml.definition.spec import PipelineSpec
 
     document = Path(file).with_suffix(".json")
@@ -171,6 +174,8 @@ def scheduled_dag(file: str) -> DAG:
             "its workspace any more."
         )
     record = published.read_text(pipeline.read_bytes(), str(pipeline))
+    if _is_disabled(pipeline):
+        schedule = replace(schedule, status=DISABLED)
     settings: dict[str, Any] = {"experiment_name": schedule.experiment}
     if schedule.continue_on_step_failure is not None:
         settings["continue_on_step_failure"] = schedule.continue_on_step_failure
@@ -185,3 +190,9 @@ def scheduled_dag(file: str) -> DAG:
         description=schedule.description.partition("\n")[0] or None,
         **shown,
     )
+
+
+def _is_disabled(document: Path) -> bool:
+    """Whether the pipeline's own file beside its document says so."""
+    own = document.with_suffix(".py")
+    return own.exists() and own.read_text(encoding="utf-8") == shim(document.stem, enabled=False)

@@ -57,7 +57,12 @@ def made(workspace: Any, schedule: ScheduleSpec, patience: float = 0) -> Schedul
 
     Args:
         patience: seconds for Airflow to have that DAG; if it has not, that is a warning.
+
+    Raises:
+        UserErrorException: its pipeline is disabled, or its datastore is not registered: no run of
+            it would begin.
     """
+    _check_can_start(workspace, schedule)
     if not works_with_airflow():
         warnings.warn(
             f"schedule {schedule.name!r}: no Airflow is known here. One whose AmlDagBundle reads "
@@ -80,6 +85,18 @@ def _wait(schedule: ScheduleSpec, patience: float) -> None:
             f"{schedule.dag_id!r} yet. Does its AmlDagBundle read this workspace?",
             stacklevel=4,
         )
+
+
+def _check_can_start(workspace: Any, schedule: ScheduleSpec) -> None:
+    from airflow_aml.definition.published import disabled, opened, workspace_of
+    from airflow_aml.workspace import published
+    from airflow_aml.workspace.datastores import load_datastore
+
+    home = opened(workspace_of(workspace))
+    if schedule.pipeline and not published.is_enabled(home, schedule.pipeline):
+        raise disabled(schedule.pipeline, published.read(home, schedule.pipeline).name)
+    if schedule.data is not None and schedule.data.datastore:
+        load_datastore(home, schedule.data.datastore)
 
 
 def keep(workspace: Any, schedule: ScheduleSpec) -> None:

@@ -11,7 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from airflow_aml import PipelineEndpoint, Schedule, ScheduleRecurrence, Workspace
+from airflow_aml import (
+    PipelineEndpoint,
+    PublishedPipeline,
+    Schedule,
+    ScheduleRecurrence,
+    Workspace,
+)
 from airflow_aml.airflow.published import refresh
 from airflow_aml.airflow.timetable import RecurrenceTimetable
 from airflow_aml.errors import (
@@ -114,7 +120,8 @@ def test_each_create_makes_another(pipeline, mirrored):
 
 
 def test_what_cannot_be_scheduled_is_told(pipeline):
-    """An unknown pipeline, one that is not published, an unknown parameter, no recurrence."""
+    """An unknown pipeline, one that is not published or is disabled, an unknown parameter, no
+    recurrence, an unknown datastore."""
     published = pipeline.publish("p").id
 
     def create(pipeline_id, recurrence=NIGHTLY, **more):
@@ -128,6 +135,11 @@ def test_what_cannot_be_scheduled_is_told(pipeline):
         create(published, pipeline_parameters={"x": 1})
     with pytest.raises(PipelineDefinitionError, match="recurrence= is a ScheduleRecurrence"):
         create(published, recurrence=None)
+    with pytest.raises(UserErrorException, match="there is no datastore 'lake' in the workspace"):
+        create(published, recurrence=None, datastore="lake")
+    PublishedPipeline.get(Workspace(), published).disable()
+    with pytest.raises(UserErrorException, match=r"'p' \(.*\) is disabled, so that no run"):
+        create(published)
     assert Schedule.list(Workspace()) == []
 
 
@@ -158,6 +170,18 @@ def test_a_schedule_whose_pipeline_is_gone_says_so(schedule, mirrored, workspace
     assert f"the published pipeline {schedule.pipeline_id} of schedule 'Every night'" in error
 
 
+def test_while_its_pipeline_is_disabled_no_time_comes(schedule, mirrored):
+    """Airflow keeps the DAG, without times; when the pipeline is enabled again they are back."""
+    made = PublishedPipeline.get(Workspace(), schedule.pipeline_id)
+    assert mirrored()[1].dags[schedule.dag_id].timetable.recurrence == NIGHTLY.spec
+
+    made.disable()
+    assert mirrored()[1].dags[schedule.dag_id].schedule is None
+
+    made.enable()
+    assert mirrored()[1].dags[schedule.dag_id].timetable.recurrence == NIGHTLY.spec
+
+
 def test_a_published_pipeline_may_watch_a_folder(pipeline, mirrored, workspace):
     """With a datastore in place of the recurrence the DAG waits for that folder's files."""
     made = pipeline.publish("p")
@@ -180,10 +204,11 @@ def test_an_endpoint_is_scheduled_by_a_program(pipeline, mirrored):
     """By its name or id; its DAG submits, and any program changes it as other schedules."""
     ws, create = Workspace(), Schedule.create_for_pipeline_endpoint
     endpoint = PipelineEndpoint.publish(ws, "scoring", "", pipeline)
+    store = ws.get_default_datastore()
     with pytest.warns(UserWarning, match="no Airflow is known here"):
         made = create(ws, "Every night", "scoring", "nights", NIGHTLY, "All.", {"rate": "0.5"})
     with pytest.warns(UserWarning, match="no Airflow is known here"):
-        landed = create(ws, "landed", endpoint.id, "e", datastore="lake", path_on_datastore="in")
+        landed = create(ws, "landed", endpoint.id, "e", datastore=store, path_on_datastore="in")
 
     parsed = mirrored()[1]
     dag = parsed.dags[made.dag_id]
