@@ -24,6 +24,7 @@ from airflow_aml.errors import NotServedError, PipelineDefinitionError, UserErro
 SCHEMA = os.path.join(os.path.dirname(__file__), "pipeline.schema.json")
 
 _SERVED = "PythonScriptStep"
+_TOO_MANY = 100_000
 _TYPES = {"string": str, "int": int, "float": float, "bool": bool}
 
 
@@ -240,6 +241,12 @@ def _loader() -> Any:
     import yaml
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc]  # it has no types
+        def get_single_node(self) -> Any:
+            node = super().get_single_node()
+            if node is not None:
+                _weigh(node, {})
+            return node
+
         def construct_mapping(self, node: Any, deep: bool = False) -> Dict[Any, Any]:
             seen: Set[str] = set()
             for key, _ in node.value:
@@ -253,9 +260,36 @@ def _loader() -> Any:
     return Loader
 
 
+def _weigh(node: Any, known: Dict[int, int]) -> int:
+    """How many values a node stands for when all its aliases are written out.
+
+    Raises:
+        PipelineDefinitionError: too many, or it has no end.
+    """
+    import yaml
+
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = _TOO_MANY + 1  # as long as it is being counted: one within itself
+        below = node.value
+        if isinstance(node, yaml.MappingNode):
+            below = [each for pair in node.value for each in pair]
+        known[id(node)] = 1 + sum(_weigh(each, known) for each in below)
+    if known[id(node)] > _TOO_MANY:
+        mark = node.start_mark
+        raise PipelineDefinitionError(
+            f"with its aliases written out this has more than {_TOO_MANY} values.",
+            where=f"{os.path.basename(mark.name)}, line {mark.line + 1}",
+        )
+    return known[id(node)]
+
+
 def _check(path: str, document: Any) -> None:
     import jsonschema
 
+    if document is None:
+        raise PipelineDefinitionError("the file is empty.", where=os.path.basename(path))
     with open(SCHEMA, encoding="utf-8") as stream:
         validator = jsonschema.Draft202012Validator(json.load(stream))
     error = jsonschema.exceptions.best_match(validator.iter_errors(document))

@@ -105,6 +105,14 @@ WRONG = {
         "p.yml is not YAML: 'a' stands there twice .*line 4",
     ),
     "not YAML": ("pipeline: [", "p.yml is not YAML"),
+    "nothing": ("# nothing yet", "p.yml: the file is empty"),
+    "aliases of aliases": (
+        "a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
+        + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
+        + "pipeline: *a11",
+        "p.yml, line 6: with its aliases written out this has more than 100000 values",
+    ),
+    "an alias of itself": ("pipeline: &a [*a]", "p.yml, line 1: with its aliases written out"),
     "an unknown source": (
         one_step("inputs: {x: {source: nowhere}}"),
         "pipeline.steps.a.inputs.x: there is no data reference, parameter or output's destination "
