@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
+from importlib.util import find_spec
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,9 @@ _PACKAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 def add_exec(verbs: Any) -> None:
     """Adds ``exec PROGRAM [ARGS]``."""
     parser = verbs.add_parser("exec", help="run a program or notebook of SDK v1 as it stands")
+    parser.add_argument(
+        "-m", dest="module", action="store_true", help="PROGRAM is a module's name, as of python -m"
+    )
     parser.add_argument("program", metavar="PROGRAM")
     parser.add_argument(
         "arguments", metavar="ARGS", nargs=argparse.REMAINDER, help="the program's own"
@@ -36,19 +40,45 @@ def add_exec(verbs: Any) -> None:
 
 
 def _exec(arguments: argparse.Namespace) -> int:
-    program = os.path.abspath(arguments.program)
-    source = _read(program)
     import airflow_aml.azureml_compat  # noqa: F401 - from here on `import azureml` works
+
+    package, shown = None, arguments.program
+    if arguments.module:
+        shown = _file_of_module(arguments.program)
+        package = arguments.program.rpartition(".")[0]
+    program = os.path.abspath(shown)
+    source = _read(program)
 
     # What the program starts has v1's names, too.
     inherited = os.environ.get("PYTHONPATH", "")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [inherited, V1_NAMES]))
     with noting_runs() as runs:
-        code = _run(program, source, [arguments.program, *arguments.arguments])
+        code = _run(program, source, [shown, *arguments.arguments], package)
         sys.stdout.flush()
         for run in runs:
             _see_to_its_end(run)
     return code
+
+
+def _file_of_module(name: str) -> str:
+    """The file that ``python -m name`` would run; the working directory is importable then.
+
+    Raises:
+        UserErrorException: there is no such module, or it is not Python.
+    """
+    sys.path[0:0] = [os.getcwd()]
+    try:
+        spec = find_spec(name)
+        if spec is not None and spec.submodule_search_locations is not None:
+            spec = find_spec(f"{name}.__main__")
+    except ModuleNotFoundError:
+        spec = None
+    if spec is None or not str(spec.origin).endswith(".py"):
+        raise UserErrorException(
+            f"there is no module {name!r} that could be run.",
+            hint=f"It is looked for in {os.getcwd()} first. A file is given without -m.",
+        )
+    return str(spec.origin)
 
 
 def _read(program: str) -> bytes:
@@ -59,14 +89,20 @@ def _read(program: str) -> bytes:
         raise UserErrorException(f"{program} cannot be read: {error.strerror}.") from error
 
 
-def _run(program: str, source: bytes, argv: list[str]) -> int:
-    """Executes the program in this process, as ``python program.py`` would."""
+def _run(program: str, source: bytes, argv: list[str], package: str | None) -> int:
+    """Executes the program in this process, as ``python program.py`` would.
+
+    Args:
+        package: of ``python -m``, whose modules the program may import by a dot.
+    """
     main = ModuleType("__main__")
+    main.__package__ = package
     codes = _codes(program, source, argv[0], main.__dict__)
     # For good: threads, pickles and what ends with the process still look for them.
     sys.modules["__main__"] = main
     sys.argv[:] = argv
-    sys.path[0:0] = [os.path.dirname(program)]
+    if package is None:
+        sys.path[0:0] = [os.path.dirname(program)]
     try:
         with as_program(program), inheriting():
             for code in codes:

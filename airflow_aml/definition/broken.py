@@ -80,6 +80,20 @@ def _hint(path: str, line: Optional[int], error: BaseException) -> Optional[str]
         wrong = [name for name in _names_at(path, line) if not _is_served(name)]
         alike = [match for name in wrong for match in get_close_matches(name, _served(), 1)]
         return f"Is {alike[0]} meant?" if alike else None
+    return _started_elsewhere(path, package) if isinstance(error, ModuleNotFoundError) else None
+
+
+def _started_elsewhere(path: str, package: str) -> Optional[str]:
+    """Where a program of a repository is to be started, if a folder above has what it imports."""
+    folder = os.path.dirname(os.path.abspath(path))
+    while os.path.dirname(folder) != folder:
+        folder = os.path.dirname(folder)
+        wanted = os.path.join(folder, package)
+        if os.path.isfile(f"{wanted}.py") or os.path.isfile(os.path.join(wanted, "__init__.py")):
+            return (
+                f"{package} is in {folder}: start the program there, by `airflow-aml exec -m`, or "
+                'by "start_in" of an AmlDagBundle.'
+            )
     return None
 
 

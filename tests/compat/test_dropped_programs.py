@@ -480,5 +480,8 @@ def test_a_repository_whose_programs_start_at_the_top(drop, tmp_path: Path):
         "from ml.names import NAME\n"
         "Pipeline(None, [PythonScriptStep('train.py', name=NAME, source_directory='code')])\n"
     )
-    assert "build.py:3: ModuleNotFoundError" in str(drop().import_errors)
+    (folder / "ml" / "__init__.py").write_text("")
+    (error,) = drop().import_errors.values()
+    assert "build.py:3: ModuleNotFoundError" in error
+    assert f"ml is in {folder}: start the program there" in error
     assert steps(drop(start_in="repository")) == {"repository_ml_build": ["trains"]}

@@ -94,6 +94,32 @@ def test_a_program_works_where_it_is_started(shapes: Path, tmp_path: Path):
     assert (code, out) == (0, f"{tmp_path} mlops\n"), err
 
 
+def test_a_module_is_run_as_python_does_it(tmp_path: Path):
+    """`exec -m` starts at the top of a repository; a program that cannot import says where."""
+    package = tmp_path / "ml_service" / "pipelines"
+    package.mkdir(parents=True)
+    for folder in (package, package.parent):
+        (folder / "__init__.py").write_text("import azureml.core\n")
+    (package / "names.py").write_text("NAME = 'named'\n")
+    (package / "build.py").write_text(
+        "import sys\nfrom ml_service.pipelines.names import NAME\nfrom .names import NAME as SAME\n"
+        "print(__name__, NAME, SAME, sys.argv[1:], sys.argv[0] == __file__)\n"
+    )
+
+    words = ("-m", "ml_service.pipelines.build", "--skip", "x")
+    code, out, err = ended(start(tmp_path, *words))
+    assert (code, out) == (0, "__main__ named named ['--skip', 'x'] True\n"), err
+
+    for name in ("ml_service.pipelines.gone", "ml_service.pipelines", "nowhere.at_all", "sys"):
+        code, _, err = ended(start(tmp_path, "-m", name))
+        assert (code, err.count("\n")) == (1, 1)
+        assert f"there is no module '{name}' that could be run" in err
+
+    code, _, err = ended(start(tmp_path, "ml_service/pipelines/build.py"))
+    assert code == 1
+    assert "ModuleNotFoundError: No module named 'ml_service'" in err
+
+
 def test_what_is_not_served_stops_the_program_by_name(shapes: Path):
     """Services of Azure's end a program where they are used, with what to do instead."""
     code, _, err = ended(start(shapes, "automl.py"))
