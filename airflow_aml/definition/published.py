@@ -394,6 +394,8 @@ def check_texts(call: str, **given: Any) -> None:
         kinds = (str, int, float) if name == "version" else (str,)
         if value is not None and (isinstance(value, bool) or not isinstance(value, kinds)):
             raise UserErrorException(f"{call}: {name}= is a text, not {value!r}.")
+        if "\0" in str(value):
+            raise UserErrorException(f"{call}: {name}= has a NUL, which no database keeps.")
         check_text(str(value), f"{call}: {name}=")
 
 

@@ -161,6 +161,8 @@ def checked_name(what: str, value: Any) -> str:
     """
     if not isinstance(value, str) or not value.strip():
         raise PipelineDefinitionError(f"a schedule's {what} is a text, not {value!r}.")
+    if "\0" in value:
+        raise PipelineDefinitionError(f"a schedule's {what} has a NUL, which no database keeps.")
     return check_text(value, f"a schedule's {what}")
 
 

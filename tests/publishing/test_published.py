@@ -88,6 +88,8 @@ def test_what_cannot_be_published_is_told(pipeline, workspace):
     """A name that is no text, a value of the wrong type, a record that is none."""
     with pytest.raises(UserErrorException, match="name= is a text, not 7"):
         pipeline.publish(7)
+    with pytest.raises(UserErrorException, match="name= has a NUL, which no database keeps"):
+        pipeline.publish("a\0b")
     made = pipeline.publish("p")
     with pytest.raises(UserErrorException, match="parameter rate is float, but the value is 'x'"):
         made.submit(Workspace(), "experiment", {"rate": "x"})

@@ -137,6 +137,8 @@ def test_what_cannot_be_scheduled_is_told(pipeline):
         create(published, recurrence=None)
     with pytest.raises(UserErrorException, match="there is no datastore 'lake' in the workspace"):
         create(published, recurrence=None, datastore="lake")
+    with pytest.raises(PipelineDefinitionError, match="a schedule's name has a NUL"):
+        Schedule.create(Workspace(), "a\0b", published, "e", NIGHTLY)
     PublishedPipeline.get(Workspace(), published).disable()
     with pytest.raises(UserErrorException, match=r"'p' \(.*\) is disabled, so that no run"):
         create(published)
