@@ -329,7 +329,7 @@ class RunPlanning:
         unknown = self.computes.undefined(self.spec.nodes)
         if unknown:
             self.log.warning(
-                "nobody has defined the compute%s %s: their steps run on the default one"
+                "the site has not defined the compute%s %s: their steps run on the default one"
                 " (see [aml] computes)",
                 "" if len(unknown) == 1 else "s",
                 ", ".join(map(repr, unknown)),

@@ -114,7 +114,7 @@ def test_without_computes_a_name_means_the_worker_and_one_warning_says_so(
     ran = run_dag(one_dag())
 
     assert ran.state == "success"
-    assert capfd.readouterr().out.count("nobody has defined the compute 'cpu-cluster'") == 1
+    assert capfd.readouterr().out.count("the site has not defined the compute 'cpu-cluster'") == 1
 
 
 def test_a_name_that_the_site_does_not_define_is_refused_with_names_like_it(
