@@ -48,6 +48,11 @@ def runtime_zip() -> str:
     return place
 
 
+def paths_of(zipped: str) -> Tuple[str, str]:
+    """What has to be on a script's path for ``import airflow_aml`` and v1's ``import azureml``."""
+    return zipped, f"{zipped}/airflow_aml/azureml_compat/door"
+
+
 def _files() -> Iterator[Tuple[str, str]]:
     """(name in the zip, path) of every source file that travels."""
     for name in os.listdir(_PACKAGE):

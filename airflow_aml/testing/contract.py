@@ -192,6 +192,10 @@ class StepContract:
         assert told["helper"] == 7
         assert told["scratch"] == [True, True]
 
+    def test_v1s_imports_work(self, told: Mapping[str, Any]) -> None:
+        """``from azureml.core import Run`` is this package's."""
+        assert told["v1_is_served"]
+
     def test_inputs_are_there_and_outputs_are_committed(
         self, told: Mapping[str, Any], good: Ran
     ) -> None:

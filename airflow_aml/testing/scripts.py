@@ -42,6 +42,7 @@ SCRIPTS: Mapping[str, str] = {
         import importlib.metadata, json, os, sys
         import helper
         from airflow_aml import Run
+        from azureml.core import Run as RunOfV1
         given, made = sys.argv[1:3]
         told = {
             "argv": sys.argv[3:],
@@ -56,6 +57,7 @@ SCRIPTS: Mapping[str, str] = {
             "given": given,
             "made": made,
             "helper": helper.VALUE,
+            "v1_is_served": RunOfV1 is Run,
             "cwd_is_the_source": os.path.exists("good.py"),
             "scratch": [os.path.isdir(name) for name in ("outputs", "logs")],
             "content": open(os.path.join(given, "deep", "data ü.txt"), encoding="utf-8").read(),

@@ -39,7 +39,7 @@ from airflow_aml.runtime.masking import remember
 from airflow_aml.runtime.process import Ended, Sink, WholeLines
 from airflow_aml.runtime.secrets import SECRETS_VARIABLE
 from airflow_aml.runtime.stopping import Stop
-from airflow_aml.runtime.travelling import runtime_zip
+from airflow_aml.runtime.travelling import paths_of, runtime_zip
 from airflow_aml.workspace.computes import ComputeRecord
 
 if TYPE_CHECKING:
@@ -237,8 +237,9 @@ class DockerStepOperator(AmlStepMixin, ContainerOperator):  # type: ignore[misc]
         # What is asked here cannot be asked from there.
         ours = ("PYTHONPATH",) if sent is None else ("PYTHONPATH", SECRETS_VARIABLE)
         variables = {name: value for name, value in environ.items() if name not in ours}
-        path = [environ.get("PYTHONPATH", ""), os.path.join(job.work, "airflow_aml.zip")]
-        variables[contained.PATH_VARIABLE] = os.pathsep.join(filter(None, [*path, *self.packages]))
+        zipped, door = paths_of(os.path.join(job.work, "airflow_aml.zip"))
+        path = [environ.get("PYTHONPATH", ""), zipped, *self.packages, door]
+        variables[contained.PATH_VARIABLE] = os.pathsep.join(filter(None, path))
         variables[contained.PYTHON_VARIABLE] = self.python
         self._private_environment = variables
         ended = os.path.join(job.work, "ended")
