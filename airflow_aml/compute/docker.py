@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 from airflow_aml.compute.placement import ARCHIVE, MOUNTS, Placement, airflow_options
 from airflow_aml.definition.runconfig import DEFAULT_CPU_IMAGE, DEFAULT_GPU_IMAGE
@@ -23,7 +24,8 @@ def docker_placement(node: NodeSpec, compute: ComputeRecord) -> Placement:
 
     Raises:
         PipelineDefinitionError: neither the step nor the compute names an image.
-        NotServedError: the step asks for a Dockerfile elsewhere than on an engine of Docker's.
+        NotServedError: the step asks for a Dockerfile elsewhere than on an engine of Docker's, or
+            for arguments of ``docker run``.
     """
     if compute.secrets and transport_of(compute) == MOUNTS:
         raise PipelineDefinitionError(
@@ -32,9 +34,29 @@ def docker_placement(node: NodeSpec, compute: ComputeRecord) -> Placement:
             where=f"step {node.name!r}, compute {compute.name!r}",
             hint="Leave them out.",
         )
-    sized = compute.sized
-    options = {**airflow_options(compute), "compute": sized, "image": image_of(node, compute)}
+    options = {
+        **airflow_options(compute),
+        "compute": contained(node, compute),
+        "image": image_of(node, compute),
+    }
     return Placement(OPERATOR, options, transport_of(compute))
+
+
+def contained(node: NodeSpec, compute: ComputeRecord) -> ComputeRecord:
+    """The compute as the step's container or pod is made of it: what the step says counts first.
+
+    Raises:
+        NotServedError: the step asks for arguments of ``docker run``.
+    """
+    arguments = node.settings.docker_arguments
+    if arguments:
+        raise NotServedError(
+            f"docker arguments ({' '.join(arguments)}) are not served.",
+            where=f"step {node.name!r}, compute {compute.name!r}",
+            hint="The compute's own document says network, user, limits, volumes and GPUs.",
+        )
+    sized = compute.sized
+    return replace(sized, shm_size=node.settings.shm_size or sized.shm_size)
 
 
 def image_of(node: NodeSpec, compute: ComputeRecord) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_aml.compute.docker import image_of
+from airflow_aml.compute.docker import contained, image_of
 from airflow_aml.compute.placement import STORE, Placement, airflow_options
 from airflow_aml.definition.spec import NodeSpec
 from airflow_aml.runtime import boot
@@ -37,11 +37,11 @@ def kubernetes_placement(node: NodeSpec, compute: ComputeRecord) -> Placement:
 
     Raises:
         PipelineDefinitionError: neither the step nor the compute names an image.
-        NotServedError: the step asks for a Dockerfile.
+        NotServedError: the step asks for a Dockerfile, or for arguments of ``docker run``.
     """
     options = {
         **airflow_options(compute),
-        "compute": compute.sized,
+        "compute": contained(node, compute),
         "image": image_of(node, compute),
     }
     return Placement(OPERATOR, options, STORE)

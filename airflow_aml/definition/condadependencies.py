@@ -75,6 +75,7 @@ class CondaDependencies:
 
     def add_pip_package(self, pip_package: str) -> None:
         """Asks for one more package from PyPI; one of the same name is replaced, as in v1."""
+        _check_text(pip_package)
         requirement, option = requirement_or_option(pip_package.strip(), "pip package")
         if option:
             self.set_pip_option(pip_package)
@@ -88,6 +89,7 @@ class CondaDependencies:
 
     def add_conda_package(self, conda_package: str) -> None:
         """Asks for one more conda package; ``python=3.8`` sets the Python version."""
+        _check_text(conda_package)
         text = conda_package.strip()
         if _name(text) == "python":
             self.set_python_version(re.sub(r"^[^\d]*", "", text[text.index("python") + 6 :]))
@@ -252,4 +254,9 @@ def _texts(packages: Optional[Iterable[str]], where: str) -> List[str]:
             where=where,
             hint=f"Write {where}=[{packages!r}].",
         )
-    return [str(each) for each in packages]
+    return list(packages)
+
+
+def _check_text(package: Any) -> None:
+    if not isinstance(package, str):
+        raise UserErrorException(f"a package must be a text such as 'six==1.16', not {package!r}.")

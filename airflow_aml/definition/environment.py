@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 from dataclasses import replace
 from typing import Any, Dict, List, Optional
 
@@ -20,6 +21,7 @@ from airflow_aml.runtime import hidden
 DEFAULT_NAME = "default-environment"
 
 _FILE = "azureml_environment.json"
+_INSTRUCTION = re.compile(r"^\s*FROM\s", re.IGNORECASE | re.MULTILINE)
 
 
 class PythonSection(ConfigElement):
@@ -184,7 +186,7 @@ class Environment(ConfigElement):
         """An environment of a Dockerfile, given as its path or its text.
 
         Raises:
-            UserErrorException: both kinds of further packages are given.
+            UserErrorException: both kinds of further packages are given, or there is no such file.
         """
         result = _with_packages(name, conda_specification, pip_requirements)
         result.docker.base_dockerfile = _dockerfile(dockerfile)
@@ -237,6 +239,10 @@ class Environment(ConfigElement):
     def register(self, workspace: Any) -> Environment:
         """Keeps the environment in the workspace under its name, as a new version if it is new.
 
+        Returns:
+            The environment in the version that it has there. The one that is registered stays as it
+            is, so that it may be changed and registered again.
+
         Raises:
             UserErrorException: it has no name, or its version is there already with other content.
         """
@@ -250,7 +256,9 @@ class Environment(ConfigElement):
         if not declare(REGISTER_ENVIRONMENT, {"name": self.name, "document": document}):
             from airflow_aml.workspace import environments
 
-            self.version = environments.register(home_of(workspace), self.name, document)
+            registered = copy.deepcopy(self)
+            registered.version = environments.register(home_of(workspace), self.name, document)
+            return registered
         return self
 
     def clone(self, new_name: str) -> Environment:
@@ -351,4 +359,8 @@ def _dockerfile(given: Optional[str]) -> Optional[str]:
     if given and "\n" not in given and os.path.isfile(given):
         with open(given, encoding="utf-8") as stream:
             return stream.read()
+    if given and not _INSTRUCTION.search(given):
+        raise UserErrorException(
+            f"{given!r} is neither a Dockerfile's text nor the path of one that is there."
+        )
     return given

@@ -292,6 +292,8 @@ def run_configuration(settings: RunSettings) -> RunConfiguration:
     made.node_count = settings.node_count
     made.max_run_duration_seconds = settings.max_run_seconds
     made.environment_variables = dict(settings.environment_variables)
+    made.docker.shm_size = settings.shm_size or made.docker.shm_size
+    made.docker.arguments = list(settings.docker_arguments)
     if wanted.name:
         made.environment.name = wanted.name
     made.environment.version = wanted.version

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, Iterable, List, Optional
+import re
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
 from airflow_aml.definition.condadependencies import CondaDependencies
 from airflow_aml.definition.configelement import ConfigElement, fill, to_document
@@ -37,16 +38,22 @@ __all__ = [
 DEFAULT_CPU_IMAGE = "mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu22.04"
 DEFAULT_GPU_IMAGE = "mcr.microsoft.com/azureml/openmpi4.1.0-cuda11.8-cudnn8-ubuntu22.04"
 
+_SHM_SIZE = "2g"
+_SIZE = re.compile(r"[1-9]\d*[bkmg]?", re.IGNORECASE)
+
 
 class DockerConfiguration(ConfigElement):
-    """How a container is run."""
+    """How a container is run: ``shm_size`` counts, and ``arguments`` are refused where it runs.
+
+    Whether there is a container at all is its compute's matter.
+    """
 
     def __init__(
         self,
         use_docker: bool = False,
         shared_volumes: bool = True,
         arguments: Optional[Iterable[str]] = None,
-        shm_size: str = "2g",
+        shm_size: str = _SHM_SIZE,
     ):
         self.use_docker = use_docker
         self.shared_volumes = shared_volumes
@@ -101,8 +108,8 @@ class RunConfiguration(ConfigElement):
     """How a step wants to be run.
 
     ``script`` and ``arguments`` of a step replace the ones here. ``environment``,
-    ``environment_variables``, ``target`` and ``max_run_duration_seconds`` have their effect; the
-    rest of v1's settings are there to be set and kept.
+    ``environment_variables``, ``target``, ``docker`` and ``max_run_duration_seconds`` have their
+    effect; the rest of v1's settings are there to be set and kept.
     """
 
     def __init__(
@@ -210,16 +217,39 @@ class RunConfiguration(ConfigElement):
 
         Raises:
             NotServedError: more than one process, or a framework that is not plain Python.
+            UserErrorException: a value that its setting cannot have.
         """
         self._refuse_distributed()
         if self.framework.lower() != "python":  # v1's own notebooks write both
             raise NotServedError(f"framework {self.framework!r} is not served; only 'Python' is.")
-        variables = {**self.environment.environment_variables, **self.environment_variables}
+        if not isinstance(self.environment, Environment):
+            raise UserErrorException(
+                f"environment must be an Environment, not {self.environment!r}.",
+                hint="Environment.get(ws, name) has the registered one of a name.",
+            )
         return RunSettings(
             environment=self.environment.spec,
-            environment_variables={str(k): str(v) for k, v in variables.items()},
-            max_run_seconds=self.max_run_duration_seconds and float(self.max_run_duration_seconds),
+            environment_variables={
+                **_variables(self.environment.environment_variables),
+                **_variables(self.environment_variables),
+            },
+            max_run_seconds=_seconds(self.max_run_duration_seconds),
+            shm_size=self._shm_size(),
+            docker_arguments=(
+                *_arguments(self.environment.docker.arguments),
+                *_arguments(self.docker.arguments),
+            ),
         )
+
+    def _shm_size(self) -> Optional[str]:
+        """What the author says, if it is anything but v1's own default."""
+        given = self.docker.shm_size
+        found = self.environment.docker.shm_size if given in (None, _SHM_SIZE) else given
+        if found is not None and not (isinstance(found, str) and _SIZE.fullmatch(found)):
+            raise UserErrorException(
+                f"shm_size must be a text such as '512m' or '8g', not {found!r}."
+            )
+        return found
 
     def _refuse_distributed(self) -> None:
         counts = {
@@ -238,6 +268,43 @@ class RunConfiguration(ConfigElement):
             raise NotServedError(
                 f"{', '.join(several)}: distributed steps are not served; a step is one process."
             )
+
+
+def _variables(given: Any) -> Dict[str, str]:
+    """Environment variables as texts: numbers and the like are written out.
+
+    Raises:
+        UserErrorException: it is no dict, or no process can have such a name or value.
+    """
+    if not isinstance(given, Mapping):
+        raise UserErrorException(f"environment_variables must be a dict, not {given!r}.")
+    found = {str(name): value for name, value in given.items()}
+    for name, value in found.items():
+        if not name or "=" in name or "\0" in name:
+            raise UserErrorException(f"{name!r} cannot be the name of an environment variable.")
+        if value is None or "\0" in str(value):
+            raise UserErrorException(
+                f"{value!r} cannot be the value of the environment variable {name!r}."
+            )
+    return {name: str(value) for name, value in found.items()}
+
+
+def _seconds(given: Any) -> Optional[float]:
+    if given is None:
+        return None
+    try:
+        found = float(given)
+    except (TypeError, ValueError):
+        found = -1.0
+    if not 0 <= found < float("inf"):
+        raise UserErrorException(
+            f"max_run_duration_seconds must be a number of seconds, not {given!r}."
+        )
+    return found or None
+
+
+def _arguments(given: Any) -> Tuple[str, ...]:
+    return tuple(map(str, [given] if isinstance(given, str) else given or ()))
 
 
 def _place(path: Optional[str], name: Optional[str]) -> str:

@@ -216,6 +216,8 @@ class RunSettings:
     Attributes:
         max_run_seconds: wall-clock limit; None means none.
         node_count: processes or machines; more than one needs a compute that can do it.
+        shm_size: of /dev/shm in a container or pod; None: as its compute says.
+        docker_arguments: of ``docker run``, as the author asks for them.
     """
 
     environment: EnvironmentSpec = EnvironmentSpec()
@@ -224,6 +226,8 @@ class RunSettings:
     node_count: int = 1
     framework: str = "Python"
     communicator: str = "None"
+    shm_size: Optional[str] = None
+    docker_arguments: Tuple[str, ...] = ()
 
 
 DEFAULT_SETTINGS = RunSettings()

@@ -33,7 +33,7 @@ SETTING = "[aml] computes"
 
 _KIND = "compute"
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")
-_MEMORY = re.compile(r"^\d+[bkmgBKMG]?$")
+_MEMORY = re.compile(r"^[1-9]\d*[bkmgBKMG]?$")
 _USER = re.compile(r"^\d+(:\d+)?$")
 _TRANSPORTS = (None, "mounts", "archive")
 _TO_COME = {"environment": "environments on computes"}
@@ -196,6 +196,9 @@ def _wrong(record: ComputeRecord) -> str:
         f"memory must be a text such as '512m' or '8g', not {memory!r}.": (
             memory is None or _MEMORY.match(memory)
         ),
+        f"shm_size must be a text such as '512m' or '8g', not {record.shm_size!r}.": (
+            record.shm_size is None or _MEMORY.match(record.shm_size)
+        ),
         f"user must be a text such as '1000' or '1000:1000', not {record.user!r}.": (
             record.user is None or _USER.match(record.user)
         ),
@@ -227,6 +230,8 @@ def _wrong(record: ComputeRecord) -> str:
 
 def _of_another_kind(record: ComputeRecord, document: Mapping[str, Any]) -> str:
     """What of a document is said of another kind of container than its own; empty if nothing is."""
+    if "image" in document and "kind" not in document:
+        return f"an 'image' needs a kind: {DOCKER!r} or {KUBERNETES!r}."
     for kind, fields in _ONLY.items():
         found = [name for name in fields if name in document]
         if found and record.kind != kind and not (kind == DOCKER and record.kind == LOCAL):

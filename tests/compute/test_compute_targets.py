@@ -226,6 +226,43 @@ def test_a_program_may_take_a_compute_of_azures_by_its_name(site):
         _ = Workspace().compute_targets["STANDARD_NC6"]
 
 
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ({"max_nodes": "4"}, "max_nodes must be a whole number, not '4'"),
+        ({"max_nodes": 1, "min_nodes": None}, "min_nodes must be a whole number"),
+        ({"max_nodes": 1, "min_nodes": 3}, r"max_nodes \(1\) must be at least 1 and min_nodes"),
+    ],
+)
+def test_limits_that_no_cluster_can_have_are_refused(limits, said):
+    """When a cluster is made, and when it is changed."""
+    with pytest.raises(ComputeTargetException, match=said):
+        AmlCompute.provisioning_configuration("STANDARD_D2_V2", **limits)
+
+
+def test_a_change_to_limits_that_no_cluster_can_have_changes_nothing():
+    """What was there is there."""
+    ws = Workspace()
+    made = ComputeTarget.create(ws, "cpu", AmlCompute.provisioning_configuration(max_nodes=2))
+
+    with pytest.raises(ComputeTargetException, match=r"max_nodes \(2\) must be at least 1 and min"):
+        made.update(min_nodes=3)
+
+    assert ComputeTarget(ws, "cpu").get_status().scale_settings["minNodeCount"] == 0
+
+
+def test_a_compute_survives_being_serialized():
+    """``deserialize`` reads what ``serialize`` told; nothing of Azure's is behind a compute."""
+    ws = Workspace()
+    made = ComputeTarget.create(ws, "cpu", AmlCompute.provisioning_configuration(max_nodes=2))
+
+    again = ComputeTarget.deserialize(ws, made.serialize())
+
+    assert type(again) is AmlCompute
+    assert again.serialize() == made.serialize()
+    assert again.cluster_resource_id is None
+
+
 def test_a_step_creates_attaches_and_deletes_no_computes(monkeypatch):
     """It runs on one."""
     ws = Workspace()
@@ -270,6 +307,9 @@ def test_a_script_that_creates_a_compute_fails_and_says_why(write, one_dag, run_
         ({"imgae": "a"}, "unknown 'imgae'. A document may have: kind, type, image"),
         ({"memory": "8 GB"}, "memory must be a text such as '512m'"),
         ({"memory": 8}, "memory"),
+        ({"memory": "0"}, "memory must be a text such as '512m'"),
+        ({"shm_size": "-1"}, "shm_size must be a text such as '512m'"),
+        ({"image": "team/train:1"}, "an 'image' needs a kind: 'docker' or 'kubernetes'"),
         ({"user": "nobody"}, "user must be a text such as '1000'"),
         ({"cpu": 0}, "cpu must be more than 0"),
         ({"transport": "ftp"}, "transport must be 'mounts' or 'archive'"),

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from airflow_aml import DockerConfiguration, RunConfiguration
 from airflow_aml.compute import place
 from airflow_aml.definition.spec import EnvironmentSpec, NodeSpec, RunSettings
 from airflow_aml.errors import NotServedError, PipelineDefinitionError
@@ -44,6 +45,35 @@ def pipeline(write):
         write("p.py", FILE.format(name=name, before=before))
 
     return make
+
+
+def test_a_step_says_how_much_shared_memory_its_container_has():
+    """v1's ``DockerConfiguration``, before what the compute says; elsewhere it says nothing."""
+    gpu = record_of("gpu", {"kind": "docker", "image": "a", "shm_size": "4g"})
+    config = RunConfiguration()
+
+    def asked():
+        return NodeSpec("train", "train", "train.py", settings=config.settings)
+
+    assert place(asked(), gpu).options["compute"].shm_size == "4g"
+    config.environment.docker.shm_size = "1g"
+    assert place(asked(), gpu).options["compute"].shm_size == "1g"
+    config.docker = DockerConfiguration(use_docker=True, shm_size="512m")
+    assert place(asked(), gpu).options["compute"].shm_size == "512m"
+    pods = record_of("gpu", {"kind": "kubernetes", "image": "a"})
+    assert place(asked(), pods).options["compute"].shm_size == "512m"
+
+
+def test_arguments_of_docker_run_are_refused_where_there_is_a_container():
+    """Not left out in silence; on the worker itself they mean nothing."""
+    config = RunConfiguration()
+    config.docker = DockerConfiguration(use_docker=True, arguments=["--network", "host"])
+    asked = NodeSpec("train", "train", "train.py", settings=config.settings)
+
+    for kind in ("docker", "kubernetes"):
+        with pytest.raises(NotServedError, match=r"docker arguments \(--network host\) are not"):
+            place(asked, record_of("gpu", {"kind": kind, "image": "a"}))
+    assert "local" in place(asked, record_of("cpu", {})).operator
 
 
 def test_a_container_gets_the_image_of_the_step_or_else_of_its_compute():

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_aml import CondaDependencies, Environment, PythonScriptStep, RunConfiguration
+from airflow_aml import (
+    CondaDependencies,
+    DockerConfiguration,
+    Environment,
+    PythonScriptStep,
+    RunConfiguration,
+    Workspace,
+)
 from airflow_aml.errors import NotServedError, UserErrorException
 
 CONDA = """
@@ -106,6 +113,56 @@ def test_a_text_in_place_of_a_list_is_refused():
     """Its letters would be packages."""
     with pytest.raises(UserErrorException, match=r"pip_packages=\['six'\]"):
         CondaDependencies.create(pip_packages="six")
+
+
+def test_a_package_that_is_no_text_is_refused():
+    """A number would be the name of a package."""
+    for given in (5, None):
+        with pytest.raises(UserErrorException, match="a package must be a text such"):
+            CondaDependencies.create(pip_packages=["six", given])
+        with pytest.raises(UserErrorException, match="a package must be a text"):
+            CondaDependencies.create(conda_packages=[given])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("environment", "mine", "environment must be an Environment, not 'mine'"),
+        ("environment_variables", ["A"], r"environment_variables must be a dict, not \['A'\]"),
+        ("environment_variables", {"A=": "1"}, "'A=' cannot be the name of an environment var"),
+        ("environment_variables", {"A": None}, "None cannot be the value of the environment"),
+        ("environment_variables", {"A": "a\0b"}, "cannot be the value of the environment variable"),
+        ("max_run_duration_seconds", "long", "must be a number of seconds, not 'long'"),
+        ("max_run_duration_seconds", -1, "must be a number of seconds, not -1"),
+        ("docker", DockerConfiguration(shm_size="64X"), "shm_size must be a text such as '512m'"),
+    ],
+)
+def test_a_setting_that_no_step_can_have_is_told_by_name(name, value, said):
+    """Where the step is built, before anything runs."""
+    config = RunConfiguration()
+    setattr(config, name, value)
+
+    with pytest.raises(UserErrorException, match=said):
+        _ = config.settings
+
+
+def test_an_environment_can_be_changed_and_registered_again(workspace):
+    """As in v1: each time it is a version of its own, and the object itself has none."""
+    ws, mine = Workspace(), Environment("mine")
+    mine.python.conda_dependencies = CondaDependencies.create(pip_packages=["six==1.16.0"])
+    first = mine.register(ws)
+    mine.python.conda_dependencies.add_pip_package("six==1.17.0")
+
+    second = mine.register(ws)
+
+    assert (first.version, second.version, mine.version) == ("1", "2", None)
+    assert Environment.get(ws, "mine").python.conda_dependencies.pip_packages == ["six==1.17.0"]
+
+
+def test_a_dockerfile_that_is_not_there_is_told():
+    """Its path would be built as if it were one."""
+    with pytest.raises(UserErrorException, match="'docker/Dockerfile' is neither a Dockerfile's"):
+        Environment.from_dockerfile("e", "docker/Dockerfile")
 
 
 def test_an_image_with_two_lists_is_refused(conda_file, tmp_path):

@@ -33,10 +33,7 @@ class ProvisioningConfiguration:
     ) -> None:
         if max_nodes is None:
             raise ComputeTargetException("max nodes count is mandatory: give max_nodes.")
-        if not 0 <= min_nodes <= max_nodes or not max_nodes:
-            raise ComputeTargetException(
-                f"max_nodes ({max_nodes}) must be at least 1 and min_nodes ({min_nodes})."
-            )
+        check_nodes(min_nodes, max_nodes)
         if vm_priority.lower() not in ("dedicated", "lowpriority"):
             raise ComputeTargetException(
                 f"vm_priority must be 'dedicated' or 'lowpriority', not {vm_priority!r}."
@@ -62,6 +59,21 @@ class ProvisioningConfiguration:
         from airflow_aml.workspace.computes import ComputeRecord
 
         return ComputeRecord(name, **self._values)
+
+
+def check_nodes(least: Any, most: Any) -> None:
+    """Whether a cluster can have these limits.
+
+    Raises:
+        ComputeTargetException: they are no whole numbers, or there is nothing between them.
+    """
+    for name, given in (("min_nodes", least), ("max_nodes", most)):
+        if isinstance(given, bool) or not isinstance(given, int):
+            raise ComputeTargetException(f"{name} must be a whole number, not {given!r}.")
+    if not 0 <= least <= most or not most:
+        raise ComputeTargetException(
+            f"max_nodes ({most}) must be at least 1 and min_nodes ({least})."
+        )
 
 
 class AttachConfiguration:

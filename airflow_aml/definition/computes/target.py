@@ -13,6 +13,7 @@ from airflow_aml.definition.computes.configurations import (
     ProvisioningConfiguration,
     ServiceConfiguration,
     attaching,
+    check_nodes,
 )
 from airflow_aml.definition.computes.status import AmlComputeStatus
 from airflow_aml.definition.data.near import near
@@ -121,6 +122,11 @@ class ComputeTarget:
         return []
 
     @property
+    def cluster_resource_id(self) -> Optional[str]:
+        """None: nothing of Azure's is behind it; of what was attached by its id, that."""
+        return self._record.settings.get("resource_id")
+
+    @property
     def is_attached(self) -> bool:
         """Whether it is a service that was attached."""
         return self._record.type != "AmlCompute"
@@ -166,6 +172,20 @@ class ComputeTarget:
             "provisioningState": self.provisioning_state,
             "type": self.type,
         }
+
+    @staticmethod
+    def deserialize(workspace: Any, object_dict: Mapping[str, Any]) -> ComputeTarget:
+        """The compute that :meth:`serialize` has told of; nothing is looked up or kept.
+
+        Raises:
+            UserErrorException: the dict is none of its.
+        """
+        from airflow_aml.codec import decode
+        from airflow_aml.workspace.computes import ComputeRecord
+
+        told = {"location", "provisioningState"}
+        document = {name: value for name, value in object_dict.items() if name not in told}
+        return target_of(workspace, decode(ComputeRecord, document))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.name!r}, type={self.type!r})"
@@ -244,14 +264,21 @@ class AmlCompute(ComputeTarget):
         max_nodes: Optional[int] = None,
         idle_seconds_before_scaledown: Optional[int] = None,
     ) -> None:
-        """Changes the limits of what a program has created."""
+        """Changes the limits of what a program has created.
+
+        Raises:
+            ComputeTargetException: the new limits are none.
+        """
         given = {
             "min_nodes": min_nodes,
             "max_nodes": max_nodes,
             "idle_seconds": idle_seconds_before_scaledown,
         }
         values: Any = {name: value for name, value in given.items() if value is not None}
-        self._record = replace(self._record, **values)
+        changed = replace(self._record, **values)
+        if changed.max_nodes is not None or changed.min_nodes:
+            check_nodes(changed.min_nodes, changed.max_nodes)
+        self._record = changed
         known.keep(self.workspace, self._record)
 
     def list_nodes(self) -> List[Dict[str, Any]]:
