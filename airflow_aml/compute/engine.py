@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from airflow_aml.compute import place
 from airflow_aml.compute.docker import engine_of, image_of
 from airflow_aml.errors import ComputeTargetException, UserErrorException
 from airflow_aml.reuse.environment import Environment, of_image, unknown_image
@@ -40,6 +41,7 @@ class Images:
 
         Raises:
             NoKey: the image is not here, or its engine or registry does not answer.
+            UserErrorException: the step asks for what its compute cannot give.
         """
         found = self._of(node)
         if found is not None and found.image:
@@ -48,6 +50,7 @@ class Images:
 
     def _of(self, node: NodeSpec) -> Environment | None:
         compute = self._computes.of(node)
+        place(node, compute)
         if compute.kind == KUBERNETES:
             return self._in_registry(image_of(node, compute), compute.fixed_tags)
         if compute.kind != DOCKER:

@@ -21,7 +21,7 @@ from airflow_aml.runtime import hidden
 DEFAULT_NAME = "default-environment"
 
 _FILE = "azureml_environment.json"
-_INSTRUCTION = re.compile(r"^\s*FROM\s", re.IGNORECASE | re.MULTILINE)
+_FROM = re.compile(r"\s*FROM\s", re.IGNORECASE)
 
 
 class PythonSection(ConfigElement):
@@ -359,7 +359,7 @@ def _dockerfile(given: Optional[str]) -> Optional[str]:
     if given and "\n" not in given and os.path.isfile(given):
         with open(given, encoding="utf-8") as stream:
             return stream.read()
-    if given and not _INSTRUCTION.search(given):
+    if given and "\n" not in given and not _FROM.match(given):
         raise UserErrorException(
             f"{given!r} is neither a Dockerfile's text nor the path of one that is there."
         )

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from airflow_aml import DockerConfiguration, RunConfiguration
+from airflow_aml.cli import main
 from airflow_aml.compute import place
 from airflow_aml.definition.spec import EnvironmentSpec, NodeSpec, RunSettings
 from airflow_aml.errors import NotServedError, PipelineDefinitionError
@@ -19,6 +20,14 @@ ws = Workspace()
 {before}
 step = PythonScriptStep("a.py", source_directory="src", compute_target={name!r})
 p = Pipeline(ws, [step])
+"""
+
+REFUSED = """
+from airflow_aml import *
+wanted = RunConfiguration()
+wanted.docker.arguments = ["--privileged"]
+step = PythonScriptStep("a.py", source_directory="src", compute_target="cpu", runconfig=wanted)
+Pipeline(Workspace(), [step])
 """
 
 
@@ -74,6 +83,17 @@ def test_arguments_of_docker_run_are_refused_where_there_is_a_container():
         with pytest.raises(NotServedError, match=r"docker arguments \(--network host\) are not"):
             place(asked, record_of("gpu", {"kind": kind, "image": "a"}))
     assert "local" in place(asked, record_of("cpu", {})).operator
+
+
+def test_a_plan_tells_what_a_compute_cannot_give(define, write, workspace, capsys):
+    """As the run would: in one sentence, and before it."""
+    define(cpu={"kind": "docker", "image": "a", "engine": "unix:///nowhere"})
+    write("src/a.py", "")
+    path = write("p.py", REFUSED)
+
+    assert main(["plan", str(path)]) == 1
+
+    assert "docker arguments (--privileged) are not served" in capsys.readouterr().err
 
 
 def test_a_container_gets_the_image_of_the_step_or_else_of_its_compute():
