@@ -63,11 +63,12 @@ def build_dag(
     Nothing in the DAG changes between two parses of the same file.
     """
     settings = settings or {}
+    named = NamedComputes(computes(), setup)
+    spec = named.equipped(spec)
     lone = next((node for node in spec.nodes if node.id == only), None)
     options = {"schedule": scheduled, **_about(spec, settings, only), **dag_options}
     options["schedule"] = _schedule(options["schedule"], spec.workspace, only)
     params = options.pop("params", None) or parameters.params(spec.parameters, defaults or {})
-    named = NamedComputes(computes(), setup)
     dag = DAG(dag_id, **options)
     if lone is not None:
         _task(lone, spec, folder, dag, named)

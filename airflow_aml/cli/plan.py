@@ -173,6 +173,7 @@ def _equipped(
 
     Locks that it has not yet are made and not stored.
     """
+    spec = computes.equipped(spec)
     if all(node.settings.environment == EnvironmentSpec() for node in spec.nodes):
         return spec, {}
     from airflow_aml.reuse.pending import pending_environments

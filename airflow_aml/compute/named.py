@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from airflow_aml.definition.computes.known import declared
 from airflow_aml.definition.data.near import near
 from airflow_aml.definition.setup import SetupAction
-from airflow_aml.definition.spec import NodeSpec
+from airflow_aml.definition.spec import EnvironmentSpec, NodeSpec, PipelineSpec
 from airflow_aml.errors import PipelineDefinitionError
 from airflow_aml.workspace.computes import (
     DEFAULT,
@@ -20,6 +21,7 @@ from airflow_aml.workspace.computes import (
 )
 
 _WORKER = ComputeRecord(LOCAL)
+_NOTHING = EnvironmentSpec()
 
 
 class NamedComputes:
@@ -53,6 +55,21 @@ class NamedComputes:
                 hint=f"Define it in [aml] computes, or {DEFAULT!r} for all that are not.",
             )
         return self._site.get(DEFAULT, _WORKER)
+
+    def equipped(self, spec: PipelineSpec) -> PipelineSpec:
+        """The pipeline with the computes' environments, for the steps that ask for nothing.
+
+        Raises:
+            PipelineDefinitionError: as :meth:`of`.
+        """
+        if not any(record.environment for record in self._site.values()):
+            return spec
+        found = {}
+        for node in spec.nodes:
+            name, _, version = (self.of(node).environment or "").partition(":")
+            if name and replace(node.settings.environment, name="") == _NOTHING:
+                found[node.id] = EnvironmentSpec(name, version or None, registered=True)
+        return spec.within(found)
 
     def is_contained(self, node: NodeSpec) -> bool:
         """Whether a step runs in an image."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple, Union
 
-from airflow_aml.errors import NotServedError, UserErrorException, WorkspaceException
+from airflow_aml.errors import UserErrorException, WorkspaceException
 
 if TYPE_CHECKING:
     from airflow_aml.workspace.home import Home
@@ -36,7 +36,6 @@ _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")
 _MEMORY = re.compile(r"^[1-9]\d*[bkmgBKMG]?$")
 _USER = re.compile(r"^\d+(:\d+)?$")
 _TRANSPORTS = (None, "mounts", "archive")
-_TO_COME = {"environment": "environments on computes"}
 _ONLY = {
     DOCKER: ("engine", "network", "transport", "host_path_map"),
     KUBERNETES: (
@@ -59,6 +58,8 @@ class ComputeRecord:
         kind: ``local`` (the worker itself), ``docker``, ``kubernetes``; of an attached service its
             type in lower case.
         type: v1's word: ``AmlCompute``, ``Databricks``, ...
+        environment: name, or ``name:version``, of the registered or curated environment of steps
+            that ask for none.
         image: of a container; interpreter: the Python in it, by default the first one in its PATH.
         queue, executor, pool: of Airflow, for the tasks of its steps; pool_slots: how many of the
             pool's slots one of them takes, 1 by default.
@@ -84,6 +85,7 @@ class ComputeRecord:
     name: str
     kind: str = LOCAL
     type: str = "AmlCompute"
+    environment: Optional[str] = None
     image: Optional[str] = None
     interpreter: Optional[str] = None
     queue: Optional[str] = None
@@ -163,9 +165,6 @@ def record_of(name: str, document: Any) -> ComputeRecord:
     from airflow_aml.codec import decode
 
     where = f"{SETTING}, {name!r}"
-    for key, what in _TO_COME.items():
-        if isinstance(document, Mapping) and key in document:
-            raise NotServedError(f"{key!r} of a compute comes with {what}.", where=where)
     try:
         check_name(name)
         if not isinstance(document, Mapping):
@@ -201,6 +200,9 @@ def _wrong(record: ComputeRecord) -> str:
         ),
         f"user must be a text such as '1000' or '1000:1000', not {record.user!r}.": (
             record.user is None or _USER.match(record.user)
+        ),
+        f"environment must be a name or 'name:version', not {record.environment!r}.": (
+            record.environment is None or all(record.environment.split(":", 1))
         ),
         f"cpu must be more than 0, not {cpu!r}.": cpu is None or cpu > 0,
         f"gpu must be 0 or more, not {gpu!r}.": gpu is None or gpu >= 0,

@@ -16,7 +16,6 @@ from airflow_aml import (
 )
 from airflow_aml.definition.loading import load_file
 from airflow_aml.errors import (
-    NotServedError,
     RunEnvironmentException,
     UserErrorException,
     WorkspaceException,
@@ -304,7 +303,7 @@ def test_a_script_that_creates_a_compute_fails_and_says_why(write, one_dag, run_
     ("document", "said"),
     [
         ({"kind": "dokcer"}, "kind must be 'local', 'docker' or 'kubernetes', not 'dokcer'"),
-        ({"imgae": "a"}, "unknown 'imgae'. A document may have: kind, type, image"),
+        ({"imgae": "a"}, "unknown 'imgae'. A document may have: kind, type, environment, image"),
         ({"memory": "8 GB"}, "memory must be a text such as '512m'"),
         ({"memory": 8}, "memory"),
         ({"memory": "0"}, "memory must be a text such as '512m'"),
@@ -322,6 +321,7 @@ def test_a_script_that_creates_a_compute_fails_and_says_why(write, one_dag, run_
         ({"kind": "docker", "namespace": "a"}, "'namespace' is for computes of kind 'kubernetes'"),
         ({"pool": "cores", "max_nodes": 4, "pool_slots": 8}, "pool_slots must be from 1 to max_"),
         ({"pool_slots": 0}, "pool_slots must be from 1"),
+        ({"environment": ":1"}, "environment must be a name or 'name:version'"),
         ([], "is not an object"),
     ],
 )
@@ -332,12 +332,6 @@ def test_a_wrong_document_of_the_site_is_told_by_name(document, said):
 
     assert str(raised.value).startswith("[aml] computes, 'gpu': ")
     assert said in str(raised.value)
-
-
-def test_what_documents_cannot_say_yet_is_refused_by_name():
-    """Not with silence."""
-    with pytest.raises(NotServedError, match="'environment' of a compute comes with"):
-        record_of("gpu", {"environment": "pandas"})
 
 
 def test_a_setting_that_is_no_json_is_told(monkeypatch):

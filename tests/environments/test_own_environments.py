@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from airflow_aml import CondaDependencies, Environment, Workspace
 from airflow_aml.cli import main
 from airflow_aml.reuse.software.pythons import installed, own_version
 
@@ -119,6 +120,51 @@ def test_a_registered_environment_is_looked_up_beside_a_parameter(write, one_dag
     said = "".join(capfd.readouterr())
     assert "environment 'mine' is registered, version 1.0" in said
     assert f"{python} six 1.16.0" in said
+
+
+ON_COMPUTES = """
+    # airflow dag
+    from airflow_aml import *
+    own = RunConfiguration()
+    own.environment.python.conda_dependencies = CondaDependencies.create(
+        pip_packages=["six==1.15.0"]
+    )
+    common = dict(source_directory="steps", arguments=["--which", "six"])
+    asks = PythonScriptStep("show.py", "asks", runconfig=own, compute_target="{name}", **common)
+    none = PythonScriptStep("show.py", "none", compute_target="{name}", **common)
+    pipeline = Pipeline(Workspace(), [none, asks])
+"""
+
+
+def test_a_compute_has_the_environment_of_steps_that_ask_for_none(
+    write, one_dag, run_dag, workspace, monkeypatch, capfd
+):
+    """A step's own counts first; a new version, or another compute's, is another environment."""
+
+    def register(six):
+        made = Environment("mine")
+        made.python.conda_dependencies = CondaDependencies.create(pip_packages=[f"six=={six}"])
+        made.register(Workspace())
+
+    register("1.16.0")
+    monkeypatch.setenv(
+        "AIRFLOW__AML__COMPUTES",
+        '{"cpu": {"environment": "mine"}, "fixed": {"environment": "mine:1"}}',
+    )
+    write("steps/show.py", SHOW)
+    path = write("pipeline.py", ON_COMPUTES.replace("{name}", "cpu"))
+
+    assert run_dag(one_dag()).state == "success"
+
+    said = "".join(capfd.readouterr())
+    assert "six 1.16.0" in said
+    assert "six 1.15.0" in said
+    register("1.17.0")
+    assert main(["plan", str(path)]) == 3
+    assert "package six changed from 1.16.0 to 1.17.0" in capfd.readouterr().out
+    write("pipeline.py", ON_COMPUTES.replace("{name}", "fixed"))
+    skipped = {"reuse": "success", "none": "skipped", "asks": "skipped"}
+    assert run_dag(one_dag()).states == skipped
 
 
 @pytest.mark.parametrize(
