@@ -62,13 +62,17 @@ def _end_all_but(kept: set[int]) -> None:
     """Kills this process' other children, and theirs, which become its own by that."""
     import ctypes
 
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
-    while ended := _children() - kept:
-        for process in ended:
-            with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
-            with suppress(ChildProcessError):
-                os.waitpid(process, 0)
+    control = ctypes.CDLL(None).prctl
+    control(_PR_SET_CHILD_SUBREAPER, 1)
+    try:
+        while ended := _children() - kept:
+            for process in ended:
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+                with suppress(ChildProcessError):
+                    os.waitpid(process, 0)
+    finally:
+        control(_PR_SET_CHILD_SUBREAPER, 0)
 
 
 def _children() -> set[int]:

@@ -71,8 +71,7 @@ class Schedule:
         per_file: bool = False,
         quiet_seconds: Optional[float] = None,
     ) -> Schedule:
-        """Declares that a pipeline is run on a schedule, or when files of a datastore change; a
-        program that runs by itself makes it so.
+        """Has a pipeline run on a schedule, or when files of a datastore change.
 
         Args:
             pipeline_id: of what the file has published, or the ``Pipeline`` itself; in a program,
@@ -86,8 +85,7 @@ class Schedule:
             data_path_parameter_name: the parameter that gets the path of the file that has
                 changed; of several files, that of the folder that has all of them.
             path_on_datastore: the folder that is watched, with those below it; None: all of it.
-            per_file: each file has a run of its own, as in v1; else one run has all that has
-                changed meanwhile.
+            per_file: a run for each file, as in v1, not one for all that has changed meanwhile.
             quiet_seconds: for how long nothing of a file may have changed before it counts (2).
 
         Raises:

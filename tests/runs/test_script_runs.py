@@ -163,7 +163,7 @@ def test_what_a_config_says_and_what_it_cannot(folder):
         ScriptRunConfig("src")
     with pytest.raises(NotServedError, match="command="):
         ScriptRunConfig("src", command="python train.py")
-    with pytest.raises(NotServedError, match="a Pipeline or a ScriptRunConfig, not a dict"):
+    with pytest.raises(NotServedError, match="or a ScriptRunConfig, not a dict"):
         Experiment(Workspace(), "alone").submit({})
 
 
