@@ -133,6 +133,16 @@ def _environments() -> dict[str, Any]:
             "example": '{"3.6": "3.8", "3.7": "3.8"}',
             "default": "{{}}",
         },
+        "python_downloads": {
+            "description": (
+                "Whether uv may download a Python version that a step asks for and a worker does"
+                " not have."
+            ),
+            "version_added": "0.1.0",
+            "type": "boolean",
+            "example": "True",
+            "default": "False",
+        },
         "packages": {
             "description": (
                 "JSON object: package asked for -> requirement used for it; null leaves it out."

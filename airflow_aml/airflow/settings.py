@@ -12,6 +12,7 @@ from airflow.sdk import conf
 
 from airflow_aml.errors import WorkspaceException
 from airflow_aml.workspace.computes import Computes, site_computes
+from airflow_aml.workspace.configuration import is_true
 from airflow_aml.workspace.home import Home, default_url, open_home
 
 if TYPE_CHECKING:
@@ -92,8 +93,7 @@ def price_per_hour() -> Price | None:
 
 def strict_parameters() -> bool:
     """Whether REST refuses parameters that a pipeline does not have, which v1 ignores."""
-    text = conf.get("aml", "strict_parameters", fallback="") or ""
-    return text.strip().lower() in ("1", "true", "t", "yes", "y", "on")
+    return is_true(conf.get("aml", "strict_parameters", fallback="") or "")
 
 
 def environment_setting(name: str) -> str:

@@ -15,6 +15,11 @@ def setting(environ: Mapping[str, str], name: str) -> str:
     return _in_file(environ, name) if text is None else text
 
 
+def is_true(text: str) -> bool:
+    """Whether a setting's text is one of those that Airflow takes for yes."""
+    return text.strip().lower() in ("1", "true", "t", "yes", "y", "on")
+
+
 def _in_file(environ: Mapping[str, str], name: str) -> str:
     home = environ.get("AIRFLOW_HOME") or "~/airflow"
     path = os.path.expanduser(environ.get("AIRFLOW_CONFIG") or os.path.join(home, "airflow.cfg"))

@@ -127,7 +127,7 @@ def _build(folder: Path, number: int, lock: Lock, say: Said, held: int) -> None:
     started = time.monotonic()
     place = folder / str(number)
     shutil.rmtree(place, ignore_errors=True)
-    interpreter = find_python(lock.python)
+    interpreter = find_python(lock.python, say)
     run_uv(
         ["venv", "--no-project", "--python", interpreter, str(place)],
         f"a virtual environment of {interpreter} cannot be made",

@@ -122,7 +122,7 @@ def lock_of(
         if found is not None:
             return found
     say(f"locking {_shown(wish)}")
-    made = _made(wish, here)
+    made = _made(wish, here, say)
     if not keep:
         return made
     asked = {"requirements": list(wish.requirements), "python": wish.python}
@@ -155,8 +155,10 @@ def _kept(path: str, home: Home) -> Lock | None:
         return None
 
 
-def _made(wish: Wish, here: bool) -> Lock:
-    which = ["--python", find_python(wish.python)] if here else ["--python-version", wish.python]
+def _made(wish: Wish, here: bool, say: Callable[[str], None]) -> Lock:
+    which = ["--python-version", wish.python]
+    if here:
+        which = ["--python", find_python(wish.python, say)]
     if not wish.requirements:
         return Lock(wish.python, {}, wish.options)
     lines = "\n".join([*wish.options, *wish.requirements])

@@ -1,4 +1,4 @@
-"""The Python interpreters that a machine has."""
+"""The Python interpreters that a machine has, or may download."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from airflow_aml.errors import UserErrorException
+from airflow_aml.reuse.software.uv import run_uv
+from airflow_aml.workspace.configuration import is_true, setting
 
 OLDEST = (3, 8)
 """What travels with a step needs that much."""
@@ -37,20 +40,37 @@ def short(version: str) -> str:
     return f"{found.group(1)}.{found.group(2)}"
 
 
-def find_python(version: str) -> str:
+def find_python(version: str, say: Callable[[str], None] = lambda sentence: None) -> str:
     """The path of an interpreter of that version: this one, or another that the machine has.
 
+    Where ``[aml] python_downloads`` is set, uv downloads one that it has not.
+
+    Args:
+        say: hears that one is downloaded, which takes time.
+
     Raises:
-        UserErrorException: this machine has none; the text says which there are.
+        UserErrorException: this machine has none and gets none; the text says which there are.
+        WorkspaceException: the network or the disk is in the way of the download.
     """
     path = try_python(version)
     if path is not None:
         return path
     there = ", ".join(sorted(installed(), key=_numbers))
+    missing = f"Python {version} is asked for, and this machine has none; it has {there}"
+    instead = f'[aml] python_versions = {{"{version}": "{own_version()}"}}'
+    if is_true(setting(os.environ, "python_downloads")):
+        say(f"downloading Python {version}")
+        try:
+            run_uv(["python", "install", version], f"{missing}, and none can be downloaded")
+        except UserErrorException as error:
+            raise UserErrorException(
+                error.message, hint=f"Name another one to be used for it: {instead}."
+            ) from error
+        return installed()[version]
     raise UserErrorException(
-        f"Python {version} is asked for, and this machine has none; it has {there}.",
-        hint=f"Install it ('uv python install {version}' does), or name another one to be used "
-        f'for it: [aml] python_versions = {{"{version}": "{own_version()}"}}.',
+        f"{missing}.",
+        hint=f"Install it ('uv python install {version}' does), let uv download it by [aml] "
+        f"python_downloads = True, or name another one to be used for it: {instead}.",
     )
 
 

@@ -14,6 +14,7 @@ from airflow_aml.runtime.environment import inherited
 _MAY_PASS = (
     "Failed to fetch",
     "error sending request",
+    "HTTP status server error",
     "No space left on device",
     "Could not resolve host",
     "Connection reset",
@@ -53,9 +54,16 @@ def run_uv(
         UserErrorException: it cannot do what it is asked; the text is uv's own.
         WorkspaceException: the network or the disk is in its way, so a later try may do.
     """
-    environ = {**inherited(os.environ), "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1"}
+    environ = {
+        **inherited(os.environ),
+        "UV_PYTHON_DOWNLOADS": "manual",  # by "uv python install" alone
+        "UV_PYTHON_INSTALL_BIN": "0",
+        "UV_NO_PROGRESS": "1",
+    }
+    # In quiet, "uv python install" does not even say why it fails.
+    quiet = [] if arguments[0] == "python" else ["--quiet"]
     done = subprocess.run(
-        [find_uv(), "--quiet", *arguments],
+        [find_uv(), *quiet, *arguments],
         input=given,
         capture_output=True,
         text=True,
