@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from airflow_aml.definition.datastore import Datastore
     from airflow_aml.definition.draft import PipelineDraft
     from airflow_aml.definition.endpoint import PipelineEndpoint
+    from airflow_aml.definition.experiment import Experiment
     from airflow_aml.definition.filedataset import FileDataset
     from airflow_aml.definition.keyvault import Keyvault
     from airflow_aml.definition.model import Model
@@ -76,7 +77,7 @@ if TYPE_CHECKING:
     from airflow_aml.definition.spec import PipelineSpec
     from airflow_aml.definition.step import PipelineStep, PythonScriptStep, StepSequence
     from airflow_aml.definition.tabular import TabularDataset
-    from airflow_aml.definition.workspace import Experiment, Workspace
+    from airflow_aml.definition.workspace import Workspace
     from airflow_aml.errors import ComputeTargetException
 
 _HOMES = {
@@ -99,7 +100,7 @@ _HOMES = {
     "DockerConfiguration": "definition.runconfig",
     "Environment": "definition.runconfig",
     "EnvironmentReference": "definition.runconfig",
-    "Experiment": "definition.workspace",
+    "Experiment": "definition.experiment",
     "FileDataset": "definition.filedataset",
     "HDFSOutputDatasetConfig": "definition.outputs",
     "InputPortBinding": "definition.pipelinedata",

@@ -22,13 +22,14 @@ from typing import IO, TYPE_CHECKING, Any, TextIO
 
 from airflow_aml.codec import decode, encode
 from airflow_aml.definition.engine import Engine, api_url
+from airflow_aml.definition.experiment import Experiment
 from airflow_aml.definition.names import slug
 from airflow_aml.definition.published import dag_id_of
 from airflow_aml.definition.runs.pipelinerun import PipelineRun
 from airflow_aml.definition.runs.progress import is_terminal, summary
 from airflow_aml.definition.runs.waiting import ENDED
 from airflow_aml.definition.spec import PipelineSpec
-from airflow_aml.definition.workspace import Experiment, Workspace
+from airflow_aml.definition.workspace import Workspace
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.documents import read_json, write_json
 from airflow_aml.workspace.heartbeat import beat

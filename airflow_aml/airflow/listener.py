@@ -32,6 +32,7 @@ _NEEDED_BY_STEPS = (
     "airflow_aml.airflow.steps.software",
     "airflow_aml.airflow.steps.storage",
     "airflow_aml.compute.engine",
+    "airflow_aml.definition.experiment",
     "airflow_aml.definition.pipeline",
     "airflow_aml.definition.runconfig",
     "airflow_aml.definition.workspace",

@@ -19,12 +19,13 @@ from airflow_aml.airflow.copies import COPY, digests
 from airflow_aml.airflow.remotedags import check_dag, find_dag, wait_for_published
 from airflow_aml.airflow.rest import AirflowAnswer, Document, Rest, rest
 from airflow_aml.definition.engine import TaskProgress
+from airflow_aml.definition.experiment import Experiment
 from airflow_aml.definition.homes import home_of
 from airflow_aml.definition.published import dag_id_of
 from airflow_aml.definition.runs.pipelinerun import PipelineRun
 from airflow_aml.definition.spec import PipelineSpec
 from airflow_aml.definition.values import SETTINGS_KEY
-from airflow_aml.definition.workspace import Experiment, Workspace
+from airflow_aml.definition.workspace import Workspace
 from airflow_aml.errors import UserErrorException
 from airflow_aml.workspace import layout
 from airflow_aml.workspace.submitted import Submitted, write_submitted

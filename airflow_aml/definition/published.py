@@ -405,7 +405,7 @@ def checked_experiment(workspace: Any, name: Any) -> str:
     Raises:
         UserErrorException: it cannot.
     """
-    from airflow_aml.definition.workspace import Experiment
+    from airflow_aml.definition.experiment import Experiment
 
     return Experiment(workspace, name).name
 

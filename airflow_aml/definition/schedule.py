@@ -438,7 +438,7 @@ def _file() -> Optional[Declarations]:
 def _spec(
     file: Optional[Declarations], workspace: Any, name: Any, experiment_name: Any, description: Any
 ) -> ScheduleSpec:
-    from airflow_aml.definition.workspace import Experiment
+    from airflow_aml.definition.experiment import Experiment
 
     return ScheduleSpec(
         id=file.schedule_id(checked_name("name", name)) if file else str(uuid4()),

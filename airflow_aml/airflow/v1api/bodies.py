@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from airflow_aml.definition.experiment import Experiment
 from airflow_aml.definition.spec import DATA_PATH, DATASET, PipelineSpec
 from airflow_aml.definition.values import from_texts
-from airflow_aml.definition.workspace import Experiment
 from airflow_aml.errors import UserErrorException
 
 MOST_BYTES = 256 * 1024

@@ -26,8 +26,8 @@ from airflow_aml.errors import NotServedError, RunEnvironmentException, UserErro
 
 if TYPE_CHECKING:
     from airflow_aml.definition.environment import Environment
+    from airflow_aml.definition.experiment import Experiment
     from airflow_aml.definition.runs.submitting import SubmittedRun
-    from airflow_aml.definition.workspace import Experiment
 
 __all__ = ["Run"]
 

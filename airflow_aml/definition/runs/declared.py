@@ -6,8 +6,9 @@ import warnings
 from typing import Any, Callable, Optional
 from uuid import NAMESPACE_URL, uuid5
 
+from airflow_aml.definition.experiment import Experiment
 from airflow_aml.definition.runs.pipelinerun import READING, PipelineRun
-from airflow_aml.definition.workspace import Experiment, Workspace
+from airflow_aml.definition.workspace import Workspace
 from airflow_aml.errors import RunEnvironmentException
 from airflow_aml.workspace.journal import Note
 

@@ -9,11 +9,11 @@ from airflow_aml.runtime.hidden import note_run
 from airflow_aml.workspace import layout
 
 if TYPE_CHECKING:
+    from airflow_aml.definition.experiment import Experiment
     from airflow_aml.definition.runs.context import Run
     from airflow_aml.definition.runs.interactive import LoggedRun
     from airflow_aml.definition.runs.pipelinerun import PipelineRun
     from airflow_aml.definition.runs.scriptrun import ScriptRun
-    from airflow_aml.definition.workspace import Experiment
     from airflow_aml.workspace.home import Home
     from airflow_aml.workspace.runs import RunHead
 

@@ -24,7 +24,7 @@ from airflow_aml.errors import NotServedError, UserErrorException
 from airflow_aml.workspace import layout
 
 if TYPE_CHECKING:
-    from airflow_aml.definition.workspace import Experiment
+    from airflow_aml.definition.experiment import Experiment
     from airflow_aml.workspace.home import Home
     from airflow_aml.workspace.plans import RunPlan
     from airflow_aml.workspace.runs import StepResult

@@ -24,7 +24,7 @@ from airflow_aml.workspace.runs import read_head, write_begun
 from airflow_aml.workspace.submitted import mark_canceled
 
 if TYPE_CHECKING:
-    from airflow_aml.definition.workspace import Experiment
+    from airflow_aml.definition.experiment import Experiment
     from airflow_aml.workspace.runs import StepResult
 
 _IN_MLFLOW = {"Completed": "FINISHED", "Failed": "FAILED", "Canceled": "KILLED"}

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, List, Mapping, Sequen
 
 if TYPE_CHECKING:
     from airflow_aml.definition.abstract import AbstractDataset
+    from airflow_aml.definition.experiment import Experiment
     from airflow_aml.definition.pipeline import Pipeline
     from airflow_aml.definition.runs.context import Run
-    from airflow_aml.definition.workspace import Experiment
 
 Rows = Iterable[Tuple[str, Any]]
 

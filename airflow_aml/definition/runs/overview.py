@@ -121,8 +121,9 @@ def step_runs(home: Home, head: RunHead) -> List[StepRun]:
 
 
 def _run(head: RunHead) -> Any:
+    from airflow_aml.definition.experiment import Experiment
     from airflow_aml.definition.runs.pipelinerun import PipelineRun
-    from airflow_aml.definition.workspace import Experiment, Workspace
+    from airflow_aml.definition.workspace import Workspace
 
     experiment = Experiment.of_run(Workspace(), head.experiment)
     return PipelineRun(experiment, head.id, _is_known=True)

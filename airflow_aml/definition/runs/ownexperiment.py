@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_aml.definition.workspace import Experiment
+from airflow_aml.definition.experiment import Experiment
 from airflow_aml.runtime.hidden import EXPERIMENT, note
 
 

@@ -19,11 +19,11 @@ from airflow_aml.errors import AzureMLException, NotServedError, UserErrorExcept
 from airflow_aml.runtime.hidden import note_run
 
 if TYPE_CHECKING:
+    from airflow_aml.definition.experiment import Experiment
     from airflow_aml.definition.published import PublishedPipeline
     from airflow_aml.definition.runs.outputs import PortDataReference
     from airflow_aml.definition.spec import PipelineSpec
     from airflow_aml.definition.specgraph import PipelineGraph
-    from airflow_aml.definition.workspace import Experiment
     from airflow_aml.workspace.runs import RunHead
 
 
@@ -61,7 +61,8 @@ class PipelineRun(Following):
         Raises:
             UserErrorException: the workspace has no such run.
         """
-        from airflow_aml.definition.workspace import Experiment, Workspace
+        from airflow_aml.definition.experiment import Experiment
+        from airflow_aml.definition.workspace import Workspace
 
         if isinstance(workspace, str):
             workspace = Workspace(workspace_name=workspace)
@@ -81,8 +82,8 @@ class PipelineRun(Following):
         Raises:
             UserErrorException: there is no published pipeline of that id.
         """
+        from airflow_aml.definition.experiment import Experiment
         from airflow_aml.definition.published import PublishedPipeline
-        from airflow_aml.definition.workspace import Experiment
         from airflow_aml.workspace.runs import heads
 
         note_run(pipeline_id)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from airflow_aml.runtime import RECORD_VARIABLE
 
 if TYPE_CHECKING:
-    from airflow_aml.definition.workspace import Experiment
+    from airflow_aml.definition.experiment import Experiment
 
 RUN = "AZUREML_RUN_ID"
 ROOT = "AZUREML_ROOT_RUN_ID"

@@ -12,9 +12,9 @@ from airflow_aml.errors import UserErrorException
 from airflow_aml.runtime import hidden
 
 if TYPE_CHECKING:
+    from airflow_aml.definition.experiment import Experiment
     from airflow_aml.definition.model import Model
     from airflow_aml.definition.modeldetails import ResourceConfiguration
-    from airflow_aml.definition.workspace import Experiment
 
 
 class Registering(Recorded):

@@ -11,7 +11,7 @@ from airflow_aml.errors import UserErrorException
 from airflow_aml.workspace import layout
 
 if TYPE_CHECKING:
-    from airflow_aml.definition.workspace import Experiment
+    from airflow_aml.definition.experiment import Experiment
     from airflow_aml.workspace.home import Home
 
 SNAPSHOT_PROPERTY = "ContentSnapshotId"

@@ -249,8 +249,8 @@ def _found(
     experiment: Any, step_run_id: str, pipeline_run_id: str
 ) -> Tuple[PipelineRun, StepResult]:
     """A step's pipeline run, and how the step has ended there."""
+    from airflow_aml.definition.experiment import Experiment
     from airflow_aml.definition.runs.pipelinerun import PipelineRun
-    from airflow_aml.definition.workspace import Experiment
 
     if not isinstance(experiment, Experiment):
         raise UserErrorException(f"StepRun takes an Experiment, not {experiment!r}.")
