@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, replace
@@ -19,11 +18,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
-from airflow.sdk.exceptions import AirflowException, TaskDeferred
+from airflow.sdk.exceptions import AirflowException
 from kubernetes.client import ApiClient
 from kubernetes.client.exceptions import ApiException
-from kubernetes.config import ConfigException
-from urllib3.exceptions import HTTPError
 
 from airflow_aml.airflow import mlflow
 from airflow_aml.airflow.steps.errand import (
@@ -33,10 +30,11 @@ from airflow_aml.airflow.steps.errand import (
     fetch_record,
     read_errand,
 )
-from airflow_aml.airflow.steps.following import ATTEMPT, OWN_NAMES, StepPodTrigger
+from airflow_aml.airflow.steps.following import ATTEMPT, OWN_NAMES
 from airflow_aml.airflow.steps.halt import raise_halt, raise_time_limit
 from airflow_aml.airflow.steps.holding import held
 from airflow_aml.airflow.steps.mixin import AmlStepMixin
+from airflow_aml.airflow.steps.podoperator import BROKEN, PodOperator
 from airflow_aml.airflow.steps.properties import properties_of
 from airflow_aml.airflow.steps.shown import shown_command
 from airflow_aml.compute.docker import image_of
@@ -71,64 +69,8 @@ if TYPE_CHECKING:
     from airflow_aml.reuse.lease import Lease
     from airflow_aml.reuse.walk import Decision
 
-_BROKEN = (ApiException, HTTPError, ConfigException)
 _REFUSED = (400, 401, 403, 404, 422)
 _GONE = 404
-
-
-class PodOperator(KubernetesPodOperator):
-    """The provider's operator, whose pod gets its secrets by a secret and is watched by ours.
-
-    Attributes:
-        handed: environment variables of the pod that nobody else is to read.
-    """
-
-    handed: Mapping[str, str] = {}
-
-    def get_or_create_pod(self, pod_request_obj: V1Pod, context: Context) -> V1Pod:
-        """Makes the pod, and first the secret that it reads, which goes with it."""
-        metadata = pod_request_obj.metadata
-        if not self.handed:
-            return super().get_or_create_pod(pod_request_obj, context)
-        data = {key: b64encode(value.encode()).decode() for key, value in self.handed.items()}
-        names = {"name": self._secret, "labels": metadata.labels}
-        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": names, "data": data}
-        self.client.create_namespaced_secret(metadata.namespace, secret)
-        try:
-            made = super().get_or_create_pod(pod_request_obj, context)
-            there = self.hook.get_pod(metadata.name, metadata.namespace)
-            owner = {
-                "apiVersion": "v1",
-                "kind": "Pod",
-                "name": metadata.name,
-                "uid": there.metadata.uid,
-            }
-            owned = {"metadata": {"ownerReferences": [owner]}}
-            self.client.patch_namespaced_secret(self._secret, metadata.namespace, owned)
-        except BaseException:
-            with suppress(*_BROKEN):
-                self.client.delete_namespaced_secret(self._secret, metadata.namespace)
-            raise
-        return made
-
-    @property
-    def _secret(self) -> str:
-        return str(self.name)
-
-    def invoke_defer_method(
-        self, last_log_time: Any = None, context: Context | None = None
-    ) -> None:
-        """Lets the triggerer wait, with a trigger that tells the pod's lines.
-
-        Raises:
-            TaskDeferred: always, unless the pod has ended already.
-        """
-        try:
-            super().invoke_defer_method(last_log_time, context)
-        except TaskDeferred as deferred:
-            given = deferred.trigger.serialize()[1]
-            deferred.trigger = StepPodTrigger(**given)
-            raise
 
 
 class KubernetesStepOperator(AmlStepMixin, PodOperator):
@@ -233,7 +175,7 @@ class KubernetesStepOperator(AmlStepMixin, PodOperator):
                 self._begin(context, run, job, decision)
             else:
                 self._go_on(context, run, left)
-        except _BROKEN as error:
+        except BROKEN as error:
             self._raise_broken(run, error)
         except AirflowAmlError as error:
             raise_halt(run, f"{self._where}: {error}", cause=error)
@@ -279,7 +221,7 @@ class KubernetesStepOperator(AmlStepMixin, PodOperator):
         errand.keep(run.home)
         try:
             self._wait(context, run, errand)
-        except _BROKEN:  # there is no pod
+        except BROKEN:  # there is no pod
             errand.forget(run.home)
             raise
 
@@ -373,7 +315,7 @@ class KubernetesStepOperator(AmlStepMixin, PodOperator):
             self.trigger_kwargs = {name: event[name] for name in OWN_NAMES if name in event}
             with self._holding(run, errand):
                 self._conclude(context, run, errand, event)
-        except _BROKEN as error:
+        except BROKEN as error:
             self._raise_broken(run, error)
         except AirflowAmlError as error:
             raise_halt(run, f"{self._where}: {error}", cause=error)
