@@ -20,11 +20,6 @@ from playwright.sync_api import Page, expect, sync_playwright
 from scripts.demo import find_dag, read_metrics, task_id_of
 from scripts.local_airflow import LocalAirflow
 from scripts.templates import PROJECT
-from tests.e2e.test_published_airflow import (  # noqa: F401 - fixtures
-    endpoint,
-    environment,
-    program,
-)
 from tests.e2e.test_watched_airflow import run_of, watching
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -286,7 +281,7 @@ def test_a_published_pipelines_page_says_its_version(
     airflow: LocalAirflow,
     page: Page,
     pictures: Path,
-    endpoint: str,  # noqa: F811
+    endpoint: str,
 ) -> None:
     """Its DAG, which no file of the DAGs folder declares, is shown by its name and version."""
     page.goto(f"{airflow.url}/dags/Train-{endpoint.rpartition('/')[2][:8]}")
@@ -317,7 +312,7 @@ def test_names_are_texts_on_airflows_pages(
     airflow: LocalAirflow,
     page: Page,
     tmp_path: Path,
-    environment: dict[str, str],  # noqa: F811
+    environment: dict[str, str],
 ) -> None:
     """HTML in the names of a published pipeline and of a changed file is text, and does nothing."""
     (tmp_path / "src").mkdir()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -12,42 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from airflow_aml.airflow.published import refresh
-from airflow_aml.workspace.home import open_home
-from scripts import templates
 from scripts.local_airflow import LocalAirflow
-
-
-@pytest.fixture
-def program(airflow: LocalAirflow, tmp_path: Path) -> Path:
-    """The template's folder, as a program's."""
-    return templates.copy("rest_client", tmp_path, replace=True)
-
-
-@pytest.fixture
-def environment(airflow: LocalAirflow) -> dict[str, str]:
-    """What a program needs to know of that Airflow."""
-    return {
-        **os.environ,
-        "AIRFLOW__AML__WORKSPACE": str(airflow.home.workspace),
-        "AIRFLOW_AML_API_URL": airflow.url,
-        "AIRFLOW_AML_API_USER": airflow.user,
-        "AIRFLOW_AML_API_PASSWORD": airflow.password,
-    }
-
-
-@pytest.fixture
-def endpoint(airflow: LocalAirflow, program: Path, environment: dict[str, str]) -> str:
-    """The address of the template's pipeline, published, whose folder has gone since."""
-    command = [sys.executable, "pipeline.py"]
-    done = subprocess.run(
-        command, cwd=program, env=environment, capture_output=True, text=True, check=True
-    )
-    (program / "train" / "train.py").unlink()
-    refresh(open_home(str(airflow.home.workspace)), airflow.dags_folder / "published")
-    address = done.stdout.split()[-1]
-    airflow.rest.wait_for_dag(f"Train-{address.rpartition('/')[2][:8]}")
-    return address
 
 
 def said(airflow: LocalAirflow, run_id: str) -> str:

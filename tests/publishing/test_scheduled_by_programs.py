@@ -3,9 +3,7 @@ AmlDagBundle makes a DAG of it."""
 
 from __future__ import annotations
 
-import http.server
 import shutil
-import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -26,6 +24,7 @@ from airflow_aml.errors import (
     UserErrorException,
     WorkspaceException,
 )
+from tests.serving import serving
 
 NIGHTLY = ScheduleRecurrence("Day", 1, hours=[2], minutes=[30])
 
@@ -240,22 +239,10 @@ def airflow(monkeypatch):
     """A server that has no DAG at first, as an Airflow that has not read the workspace yet."""
     answers = []
 
-    class Api(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            status, body = answers.pop(0) if answers else (404, b"{}")
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Api) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setenv("AIRFLOW_AML_API_URL", f"http://127.0.0.1:{server.server_port}")
+    with serving(lambda *_: answers.pop(0) if answers else (404, b"{}")) as url:
+        monkeypatch.setenv("AIRFLOW_AML_API_URL", url)
         monkeypatch.setenv("AIRFLOW_AML_API_TOKEN", "token")
         yield answers
-        server.shutdown()
 
 
 def test_a_program_waits_until_airflow_has_its_schedule(pipeline, airflow):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import http.server
 import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import pytest
 from airflow_aml import Experiment, Pipeline, PythonScriptStep, Workspace
 from airflow_aml.definition.engine import works_with_airflow
 from airflow_aml.errors import AzureMLException, UserErrorException
+from tests.serving import serving
 
 
 @pytest.fixture
@@ -30,25 +29,13 @@ def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
 def website(tmp_path: Path) -> Iterator[str]:
     """A server that answers everything with a page."""
 
-    class Page(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(b"<html>Welcome</html>")
+    def answer(method: str, path: str) -> tuple[int, bytes]:
+        if method == "POST" and path.startswith("/page/"):
+            return 405, b""
+        return 200, b"<html>Welcome</html>"
 
-        def do_POST(self) -> None:
-            if self.path.startswith("/page/"):
-                self.send_error(405)
-            else:
-                self.do_GET()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with serving(answer) as url:
+        yield url
 
 
 def submit(pipeline: Pipeline) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import subprocess
-import threading
 import time
 from dataclasses import asdict
 
@@ -32,6 +30,7 @@ from airflow_aml.workspace.plans import PlannedStep, RunPlan, write_plan, write_
 from airflow_aml.workspace.process import Process
 from airflow_aml.workspace.runs import write_head
 from airflow_aml.workspace.submitted import Submitted, write_submitted
+from tests.serving import serving
 
 NASTY = "<script>alert('x')</script> & \"friends\""
 RUN = "8b1c6f0e-52a5-5e0c-9c39-6f3f5a1c7e4d"
@@ -52,26 +51,17 @@ def airflow(monkeypatch):
             "start_date": None,
         }
 
-    class Api(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            last = self.path.partition("?")[0].rpartition("/")[2]
-            known = [task(name) for name in tasks]
-            page = {"task_instances": known, "total_entries": len(known)}
-            answer = {"taskInstances": page, "manual__1": {"state": "failed"}}
-            body = json.dumps(answer[last] if last in answer else task(last)).encode()
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(_, path):
+        last = path.partition("?")[0].rpartition("/")[2]
+        known = [task(name) for name in tasks]
+        page = {"task_instances": known, "total_entries": len(known)}
+        found = {"taskInstances": page, "manual__1": {"state": "failed"}}
+        return 200, json.dumps(found[last] if last in found else task(last)).encode()
 
-        def log_message(self, *_):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Api) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setenv("AIRFLOW_AML_API_URL", f"http://127.0.0.1:{server.server_port}")
+    with serving(answer) as url:
+        monkeypatch.setenv("AIRFLOW_AML_API_URL", url)
         monkeypatch.setenv("AIRFLOW_AML_API_TOKEN", "token")
         yield tasks
-        server.shutdown()
 
 
 def begin(home, steps, parameters=None):
