@@ -43,6 +43,24 @@ class ContainerRegistry(ConfigElement):
         self.username: Optional[str] = None
         self._seal()
 
+    @property
+    def password(self) -> None:
+        """Never kept here.
+
+        Raises:
+            NotServedError: one is set.
+        """
+        return None
+
+    @password.setter
+    def password(self, value: Optional[str]) -> None:
+        if value is not None:
+            raise NotServedError(
+                "ContainerRegistry.password is not served: pipelines are kept, and passwords not.",
+                hint="Put it into an Airflow connection, and name that as the compute's "
+                "'connection'.",
+            )
+
 
 class DockerSection(ConfigElement):
     """``environment.docker``."""
@@ -209,6 +227,15 @@ class Environment(ConfigElement):
         )
 
     @staticmethod
+    def add_private_pip_wheel(workspace: Any, file_path: str, exist_ok: bool = False) -> str:
+        """Not served."""
+        raise NotServedError(
+            "Environment.add_private_pip_wheel is not served: a workspace serves no packages.",
+            hint="Put the wheel on an index that set_pip_index_url names, or its package's folder "
+            "into the step's source_directory.",
+        )
+
+    @staticmethod
     def load_from_directory(path: str) -> Environment:
         """The environment that :meth:`save_to_directory` wrote.
 
@@ -268,7 +295,7 @@ class Environment(ConfigElement):
         return result
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("build", "build_local", "get_image_details", "add_private_pip_wheel", "label"):
+        if name in ("build", "build_local", "get_image_details", "label"):
             raise NotServedError(f"Environment.{name} is not served.")
         raise AttributeError(f"'{type(self).__name__}' object has no attribute {name!r}")
 

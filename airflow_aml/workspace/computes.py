@@ -204,6 +204,9 @@ def _wrong(record: ComputeRecord) -> str:
         f"environment must be a name or 'name:version', not {record.environment!r}.": (
             record.environment is None or all(record.environment.split(":", 1))
         ),
+        f"the size of vm_size {record.vm_size!r} is not known here: say cpu, memory and gpu.": (
+            kind == LOCAL or not record.vm_size or record.sized.cpu or memory or gpu
+        ),
         f"cpu must be more than 0, not {cpu!r}.": cpu is None or cpu > 0,
         f"gpu must be 0 or more, not {gpu!r}.": gpu is None or gpu >= 0,
         f"transport must be 'mounts' or 'archive', not {record.transport!r}.": (

@@ -308,6 +308,7 @@ def test_a_script_that_creates_a_compute_fails_and_says_why(write, one_dag, run_
         ({"memory": 8}, "memory"),
         ({"memory": "0"}, "memory must be a text such as '512m'"),
         ({"shm_size": "-1"}, "shm_size must be a text such as '512m'"),
+        ({"kind": "docker", "vm_size": "STANDARD_X1"}, "vm_size 'STANDARD_X1' is not known here"),
         ({"image": "team/train:1"}, "an 'image' needs a kind: 'docker' or 'kubernetes'"),
         ({"user": "nobody"}, "user must be a text such as '1000'"),
         ({"cpu": 0}, "cpu must be more than 0"),

@@ -224,7 +224,7 @@ def test_a_typing_error_in_a_section_is_caught():
         config.environment.pythn = None
 
 
-@pytest.mark.parametrize("name", ["build", "build_local", "add_private_pip_wheel"])
+@pytest.mark.parametrize("name", ["build", "build_local", "label"])
 def test_what_is_not_served_says_its_name(name):
     """One error that names the feature."""
     with pytest.raises(NotServedError, match=f"Environment.{name} is not served"):
@@ -265,3 +265,19 @@ def test_a_name_stands_for_a_registered_one_only_where_nothing_is_listed():
     assert not config.settings.environment.registered
     config.environment.version = "1.0"
     assert config.settings.environment.registered
+
+
+def test_a_wheel_of_ones_own_is_refused_with_what_to_do():
+    """v1 calls it on the class; an index or the step's folder takes its place."""
+    with pytest.raises(NotServedError, match=r"add_private_pip_wheel.*set_pip_index_url"):
+        Environment.add_private_pip_wheel(workspace="ws", file_path="dist/ours-1.0.whl")
+
+
+def test_a_registrys_password_is_refused_and_named_as_a_connections_matter():
+    """Pipelines are kept as they are written, and a password in one would be kept, too."""
+    registry = Environment("mine").docker.base_image_registry
+    registry.address, registry.username, registry.password = "ours.azurecr.io", "me", None
+
+    with pytest.raises(NotServedError, match=r"password.*Airflow connection"):
+        registry.password = "secret"
+    assert "secret" not in str(vars(registry))
