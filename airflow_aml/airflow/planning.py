@@ -245,7 +245,13 @@ class RunPlanning:
             return {}
         from airflow_aml.reuse.software.locking import lock_steps
 
-        return lock_steps(spec.nodes, home, get=environment_setting, say=self.log.info)
+        return lock_steps(
+            spec.nodes,
+            home,
+            get=environment_setting,
+            say=self.log.info,
+            contained=self.computes.is_contained,
+        )
 
     def _check_copy(self, sent: Any, home: Home, context: Context) -> None:
         run_id = layout.pipeline_run_id(home.uuid, self.dag_id, context["dag_run"].run_id)

@@ -152,6 +152,16 @@ def _environments() -> dict[str, Any]:
             "example": '{"openjdk": null, "our-tools": "our-tools-lite==2.*"}',
             "default": "{{}}",
         },
+        "conda_channels": {
+            "description": (
+                "Channels of the conda packages that PyPI does not have, where a machine has"
+                " micromamba."
+            ),
+            "version_added": "0.1.0",
+            "type": "string",
+            "example": "conda-forge, bioconda",
+            "default": "conda-forge",
+        },
     }
 
 

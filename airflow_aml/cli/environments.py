@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow_aml.cli.tables import counted
 from airflow_aml.definition.homes import home_of
+from airflow_aml.reuse.software.conda import named_packages
 from airflow_aml.reuse.software.locking import lock_steps
 from airflow_aml.reuse.software.locks import Lock, kept_locks
 from airflow_aml.workspace.home import default_url, open_home
@@ -80,11 +81,13 @@ def _all(arguments: argparse.Namespace) -> int:
 
 
 def _row(lock: Lock) -> dict[str, Any]:
-    return {"python": lock.python, "packages": dict(lock.packages), "digest": lock.digest}
+    packages = dict(lock.environment.packages)
+    return {"python": lock.python, "packages": packages, "digest": lock.digest}
 
 
 def _told(lock: Lock) -> str:
-    return " ".join([f"Python {lock.python},", *lock.requirements]).rstrip(",")
+    conda = [f"{name}={version}" for name, version in named_packages(lock.conda).items()]
+    return " ".join([f"Python {lock.python},", *lock.requirements, *conda]).rstrip(",")
 
 
 def _note(sentence: str) -> None:

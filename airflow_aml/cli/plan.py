@@ -182,7 +182,9 @@ def _equipped(
 
     pending = pending_environments(declaration.setup)
     spec = spec.within(named_environments(spec, home, computes.is_contained, pending=pending))
-    return spec, lock_steps(spec.nodes, home, keep=False, say=_note, pending=pending)
+    return spec, lock_steps(
+        spec.nodes, home, keep=False, say=_note, pending=pending, contained=computes.is_contained
+    )
 
 
 def _pending_datastores(declaration: Declaration, home: Home) -> set[str]:

@@ -33,21 +33,22 @@ def equipped(run: StepRun, job: StepJob, say: Callable[[str], None]) -> StepJob:
     document = run.plan.steps[run.node.id].lock
     if not document:
         return job if job.interpreter == sys.executable else _with_package(job)
-    from airflow_aml.reuse.software import Lock, interpreter_of
+    from airflow_aml.reuse.software import Lock, activation_of, interpreter_of
 
     with _halting(run):
         interpreter = interpreter_of(Lock.of_document(document), say)
     programs = os.path.dirname(interpreter)
+    conda = activation_of(interpreter)
     given = job.environment_variables
+    path = [programs, *conda.path, given.get("PATH") or os.environ.get("PATH", "")]
     own = {
         "VIRTUAL_ENV": os.path.dirname(programs),
-        "PATH": os.pathsep.join([programs, given.get("PATH") or os.environ.get("PATH", "")]),
+        "PATH": os.pathsep.join(path),
         # The worker's own is for the worker's Python.
         "PYTHONPATH": given.get("PYTHONPATH", ""),
     }
-    return _with_package(
-        replace(job, interpreter=interpreter, environment_variables={**given, **own})
-    )
+    variables = {**conda.variables, **given, **own}
+    return _with_package(replace(job, interpreter=interpreter, environment_variables=variables))
 
 
 def packages_beside(run: StepRun, say: Callable[[str], None]) -> tuple[str, str]:

@@ -25,6 +25,7 @@ from pathlib import Path
 
 from airflow_aml.errors import WorkspaceException
 from airflow_aml.reuse.layout import hexadecimal
+from airflow_aml.reuse.software.conda import Activation, install_conda
 from airflow_aml.reuse.software.locks import Lock
 from airflow_aml.reuse.software.pythons import find_python
 from airflow_aml.reuse.software.uv import run_uv
@@ -68,6 +69,14 @@ def interpreter_of(lock: Lock, say: Said = lambda sentence: None) -> str:
             hint="AIRFLOW_AML_CACHE names the folder of this machine's caches.",
         ) from error
     return _python(folder, number)
+
+
+def activation_of(interpreter: str) -> Activation:
+    """What a script in this environment needs besides its interpreter: conda's programs, if any."""
+    place = Path(interpreter).parents[1]
+    mark = json.loads(place.with_name(f"{place.name}.json").read_bytes())
+    found = mark.get("conda") or {}
+    return Activation(tuple(found.get("path", ())), dict(found.get("variables", {})))
 
 
 def packages_of(lock: Lock, say: Said = lambda sentence: None) -> str:
@@ -151,9 +160,14 @@ def _build(folder: Path, number: int, lock: Lock, say: Said, held: int) -> None:
             "its packages cannot be installed",
             held=[held],
         )
-    mark = {"python": interpreter, "stamp": stamp(_packages(place))}
+    conda = install_conda(lock.conda, str(place / "conda"), held) if lock.conda else None
+    mark = {
+        "python": interpreter,
+        "stamp": _stamp(place),
+        "conda": conda.document if conda else None,
+    }
     write_json(folder / f"{number}.json", mark)
-    count = len(lock.packages)
+    count = len(lock.environment.packages)
     say(
         f"environment built: Python {lock.python}, {count} package{'' if count == 1 else 's'}, "
         f"in {time.monotonic() - started:.1f} s ({place})"
@@ -173,12 +187,18 @@ def _state(folder: Path, number: int) -> str:
         mark = json.loads((folder / f"{number}.json").read_bytes())
         if not os.access(_python(folder, number), os.X_OK):  # or what it links to
             return _CHANGED
-        same = mark["stamp"] == stamp(_packages(folder / str(number)))
+        same = mark["stamp"] == _stamp(folder / str(number))
         return _WHOLE if same else _CHANGED
     except FileNotFoundError:
         return _ABSENT if not (folder / f"{number}.json").exists() else _CHANGED
     except (ValueError, LookupError, TypeError):
         return _ABSENT
+
+
+def _stamp(place: Path) -> str:
+    conda = place / "conda"
+    roots = [_packages(place), *([str(conda)] if conda.is_dir() else [])]
+    return " ".join(map(stamp, roots))
 
 
 def _python(folder: Path, number: int) -> str:

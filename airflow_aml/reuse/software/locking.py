@@ -26,6 +26,7 @@ def lock_steps(
     keep: bool = True,
     anew: bool = False,
     pending: Mapping[str, Any] = {},
+    contained: Callable[[NodeSpec], bool] = lambda node: False,
 ) -> dict[str, Lock]:
     """The locks of all steps that have an environment of their own, by node id.
 
@@ -34,6 +35,7 @@ def lock_steps(
         say: hears once what was replaced in a wish, and that a lock is made.
         keep, anew: see :func:`lock_of`.
         pending: environments that the run will first register, name -> document.
+        contained: whether a step runs in an image.
 
     Raises:
         UserErrorException: a step asks for what cannot be had; the text names the step.
@@ -48,7 +50,8 @@ def lock_steps(
     for node in asking:
         where = f"step {node.name!r}"
         try:
-            wish = wish_of(node.settings.environment, site, home, pending=pending)
+            asked = node.settings.environment
+            wish = wish_of(asked, site, home, pending=pending, contained=contained(node))
             if wish is None:
                 continue
             if wish not in made:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_aml.errors import WorkspaceException
 from airflow_aml.reuse.environment import Environment
 from airflow_aml.reuse.layout import hexadecimal
+from airflow_aml.reuse.software.conda import lock_conda, named_packages
 from airflow_aml.reuse.software.packages import normalised
 from airflow_aml.reuse.software.pythons import find_python
 from airflow_aml.reuse.software.uv import run_uv
@@ -38,16 +39,19 @@ class Lock:
         python: ``3.8``.
         packages: normalised name -> version, or ``@ <URL>``.
         options: lines of a requirements file that say where packages are from.
+        conda: lines of conda's ``@EXPLICIT`` file: what PyPI does not have.
     """
 
     python: str
     packages: Mapping[str, str] = field(default_factory=dict)
     options: tuple[str, ...] = ()
+    conda: tuple[str, ...] = ()
 
     @property
     def environment(self) -> Environment:
         """The lock as keys and reasons know it."""
-        return Environment("cpython", self.python, dict(sorted(self.packages.items())))
+        packages = {**self.packages, **named_packages(self.conda)}
+        return Environment("cpython", self.python, dict(sorted(packages.items())))
 
     @property
     def digest(self) -> str:
@@ -70,6 +74,7 @@ class Lock:
             "python": self.python,
             "packages": dict(sorted(self.packages.items())),
             "options": list(self.options),
+            "conda": list(self.conda),
         }
 
     @classmethod
@@ -87,7 +92,10 @@ class Lock:
                     hint="Upgrade airflow-provider-aml here.",
                 )
             packages = {str(name): str(version) for name, version in document["packages"].items()}
-            return cls(str(document["python"]), packages, tuple(map(str, document["options"])))
+            options, conda = document["options"], document.get("conda", ())
+            return cls(
+                str(document["python"]), packages, tuple(map(str, options)), tuple(map(str, conda))
+            )
         except (KeyError, TypeError, AttributeError) as error:
             raise WorkspaceException(
                 "this document is damaged: it is no lock.",
@@ -125,7 +133,7 @@ def lock_of(
     made = _made(wish, here, say)
     if not keep:
         return made
-    asked = {"requirements": list(wish.requirements), "python": wish.python}
+    asked = {"requirements": [*wish.requirements, *wish.conda], "python": wish.python}
     data = json.dumps({**made.document, "asked": asked}, indent=1).encode()
     if anew:
         home.store.write(path, data)
@@ -159,15 +167,16 @@ def _made(wish: Wish, here: bool, say: Callable[[str], None]) -> Lock:
     which = ["--python-version", wish.python]
     if here:
         which = ["--python", find_python(wish.python, say)]
+    conda = lock_conda(wish.conda, wish.channels) if wish.conda else ()
     if not wish.requirements:
-        return Lock(wish.python, {}, wish.options)
+        return Lock(wish.python, {}, wish.options, conda)
     lines = "\n".join([*wish.options, *wish.requirements])
     text = run_uv(
         ["pip", "compile", "-", *which, "--no-header", "--no-annotate"],
         f"the packages that it asks for cannot be had for Python {wish.python}",
         given=f"{lines}\n",
     )
-    return Lock(wish.python, dict(_pinned(line) for line in _lines(text)), wish.options)
+    return Lock(wish.python, dict(_pinned(line) for line in _lines(text)), wish.options, conda)
 
 
 def _lines(text: str) -> list[str]:
@@ -184,5 +193,5 @@ def _pinned(line: str) -> tuple[str, str]:
 
 
 def _shown(wish: Wish) -> str:
-    asked = ", ".join(wish.requirements) or "no packages"
+    asked = ", ".join((*wish.requirements, *wish.conda)) or "no packages"
     return f"Python {wish.python} with {asked}"

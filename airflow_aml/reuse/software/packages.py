@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from airflow_aml.errors import NotServedError
-
 _REQUIREMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*(\[[^\]]*\])?\s*(.*)", re.DOTALL)
 _CONDA = re.compile(r"(?:[^:\s]+::)?([A-Za-z0-9_][A-Za-z0-9._-]*)\s*(.*)", re.DOTALL)
 
@@ -102,13 +100,10 @@ def from_pip(
 
 def from_conda(
     packages: Iterable[str], table: Mapping[str, str | None], notes: list[str]
-) -> tuple[list[str], str | None]:
-    """Conda's packages as pip's requirements, and the Python version among them.
-
-    Raises:
-        NotServedError: one is no Python package, so PyPI has none.
-    """
+) -> tuple[list[str], list[str], str | None]:
+    """Conda's packages as pip's requirements, those that PyPI has not, and the Python version."""
     result: list[str] = []
+    others: list[str] = []
     python: str | None = None
     for text in packages:
         name, version = _conda_parts(text)
@@ -117,18 +112,13 @@ def from_conda(
         elif normalised(name) in {normalised(each) for each in table}:
             result.append(text)  # from_pip knows
         elif name in _NOT_PYTHON or name.startswith("r-"):
-            raise NotServedError(
-                f"conda package {text!r} is no Python package, and environments are made from PyPI "
-                "here.",
-                hint="Use a container image that has it; or, where the machine has it already, map "
-                f'the name to nothing: [aml] packages = {{"{name}": null}}.',
-            )
+            others.append(text)
         elif name not in _BROUGHT_ALONG:
             wanted = f"{_PYPI.get(normalised(name), name)}{version}"
             if normalised(name) in _PYPI:
                 notes.append(f"conda's {text} is PyPI's {wanted}")
             result.append(wanted)
-    return result, python
+    return result, others, python
 
 
 def _conda_parts(text: str) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from airflow_aml.errors import UserErrorException
 from airflow_aml.workspace.configuration import setting
 
 OWN, WORKER = "own", "worker"
+CHANNEL = "conda-forge"
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,14 @@ class Site:
         curated: further environments by name, or others in place of ours.
         pythons: Python version that is asked for -> the one that is used for it.
         packages: package that is asked for -> requirement that is used for it; None: left out.
+        channels: where conda packages are from that PyPI has not.
     """
 
     own: bool = True
     curated: Mapping[str, Any] = field(default_factory=dict)
     pythons: Mapping[str, str] = field(default_factory=dict)
     packages: Mapping[str, str | None] = field(default_factory=dict)
+    channels: tuple[str, ...] = (CHANNEL,)
 
     @classmethod
     def read(cls, get: Callable[[str], str] | None = None) -> Site:
@@ -51,6 +54,7 @@ class Site:
             curated=_table(get, "curated_environments"),
             pythons=_table(get, "python_versions"),
             packages=_table(get, "packages"),
+            channels=tuple((get("conda_channels") or CHANNEL).replace(",", " ").split()),
         )
 
 

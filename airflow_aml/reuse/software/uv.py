@@ -1,15 +1,14 @@
-"""Running uv, and telling its own explanation where it fails."""
+"""uv, which locks Python packages and builds environments of them."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 
-from airflow_aml.errors import UserErrorException, WorkspaceException
-from airflow_aml.runtime.environment import inherited
+from airflow_aml.errors import UserErrorException
+from airflow_aml.reuse.software.programs import said_by
 
 _MAY_PASS = (
     "Failed to fetch",
@@ -20,7 +19,12 @@ _MAY_PASS = (
     "Connection reset",
     "timed out",
 )
-"""What uv says where trying again may help: nothing is wrong with what was asked for."""
+
+_VARIABLES = {
+    "UV_PYTHON_DOWNLOADS": "manual",  # by "uv python install" alone
+    "UV_PYTHON_INSTALL_BIN": "0",
+    "UV_NO_PROGRESS": "1",
+}
 
 
 def find_uv() -> str:
@@ -43,41 +47,19 @@ def find_uv() -> str:
 def run_uv(
     arguments: Sequence[str], failed: str, *, given: str = "", held: Sequence[int] = ()
 ) -> str:
-    """What uv prints.
-
-    Args:
-        failed: begins the error, if there is one.
-        given: its standard input.
-        held: descriptors that stay open as long as it works.
+    """What uv prints; see :func:`said_by`.
 
     Raises:
         UserErrorException: it cannot do what it is asked; the text is uv's own.
         WorkspaceException: the network or the disk is in its way, so a later try may do.
     """
-    environ = {
-        **inherited(os.environ),
-        "UV_PYTHON_DOWNLOADS": "manual",  # by "uv python install" alone
-        "UV_PYTHON_INSTALL_BIN": "0",
-        "UV_NO_PROGRESS": "1",
-    }
     # In quiet, "uv python install" does not even say why it fails.
     quiet = [] if arguments[0] == "python" else ["--quiet"]
-    done = subprocess.run(
+    return said_by(
         [find_uv(), *quiet, *arguments],
-        input=given,
-        capture_output=True,
-        text=True,
-        errors="backslashreplace",
-        cwd="/",  # no project's settings
-        env=environ,
-        check=False,
-        pass_fds=tuple(held),
+        failed,
+        may_pass=_MAY_PASS,
+        variables=_VARIABLES,
+        given=given,
+        held=held,
     )
-    if done.returncode == 0:
-        return done.stdout
-    said = done.stderr.strip() or f"uv ended with {done.returncode} and said nothing"
-    text = f"{failed}. uv says:\n{said}"
-    unwrapped = " ".join(said.split())
-    if any(each in unwrapped for each in _MAY_PASS):
-        raise WorkspaceException(text)
-    raise UserErrorException(text)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_aml.definition.spec import EnvironmentSpec
-from airflow_aml.errors import UserErrorException
+from airflow_aml.errors import NotServedError, UserErrorException
 from airflow_aml.reuse.fingerprint import digest_of
+from airflow_aml.reuse.software.conda import find_micromamba, is_conda
 from airflow_aml.reuse.software.packages import from_conda, from_pip
 from airflow_aml.reuse.software.pythons import OLDEST, own_version, short
 from airflow_aml.reuse.software.site import Site
@@ -27,20 +29,23 @@ class Wish:
         python: ``3.8``.
         requirements: pip's, sorted.
         options: lines of a requirements file that say where packages are from.
+        conda: packages that PyPI does not have, as conda writes them, sorted.
+        channels: where those are from.
         notes: what was replaced or left out, a sentence each.
     """
 
     python: str
     requirements: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+    conda: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
         """``sha256:<hex>``: equal wishes have one lock."""
-        return digest_of(
-            ["wish", _WISH_VERSION, self.python, list(self.requirements), list(self.options)]
-        )
+        asked = ["wish", _WISH_VERSION, self.python, list(self.requirements), list(self.options)]
+        return digest_of([*asked, list(self.conda), list(self.channels)] if self.conda else asked)
 
 
 def asks(spec: EnvironmentSpec) -> bool:
@@ -57,16 +62,18 @@ def wish_of(
     *,
     python: str | None = None,
     pending: Mapping[str, Any] = {},
+    contained: bool = False,
 ) -> Wish | None:
     """What a step wants beyond what there is; None: nothing, it runs with what there is.
 
     Args:
         python: the version that is there anyway (an image's); without it, the worker's own.
         pending: environments that the run will first register, name -> document.
+        contained: whether it is for a container, beside whose image Python packages come alone.
 
     Raises:
         UserErrorException: a registered name is not there, or a setting is wrong.
-        NotServedError: a conda package has no counterpart on PyPI.
+        NotServedError: a conda package has no counterpart on PyPI, and there is no micromamba.
     """
     if not site.own or not asks(spec):
         return None
@@ -74,13 +81,24 @@ def wish_of(
     if not asks(spec):
         return None
     notes: list[str] = []
-    conda, conda_python = from_conda(spec.conda_packages, site.packages, notes)
-    requirements = from_pip([*spec.pip_packages, *conda], site.packages, notes)
+    conda, others, conda_python = from_conda(spec.conda_packages, site.packages, notes)
+    found = from_pip([*spec.pip_packages, *conda], site.packages, notes)
+    requirements = [each for each in found if not is_conda(each)]
+    others += [each for each in found if is_conda(each)]
+    if others:
+        _check_conda(others[0], contained)
+        notes.append(f"from {', '.join(site.channels)} by micromamba: {', '.join(others)}")
     asked = spec.python_version or conda_python
-    if not requirements and not asked:
+    if not requirements and not others and not asked:
         return None
-    version = _version(asked or python or own_version(), site)
-    return Wish(version, tuple(sorted(requirements)), spec.pip_options, tuple(notes))
+    return Wish(
+        _version(asked or python or own_version(), site),
+        tuple(sorted(requirements)),
+        spec.pip_options,
+        tuple(sorted(others)),
+        site.channels if others else (),
+        tuple(notes),
+    )
 
 
 def looked_up(
@@ -96,6 +114,24 @@ def looked_up(
         EnvironmentSpec, resolved(home, encode(spec), site.curated, pending)
     )
     return found
+
+
+def _check_conda(package: str, contained: bool) -> None:
+    if not contained and find_micromamba():
+        return
+    name = re.split(r"[\s=<>!~]", package.rpartition("::")[2], maxsplit=1)[0]
+    nothing = f'map the name to nothing: [aml] packages = {{"{name}": null}}'
+    if contained:
+        raise NotServedError(
+            f"conda package {package!r} is no Python package, and only those come beside an image.",
+            hint=f"Use an image that has it, and {nothing}.",
+        )
+    raise NotServedError(
+        f"conda package {package!r} is no Python package, and environments are made from PyPI "
+        "here.",
+        hint="Put micromamba on PATH of all workers, or use a container image that has it; or, "
+        f"where the machine has it already, {nothing}.",
+    )
 
 
 def _version(asked: str, site: Site) -> str:
