@@ -40,6 +40,9 @@ SETTINGS = {
     "aml.curated_environments": '{"AzureML-Tutorial": ["six"]}',
     # Steps that hang on purpose take slots.
     "core.parallelism": "16",
+    # What is edited is read at once in any case; two processors have other things to do.
+    "dag_processor.min_file_process_interval": "60",
+    "scheduler.scheduler_idle_sleep_time": "0.5",
     # How soon a task counts as lost whose supervisor was killed; the default is 300 s.
     "scheduler.task_instance_heartbeat_timeout": "30",
     "scheduler.task_instance_heartbeat_timeout_detection_interval": "5",
