@@ -91,7 +91,20 @@ def run(asked):
     sys.exit(subprocess.call(["bash", "-c", f'{script}\nexec "$@"', "micromamba", *asked.command]))
 
 
-if __name__ == "__main__":
+def main():
     asked = parsed(sys.argv[1:])
-    os.environ["MAMBA_EXE"] = sys.argv[0]
-    create(asked) if asked.verb == "create" else run(asked)
+    code = 0
+    try:
+        create(asked) if asked.verb == "create" else run(asked)
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 1
+        if isinstance(ended.code, str):
+            print(ended.code, file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # rattler's threads crash an interpreter that takes itself apart around them.
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

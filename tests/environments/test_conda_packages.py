@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import io
 import json
@@ -51,26 +50,32 @@ def machine(tmp_path, monkeypatch):
 @pytest.fixture
 def channel(tmp_path):
     """A channel on the disk; a function that releases a package into it."""
-    rattler = pytest.importorskip("rattler")
     folder = tmp_path / "channel"
-    (folder / "noarch").mkdir(parents=True)
-    (folder / "linux-64").mkdir()
+    listed = {"noarch": {}, "linux-64": {}}
+    for subdir in listed:
+        (folder / subdir).mkdir(parents=True)
 
     def release(version):
         java = {
             "bin/java": JAVA.format(version),
             "etc/conda/activate.d/openjdk.sh": "export JAVA_HOME=$CONDA_PREFIX/lib/jvm\n",
         }
-        archive(folder, "openjdk", version, java, depends=["libjvm"])
-        archive(folder, "libjvm", "1.0", {"lib/jvm/release": "1.0"})
-        asyncio.run(rattler.index.index_fs(folder))
+        listed["linux-64"].update(
+            [
+                archive(folder / "linux-64", "openjdk", version, java, depends=["libjvm"]),
+                archive(folder / "linux-64", "libjvm", "1.0", {"lib/jvm/release": "1.0"}),
+            ]
+        )
+        for subdir, packages in listed.items():
+            data = {"info": {"subdir": subdir}, "packages": packages, "repodata_version": 1}
+            (folder / subdir / "repodata.json").write_text(json.dumps(data))
         return Site(channels=(folder.as_uri(),))
 
     return release
 
 
 def archive(folder, name, version, files, depends=()):
-    """A conda package with these files."""
+    """A conda package with these files: its name in the folder, and what a channel says of it."""
     index = {
         "name": name,
         "version": version,
@@ -93,11 +98,15 @@ def archive(folder, name, version, files, depends=()):
         "info/paths.json": json.dumps({"paths": paths, "paths_version": 1}),
         "info/files": "\n".join(files),
     }
-    with tarfile.open(folder / "linux-64" / f"{name}-{version}-h1_0.tar.bz2", "w:bz2") as tar:
+    place = folder / f"{name}-{version}-h1_0.tar.bz2"
+    with tarfile.open(place, "w:bz2") as tar:
         for path, text in {**files, **about}.items():
             member = tarfile.TarInfo(path)
             member.size, member.mode = len(text), 0o755 if path.startswith("bin/") else 0o644
             tar.addfile(member, io.BytesIO(text.encode()))
+    data = place.read_bytes()
+    checked = {"md5": hashlib.md5(data).hexdigest(), "sha256": hashlib.sha256(data).hexdigest()}
+    return place.name, {**index, **checked, "size": len(data)}
 
 
 def lock(workspace, site, *conda, pip=(), **more):
