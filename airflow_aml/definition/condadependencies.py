@@ -12,6 +12,7 @@ from airflow_aml.definition.condafiles import (
     read_requirements,
     requirement_or_option,
 )
+from airflow_aml.definition.origin import beside
 from airflow_aml.errors import UserErrorException
 
 _KEYS = ("name", "channels", "dependencies", "prefix", "variables")
@@ -43,7 +44,7 @@ class CondaDependencies:
         self._channels: List[str] = []
         self._python: Optional[str] = None
         if conda_dependencies_file_path is not None:
-            path = os.fspath(conda_dependencies_file_path)
+            path = beside(conda_dependencies_file_path)
             self._read(load_yaml(path), path)
         elif _underlying_structure is not None:
             self._read(_underlying_structure, "conda dependencies")
@@ -131,7 +132,7 @@ class CondaDependencies:
         """Asks for these pip packages and no others: their texts, or a requirements file."""
         self._pip = []
         if isinstance(pip_requirements, (str, os.PathLike)):
-            packages, options = read_requirements(os.fspath(pip_requirements))
+            packages, options = read_requirements(beside(pip_requirements))
             self._options.extend(each for each in options if each not in self._options)
         else:
             packages = _texts(pip_requirements, "pip_requirements")
@@ -196,15 +197,15 @@ class CondaDependencies:
     def save_to_file(self, base_directory: str, conda_file_path: Optional[str] = None) -> str:
         """Writes a conda file and returns its path relative to the folder."""
         name = conda_file_path or "conda_dependencies.yml"
-        path = os.path.join(base_directory, name)
-        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        path = beside(os.path.join(base_directory, name))
+        os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "w", encoding="utf-8") as stream:
             stream.write(self.serialize_to_string())
         return name
 
     def save(self, path: Optional[str] = None) -> None:
         """Writes a conda file."""
-        folder, name = os.path.split(os.path.abspath(path or "conda_dependencies.yml"))
+        folder, name = os.path.split(beside(path or "conda_dependencies.yml"))
         self.save_to_file(folder, name)
 
     def _read(self, document: Any, where: str) -> None:
@@ -217,10 +218,12 @@ class CondaDependencies:
                 where=where,
                 hint=f"It has: {', '.join(_KEYS)}.",
             )
-        self._channels = [str(each) for each in document.get("channels") or ()]
-        for each in document.get("dependencies") or ():
+        channels = _texts(document.get("channels"), "channels", where)
+        self._channels = [str(each) for each in channels]
+        dependencies = document.get("dependencies")
+        for each in _texts(dependencies, "dependencies", where):
             if isinstance(each, dict) and list(each) == ["pip"]:
-                for package in each["pip"] or ():
+                for package in _texts(each["pip"], "pip", where):
                     self._add_pip_line(str(package), where)
             elif isinstance(each, str):
                 self.add_conda_package(each)
@@ -245,14 +248,14 @@ def _name(package: str) -> str:
     return re.sub(r"[-_.]+", "-", found.group(1)).lower() if found else package
 
 
-def _texts(packages: Optional[Iterable[str]], where: str) -> List[str]:
+def _texts(packages: Any, name: str, file: Optional[str] = None) -> List[Any]:
+    """A list that may be left out. A text is none: its letters would be packages."""
     if packages is None:
         return []
-    if isinstance(packages, str):
+    if isinstance(packages, (str, dict)) or not isinstance(packages, Iterable):
+        written = f"{name}=[{packages!r}]" if file is None else f"{name}: [{packages}]"
         raise UserErrorException(
-            f"it is one text ({packages!r}), not a list.",
-            where=where,
-            hint=f"Write {where}=[{packages!r}].",
+            f"{name} must be a list, not {packages!r}.", where=file, hint=f"Write {written}."
         )
     return list(packages)
 

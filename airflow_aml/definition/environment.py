@@ -13,6 +13,7 @@ from airflow_aml.codec import decode, encode
 from airflow_aml.definition.condadependencies import CondaDependencies
 from airflow_aml.definition.configelement import ConfigElement, fill, to_document
 from airflow_aml.definition.homes import home_of
+from airflow_aml.definition.origin import beside
 from airflow_aml.definition.setup import REGISTER_ENVIRONMENT, declare, is_loading
 from airflow_aml.definition.spec import EnvironmentSpec
 from airflow_aml.errors import NotServedError, PipelineTypeError, UserErrorException
@@ -172,7 +173,7 @@ class Environment(ConfigElement):
         """
         result = Environment(name)
         result.python.conda_dependencies = CondaDependencies()
-        result.python.conda_dependencies.set_pip_requirements(os.fspath(file_path))
+        result.python.conda_dependencies.set_pip_requirements(file_path)
         return result
 
     @staticmethod
@@ -242,7 +243,7 @@ class Environment(ConfigElement):
         Raises:
             FileNotFoundError: there is none.
         """
-        with open(os.path.join(path, _FILE), encoding="utf-8") as stream:
+        with open(beside(os.path.join(path, _FILE)), encoding="utf-8") as stream:
             document = json.load(stream)
         result = Environment(str(document.get("name") or ""))
         fill(result, document)
@@ -254,12 +255,12 @@ class Environment(ConfigElement):
         Raises:
             UserErrorException: there is one already, and ``overwrite`` is not set.
         """
-        place = os.path.join(path, _FILE)
+        place = beside(os.path.join(path, _FILE))
         if os.path.exists(place) and not overwrite:
             raise UserErrorException(
                 "there is an environment already.", where=place, hint="Set overwrite=True."
             )
-        os.makedirs(path, exist_ok=True)
+        os.makedirs(os.path.dirname(place), exist_ok=True)
         with open(place, "w", encoding="utf-8") as stream:
             json.dump(to_document(self), stream, indent=1)
 
@@ -383,8 +384,8 @@ def _with_packages(name: str, conda: Optional[str], pip: Optional[str]) -> Envir
 
 def _dockerfile(given: Optional[str]) -> Optional[str]:
     """A Dockerfile's text; v1 takes its path, too."""
-    if given and "\n" not in given and os.path.isfile(given):
-        with open(given, encoding="utf-8") as stream:
+    if given and "\n" not in given and os.path.isfile(beside(given)):
+        with open(beside(given), encoding="utf-8") as stream:
             return stream.read()
     if given and "\n" not in given and not _FROM.match(given):
         raise UserErrorException(

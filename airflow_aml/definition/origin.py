@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from opcode import opname
 from types import FrameType
-from typing import Iterator, Optional, Tuple
+from typing import Iterator, Optional, Tuple, Union
 
 from airflow_aml.errors import user_frame
 
@@ -58,6 +58,11 @@ def defining_folder(parsed_file: Optional[str] = None) -> str:
         return os.getcwd()
     path = defining_file(parsed_file)
     return os.path.dirname(path) if path else os.getcwd()
+
+
+def beside(path: Union[str, "os.PathLike[str]"]) -> str:
+    """A path as an author writes it, absolute: a relative one starts at the defining folder."""
+    return os.path.normpath(os.path.join(defining_folder(), os.path.expanduser(path)))
 
 
 def defining_file(parsed_file: Optional[str] = None) -> Optional[str]:

@@ -16,6 +16,7 @@ from airflow_aml.definition.environment import (
     PythonSection,
     UnnamedEnvironment,
 )
+from airflow_aml.definition.origin import beside
 from airflow_aml.definition.spec import RunSettings
 from airflow_aml.errors import NotServedError, UserErrorException
 
@@ -191,7 +192,7 @@ class RunConfiguration(ConfigElement):
         """
         from airflow_aml.definition.condafiles import load_yaml
 
-        place = path if os.path.isfile(path) else _place(path, name)
+        place = beside(path) if os.path.isfile(beside(path)) else _place(path, name)
         document = load_yaml(place)
         if not isinstance(document, dict):
             raise UserErrorException("this is no run configuration.", where=place)
@@ -308,7 +309,7 @@ def _arguments(given: Any) -> Tuple[str, ...]:
 
 
 def _place(path: Optional[str], name: Optional[str]) -> str:
-    folder = os.path.abspath(path or ".")
+    folder = beside(path or ".")
     if name is None and folder.endswith((".runconfig", ".yml", ".yaml")):
         return folder
     return os.path.join(folder, ".azureml", f"{name or 'local'}.runconfig")

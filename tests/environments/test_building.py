@@ -124,7 +124,7 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
 
 
 def test_a_full_disk_is_told(tmp_path, monkeypatch):
-    """uv's own words about the disk, as a failure that Airflow may try again."""
+    """uv's own words, as a failure that Airflow may try again; what was half-built is removed."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=60k", "tmpfs", str(disk)]
@@ -134,6 +134,7 @@ def test_a_full_disk_is_told(tmp_path, monkeypatch):
     try:
         with pytest.raises(WorkspaceException, match="No space left on device"):
             interpreter_of(SIX)
+        assert not list(disk.glob("environments/*/0"))
     finally:
         subprocess.run(["umount", str(disk)], check=True)
 

@@ -12,6 +12,7 @@ from airflow_aml import (
     RunConfiguration,
     Workspace,
 )
+from airflow_aml.definition.origin import loading
 from airflow_aml.errors import NotServedError, UserErrorException
 
 CONDA = """
@@ -98,6 +99,10 @@ def test_a_requirements_file_that_cannot_be_used_says_where(tmp_path, text, erro
         ("dependencies: [", "it is not YAML"),
         ("- six\n", "this is no conda file"),
         ("dependency: [six]\n", "a conda file has no dependency"),
+        ("dependencies: python=3.8\n", r"conda.yml: dependencies must be a list, not 'python=3.8'"),
+        ("channels: defaults\n", r"channels must be a list.*Write channels: \[defaults\]"),
+        ("dependencies: [{pip: six}]\n", "pip must be a list, not 'six'"),
+        ("dependencies: 5\n", "dependencies must be a list, not 5"),
     ],
 )
 def test_a_conda_file_that_cannot_be_used_says_so(tmp_path, text, said):
@@ -107,6 +112,41 @@ def test_a_conda_file_that_cannot_be_used_says_so(tmp_path, text, said):
 
     with pytest.raises(UserErrorException, match=said):
         CondaDependencies(str(path))
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "Environment.from_conda_specification('e', 'files/conda.yml')",
+        "Environment.from_pip_requirements('e', 'files/list.txt')",
+        "Environment.from_dockerfile('e', 'files/Dockerfile', pip_requirements='files/list.txt')",
+        "Environment.load_from_directory('files/kept')",
+        "RunConfiguration.load('files', 'kept').environment",
+    ],
+)
+def test_files_of_environments_are_beside_the_file_that_names_them(
+    made, conda_file, tmp_path, monkeypatch
+):
+    """Airflow reads a pipeline's file in whatever folder it works itself."""
+    files = tmp_path / "files"
+    files.mkdir()
+    conda_file.rename(files / "conda.yml")
+    (tmp_path / "more.txt").rename(files / "more.txt")
+    (files / "list.txt").write_text("six==1.16.0\n")
+    (files / "Dockerfile").write_text("FROM team/train:1\n")
+    kept = Environment.from_pip_requirements("e", str(files / "list.txt"))
+    kept.save_to_directory(str(files / "kept"))
+    config = RunConfiguration()
+    config.environment = kept
+    config.save(str(files), "kept")
+    file = tmp_path / "pipeline.py"
+    monkeypatch.chdir("/")
+
+    with loading(str(file)):
+        found = eval(made).spec  # noqa: S307 - a line of this file
+
+    assert "six==1.16.0" in found.pip_packages
+    assert found.dockerfile == ("FROM team/train:1\n" if "Dockerfile" in made else None)
 
 
 def test_a_text_in_place_of_a_list_is_refused():

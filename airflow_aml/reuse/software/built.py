@@ -132,45 +132,55 @@ def _building(folder: Path, say: Said) -> Iterator[int]:
 
 
 def _build(folder: Path, number: int, lock: Lock, say: Said, held: int) -> None:
-    """Builds it. uv holds the lock, too: where this process is killed, it may not be alone yet."""
+    """Builds it, or leaves nothing of it behind: what is half-built would keep a full disk full."""
     started = time.monotonic()
     place = folder / str(number)
     shutil.rmtree(place, ignore_errors=True)
     interpreter = find_python(lock.python, say)
-    run_uv(
-        ["venv", "--no-project", "--python", interpreter, str(place)],
-        f"a virtual environment of {interpreter} cannot be made",
-        held=[held],
-    )
-    if lock.packages:
-        wanted = folder / f"{number}.txt"
-        wanted.write_text("".join(f"{line}\n" for line in (*lock.options, *lock.requirements)))
-        run_uv(
-            [
-                "pip",
-                "install",
-                "--no-deps",
-                # Links would hand on what somebody does to a file by hand to all environments.
-                "--link-mode=copy",
-                "--python",
-                _python(folder, number),
-                "--requirement",
-                str(wanted),
-            ],
-            "its packages cannot be installed",
-            held=[held],
-        )
-    conda = install_conda(lock.conda, str(place / "conda"), held) if lock.conda else None
-    mark = {
-        "python": interpreter,
-        "stamp": _stamp(place),
-        "conda": conda.document if conda else None,
-    }
-    write_json(folder / f"{number}.json", mark)
+    try:
+        _install(folder, number, lock, interpreter, held)
+        conda = install_conda(lock.conda, str(place / "conda"), held) if lock.conda else None
+        mark = {
+            "python": interpreter,
+            "stamp": _stamp(place),
+            "conda": conda.document if conda else None,
+        }
+        write_json(folder / f"{number}.json", mark)
+    except Exception:
+        shutil.rmtree(place, ignore_errors=True)
+        raise
     count = len(lock.environment.packages)
     say(
         f"environment built: Python {lock.python}, {count} package{'' if count == 1 else 's'}, "
         f"in {time.monotonic() - started:.1f} s ({place})"
+    )
+
+
+def _install(folder: Path, number: int, lock: Lock, interpreter: str, held: int) -> None:
+    """Has uv make it. uv holds the lock, too: where this process is killed, it may go on alone."""
+    run_uv(
+        ["venv", "--no-project", "--python", interpreter, str(folder / str(number))],
+        f"a virtual environment of {interpreter} cannot be made",
+        held=[held],
+    )
+    if not lock.packages:
+        return
+    wanted = folder / f"{number}.txt"
+    wanted.write_text("".join(f"{line}\n" for line in (*lock.options, *lock.requirements)))
+    run_uv(
+        [
+            "pip",
+            "install",
+            "--no-deps",
+            # Links would hand on what somebody does to a file by hand to all environments.
+            "--link-mode=copy",
+            "--python",
+            _python(folder, number),
+            "--requirement",
+            str(wanted),
+        ],
+        "its packages cannot be installed",
+        held=[held],
     )
 
 
