@@ -8,6 +8,9 @@ from typing import Any, Iterator, List, Tuple
 
 from airflow_aml.errors import NotServedError, UserErrorException
 
+PRE = "--pre"
+"""The option that lets versions count which are not final."""
+
 _OPTIONS = {
     "-i": "--index-url",
     "--index-url": "--index-url",
@@ -16,7 +19,7 @@ _OPTIONS = {
     "--find-links": "--find-links",
     "--no-binary": "--no-binary",
     "--only-binary": "--only-binary",
-    "--pre": "",
+    PRE: PRE,
     "--prefer-binary": "",
     "--trusted-host": "",
     "--no-cache-dir": "",
@@ -24,8 +27,9 @@ _OPTIONS = {
 }
 """pip's options -> how they are kept; empty for those that say nothing to uv."""
 
-_PASSWORD = re.compile(r"://[^/@\s:]*:(?!\$\{)[^/@\s]+@")
-_LOCAL = re.compile(r"\.{0,2}/|[A-Za-z0-9._/-]+\.(?:whl|zip|tar\.gz)$|file:")
+# What is too long for a name is a token that is written alone.
+_PASSWORD = re.compile(r"://(?:[^/@\s:]*:(?!\$\{)[^/@\s]+|(?!\$\{)[^/@\s:]{20,})@")
+_LOCAL = re.compile(r"\.{0,2}/|[A-Za-z0-9._/-]+\.(?:whl|zip|tar\.gz)$|(?:.*@\s*)?file:")
 
 
 def load_yaml(path: str) -> Any:
@@ -110,7 +114,7 @@ def requirement_or_option(line: str, where: str) -> Tuple[str, str]:
     if name not in _OPTIONS:
         raise NotServedError(f"pip's option {name!r} is not served.", where=where)
     kept = _OPTIONS[name]
-    return "", f"{kept} {value.strip()}" if kept else ""
+    return "", f"{kept} {value.strip()}".strip() if kept else ""
 
 
 def _lines(path: str, above: Tuple[str, ...] = ()) -> Iterator[Tuple[str, str]]:

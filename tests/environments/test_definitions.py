@@ -44,7 +44,7 @@ def test_a_conda_file_is_read_whole(conda_file):
     assert spec.python_version == "3.8.13"
     assert spec.conda_packages == ("numpy=1.19",)
     assert spec.pip_packages == ("six==1.16.0", "packaging")
-    assert spec.pip_options == ("--extra-index-url https://example.com/simple",)
+    assert spec.pip_options == ("--extra-index-url https://example.com/simple", "--pre")
 
 
 def test_dependencies_survive_being_written(conda_file, tmp_path):
@@ -78,7 +78,9 @@ def test_packages_are_added_replaced_and_removed():
     [
         ("-e .\n", NotServedError, r"requirements.txt:1: pip's option '-e'"),
         ("six\n./my.whl\n", NotServedError, r"requirements.txt:2: './my.whl'"),
+        ("x @ file:///srv/x.whl\n", NotServedError, "'x @ file:///srv/x.whl' is a package on this"),
         ("-i https://me:secret@example.com/simple\n", UserErrorException, "holds a password"),
+        ("git+https://ghp_secret0123456789abc@github.com/a/b\n", UserErrorException, "a password"),
         ("-r requirements.txt\n", UserErrorException, "includes itself"),
         ("-r missing.txt\n", UserErrorException, "missing.txt: it cannot be read"),
     ],

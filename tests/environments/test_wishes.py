@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from airflow_aml import CondaDependencies, Environment, RunConfiguration
 from airflow_aml.definition.spec import EnvironmentSpec
-from airflow_aml.errors import NotServedError, UserErrorException
+from airflow_aml.errors import NotServedError, UserErrorException, WorkspaceException
 from airflow_aml.reuse.software import Site, lock_of, wish_of
 from airflow_aml.reuse.software.locking import lock_steps
 from airflow_aml.reuse.software.pythons import own_version
@@ -130,6 +131,32 @@ def test_a_lock_is_made_once_and_kept(workspace):
     assert lock_of(asked, workspace) == lock
 
 
+@pytest.mark.parametrize("data", ["", '{"broken', "[]", '{"version": 1, "python": "3.11"}'])
+def test_a_damaged_lock_is_named_with_the_way_to_a_new_one(workspace, data):
+    """The step that asks does not say which file it is."""
+    spec = EnvironmentSpec(pip_packages=("six==1.16.0",))
+    node = SimpleNamespace(id="s", name="s", settings=SimpleNamespace(environment=spec))
+    lock_steps([node], workspace)
+    (path,) = workspace.path("locks").iterdir()
+    path.chmod(0o644)
+    path.write_text(data)
+
+    with pytest.raises(WorkspaceException, match=rf"step 's'.*{path.name} is damaged.*--lock"):
+        lock_steps([node], workspace)
+    assert lock_steps([node], workspace, anew=True)[node.id].packages == {"six": "1.16.0"}
+
+
+def test_versions_that_are_not_final_count_where_they_are_asked_for(workspace):
+    """--pre is an option of pip's files, and an argument of uv's."""
+    asked = "typing-extensions>=4.12.2,<=4.13.0,!=4.13.0"
+
+    final = lock_of(wish(workspace, asked), workspace)
+    early = lock_of(wish(workspace, asked, pip_options=("--pre",)), workspace)
+
+    assert final.requirements == ("typing-extensions==4.12.2",)
+    assert (early.requirements, early.options) == (("typing-extensions==4.13.0rc1",), ())
+
+
 def test_one_who_only_looks_keeps_nothing(workspace):
     """That is what plan does: it agrees, and leaves the workspace as it is."""
     lock_of(wish(workspace, "six==1.16.0"), workspace, keep=False)
@@ -207,8 +234,6 @@ def test_a_site_adds_curated_names(workspace):
 
 def test_the_error_names_the_step(workspace):
     """What, where, and what to do about it."""
-    from types import SimpleNamespace
-
     spec = EnvironmentSpec(conda_packages=("r-base",))
     node = SimpleNamespace(id="train", name="train", settings=SimpleNamespace(environment=spec))
 

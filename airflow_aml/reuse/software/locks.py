@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from airflow_aml.definition.condafiles import PRE
 from airflow_aml.errors import WorkspaceException
 from airflow_aml.reuse.environment import Environment
 from airflow_aml.reuse.layout import hexadecimal
@@ -22,7 +23,6 @@ from airflow_aml.reuse.software.packages import normalised
 from airflow_aml.reuse.software.pythons import find_python
 from airflow_aml.reuse.software.uv import run_uv
 from airflow_aml.reuse.software.wishes import Wish
-from airflow_aml.workspace.documents import parse_json
 
 if TYPE_CHECKING:
     from airflow_aml.workspace.home import Home
@@ -87,8 +87,7 @@ class Lock:
         try:
             if document["version"] > LOCK_VERSION:
                 raise WorkspaceException(
-                    "a later release made this lock.",
-                    where=where,
+                    f"a later release made the lock {where}.",
                     hint="Upgrade airflow-provider-aml here.",
                 )
             packages = {str(name): str(version) for name, version in document["packages"].items()}
@@ -97,11 +96,7 @@ class Lock:
                 str(document["python"]), packages, tuple(map(str, options)), tuple(map(str, conda))
             )
         except (KeyError, TypeError, AttributeError) as error:
-            raise WorkspaceException(
-                "this document is damaged: it is no lock.",
-                where=where,
-                hint="Lock anew: airflow-aml environments lock FILE.",
-            ) from error
+            raise _damaged(where, f"it is no lock ({error})") from error
 
 
 def lock_of(
@@ -147,36 +142,53 @@ def kept_locks(home: Home) -> list[tuple[tuple[str, ...], Lock]]:
     """All locks of a workspace, each with the requirements that it stands for."""
     result = []
     for name in home.store.children(LOCKS):
-        path = f"{LOCKS}{name}"
-        where = home.store.uri(path)
-        document = parse_json(home.store.read(path), where)
-        lock = Lock.of_document(document, where)
+        lock, document = _read(f"{LOCKS}{name}", home)
         result.append((tuple(document.get("asked", {}).get("requirements", ())), lock))
     return result
 
 
 def _kept(path: str, home: Home) -> Lock | None:
-    where = home.store.uri(path)
     try:
-        return Lock.of_document(parse_json(home.store.read(path), where), where)
+        return _read(path, home)[0]
     except FileNotFoundError:
         return None
+
+
+def _read(path: str, home: Home) -> tuple[Lock, Any]:
+    where = home.store.uri(path)
+    data = home.store.read(path)
+    try:
+        document = json.loads(data)
+    except ValueError as error:
+        raise _damaged(where, str(error)) from error
+    return Lock.of_document(document, where), document
+
+
+def _damaged(where: str, why: str) -> WorkspaceException:
+    # The file is in the sentence itself, as whoever tells it puts the step before it.
+    return WorkspaceException(
+        f"the lock {where} is damaged: {why}.",
+        hint="Lock anew: airflow-aml environments FILE --lock; or remove it, and the next run does.",
+    )
 
 
 def _made(wish: Wish, here: bool, say: Callable[[str], None]) -> Lock:
     which = ["--python-version", wish.python]
     if here:
         which = ["--python", find_python(wish.python, say)]
+    options = tuple(each for each in wish.options if each != PRE)
     conda = lock_conda(wish.conda, wish.channels) if wish.conda else ()
     if not wish.requirements:
-        return Lock(wish.python, {}, wish.options, conda)
-    lines = "\n".join([*wish.options, *wish.requirements])
+        return Lock(wish.python, {}, options, conda)
+    if PRE in wish.options:  # uv has it as an argument only
+        which.append(PRE)
+    lines = "\n".join([*options, *wish.requirements])
     text = run_uv(
         ["pip", "compile", "-", *which, "--no-header", "--no-annotate"],
         f"the packages that it asks for cannot be had for Python {wish.python}",
         given=f"{lines}\n",
     )
-    return Lock(wish.python, dict(_pinned(line) for line in _lines(text)), wish.options, conda)
+    return Lock(wish.python, dict(_pinned(line) for line in _lines(text)), options, conda)
 
 
 def _lines(text: str) -> list[str]:
