@@ -60,7 +60,7 @@ def defining_folder(parsed_file: Optional[str] = None) -> str:
     return os.path.dirname(path) if path else os.getcwd()
 
 
-def beside(path: Union[str, "os.PathLike[str]"]) -> str:
+def beside(path: Union[str, os.PathLike[str]]) -> str:
     """A path as an author writes it, absolute: a relative one starts at the defining folder."""
     return os.path.normpath(os.path.join(defining_folder(), os.path.expanduser(path)))
 

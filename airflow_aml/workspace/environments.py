@@ -7,8 +7,9 @@ choose a version's text (``1.0``), so it is looked for beside the numbers that t
 from __future__ import annotations
 
 import json
+import re
 from hashlib import sha256
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from airflow_aml.errors import UserErrorException
 from airflow_aml.workspace.curated import curated, curated_names
@@ -16,6 +17,8 @@ from airflow_aml.workspace.home import Home
 from airflow_aml.workspace.registry import Registry
 
 KIND = "environments"
+
+_PACKAGE = re.compile(r"(?:[^:\s]+::)?([A-Za-z0-9_][A-Za-z0-9._-]*)")
 
 Document = Dict[str, Any]
 
@@ -103,16 +106,41 @@ def resolved(
     if not spec.get("registered"):
         return dict(spec)
     name, version = str(spec["name"]), spec.get("version")
-    document = pending.get(name) or find(home, name, version, site)
+    document = _pending(home, name, version, pending) or find(home, name, version, site)
     below = document["spec"]
     if below.get("registered"):  # it is pending itself, and stands on another
         others = {key: value for key, value in pending.items() if key != name}
         below = resolved(home, below, site, others)
     result = {**below, **{key: value for key, value in spec.items() if value}}
     for key in ("pip_packages", "conda_packages", "pip_options"):
-        result[key] = list(dict.fromkeys([*(below.get(key) or ()), *(spec.get(key) or ())]))
+        result[key] = _on_top(spec.get(key) or (), below.get(key) or ())
     result["registered"] = False
     return result
+
+
+def _on_top(said: Sequence[str], below: Sequence[str]) -> List[str]:
+    """Both lists; what is said of a package takes the place of what is below, as in v1."""
+    again = {_subject(each) for each in said}
+    return list(dict.fromkeys([*(each for each in below if _subject(each) not in again), *said]))
+
+
+def _subject(line: str) -> str:
+    """What a requirement or an option is about: of it there is one."""
+    if line.startswith("-"):
+        return "--index-url" if line.startswith("--index-url") else line
+    found = _PACKAGE.match(line.strip())
+    return re.sub(r"[-_.]+", "-", found.group(1)).lower() if found else line
+
+
+def _pending(
+    home: Home, name: str, version: Optional[str], pending: Mapping[str, Document]
+) -> Optional[Document]:
+    """What is about to be registered under a name, unless an earlier version is what is meant."""
+    found = pending.get(name)
+    if found is None or version is None:
+        return found
+    kept = (text for text, _ in _versions(Registry(home.store), name))
+    return None if str(version) in kept else found
 
 
 def _versions(registry: Registry, name: str) -> List[Tuple[str, Document]]:

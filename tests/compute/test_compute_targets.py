@@ -57,6 +57,9 @@ def no_airflow_settings(workspace):
 def test_a_program_creates_a_cluster_when_it_is_missing():
     """The idiom of v1's guide: look, create on the exception, look again."""
     ws = Workspace()
+    for given in (5, None):
+        with pytest.raises(ComputeTargetException, match=f"{given} not found in provided"):
+            ComputeTarget(ws, given)
     with pytest.raises(ComputeTargetException, match="cpu-cluster not found in provided"):
         ComputeTarget(workspace=ws, name="cpu-cluster")
     config = AmlCompute.provisioning_configuration("STANDARD_D2_V2", max_nodes=4)

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_aml import CondaDependencies, Environment, RunConfiguration
+from airflow_aml.codec import encode
 from airflow_aml.definition.spec import EnvironmentSpec
 from airflow_aml.errors import NotServedError, UserErrorException, WorkspaceException
 from airflow_aml.reuse.software import Site, lock_of, wish_of
@@ -180,6 +181,42 @@ def test_a_registered_environment_is_looked_up_by_its_name(workspace):
     assert wish_of(spec, SITE, workspace).requirements == ("six==1.16.0",)
     with pytest.raises(UserErrorException, match=r"no version 2.0.*Its versions: 1.0"):
         wish_of(EnvironmentSpec(name="mine", version="2.0", registered=True), SITE, workspace)
+
+
+def test_what_is_added_to_a_registered_environment_replaces_what_it_has(workspace):
+    """One package of a name, as where packages are added to a list."""
+    mine = Environment("mine")
+    mine.python.conda_dependencies = CondaDependencies.create(
+        pip_indexurl="https://old.example/simple", pip_packages=["Zope.Interface==5", "six==1.16.0"]
+    )
+    mine.register("ws")
+    spec = EnvironmentSpec(
+        name="mine",
+        pip_packages=("zope_interface[test]==6",),
+        pip_options=("--index-url https://new.example/simple",),
+        registered=True,
+    )
+
+    found = wish_of(spec, SITE, workspace)
+
+    assert found.requirements == ("six==1.16.0", "zope_interface[test]==6")
+    assert found.options == ("--index-url https://new.example/simple",)
+
+
+def test_a_version_that_is_registered_is_not_the_one_that_is_about_to_be(workspace):
+    """A file that registers changed packages leaves steps alone that ask for the version before."""
+    mine = Environment("mine")
+    mine.python.conda_dependencies = CondaDependencies.create(pip_packages=["six==1.16.0"])
+    mine.register("ws")
+    changed = EnvironmentSpec(name="mine", pip_packages=("six==1.15.0",))
+    pending = {"mine": {"spec": encode(changed), "variables": {}, "version": None}}
+
+    def asked(version):
+        spec = EnvironmentSpec(name="mine", version=version, registered=True)
+        return wish_of(spec, SITE, workspace, pending=pending).requirements
+
+    assert asked("1") == ("six==1.16.0",)
+    assert asked("2") == asked(None) == ("six==1.15.0",)
 
 
 def test_a_name_that_nobody_registered_lists_near_ones(workspace):

@@ -376,7 +376,7 @@ def _found(workspace: Any, name: str) -> ComputeRecord:
     if name not in there:
         raise ComputeTargetException(
             f"ComputeTargetNotFound: Compute Target with name {name} not found in provided "
-            f"workspace. {near(name, there)}"
+            f"workspace. {near(str(name), there)}"
         )
     return there[name]
 

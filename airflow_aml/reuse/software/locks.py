@@ -168,7 +168,7 @@ def _damaged(where: str, why: str) -> WorkspaceException:
     # The file is in the sentence itself, as whoever tells it puts the step before it.
     return WorkspaceException(
         f"the lock {where} is damaged: {why}.",
-        hint="Lock anew: airflow-aml environments FILE --lock; or remove it, and the next run does.",
+        hint="Lock anew by airflow-aml environments FILE --lock, or remove it.",
     )
 
 
