@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
+
+from airflow_aml import Environment, Workspace
 
 HEADER = """
     from airflow.sdk import DAG, Param, task
@@ -90,6 +95,30 @@ def test_inputs_by_name_and_environment(write, one_dag, run_dag):
 
     assert ran.state == "success"
     assert ran.xcom("env", "o")["files"] == 1
+
+
+def test_a_registered_environment_brings_its_interpreter(write, one_dag, run_dag, tmp_path, capfd):
+    """As in a pipeline, an environment's name means all that is registered under it."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "own"], check=True)
+    mine = Environment("mine")
+    mine.python.interpreter_path = str(tmp_path / "own" / "bin" / "python")
+    mine.register(Workspace())
+    write("src/which.py", "import sys; print('runs in', sys.executable)")
+    write(
+        "p.py",
+        HEADER
+        + """
+    from airflow_aml import RunConfiguration
+    config = RunConfiguration()
+    config.environment.name = "mine"
+    with DAG("by_hand", schedule=None):
+        step("which", runconfig=config)
+    """,
+    )
+
+    assert run_dag(one_dag()).state == "success"
+
+    assert f"runs in {mine.python.interpreter_path}" in "".join(capfd.readouterr())
 
 
 def test_a_missing_script_is_an_import_error(write, parse):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import pytest
@@ -106,6 +107,16 @@ SHOW = """
 """
 
 
+BY_NAME = """
+    # airflow dag
+    from airflow_aml import *
+    config = RunConfiguration()
+    config.environment.name = "mine"
+    step = PythonScriptStep("plain.py", source_directory="steps", runconfig=config)
+    pipeline = Pipeline(Workspace(), [step])
+"""
+
+
 def test_a_registered_environment_is_looked_up_beside_a_parameter(write, one_dag, run_dag, capfd):
     """Name and version are enough; registering is the run's first work, and plan knows of it."""
     python = next(version for version in ("3.8", own_version()) if version in installed())
@@ -120,6 +131,37 @@ def test_a_registered_environment_is_looked_up_beside_a_parameter(write, one_dag
     said = "".join(capfd.readouterr())
     assert "environment 'mine' is registered, version 1.0" in said
     assert f"{python} six 1.16.0" in said
+
+
+def test_a_registered_environment_brings_its_interpreter(
+    write, one_dag, run_dag, workspace, tmp_path, capfd
+):
+    """The script runs in that one, and another one under the name runs the step again."""
+
+    def register(python):
+        made = Environment("mine")
+        made.python.user_managed_dependencies = True
+        made.python.interpreter_path = str(python)
+        made.register(Workspace())
+
+    pythons = [tmp_path / name / "python" for name in ("one", "two")]
+    for python in pythons:
+        subprocess.run([sys.executable, "-m", "venv", python.parent, "--without-pip"], check=True)
+    pythons = [python.parent / "bin" / "python" for python in pythons]
+    write("steps/plain.py", PLAIN)
+    path = write("pipeline.py", BY_NAME)
+    register(pythons[0])
+
+    assert run_dag(one_dag()).state == "success"
+
+    assert f"plain in {pythons[0]}" in "".join(capfd.readouterr())
+    assert main(["plan", str(path)]) == 0
+    module = pythons[1].parents[1] / "lib" / f"python{own_version()}" / "site-packages"
+    (module / "mine-1.0.dist-info").mkdir()
+    (module / "mine-1.0.dist-info" / "METADATA").write_text("Name: mine\nVersion: 1.0\n")
+    register(pythons[1])
+    assert run_dag(one_dag()).state == "success"
+    assert f"plain in {pythons[1]}" in "".join(capfd.readouterr())
 
 
 ON_COMPUTES = """

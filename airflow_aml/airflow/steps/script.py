@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_aml.airflow import parameters
 from airflow_aml.airflow.discovery import parsing_engine
-from airflow_aml.airflow.planning import Locks, planned_steps
+from airflow_aml.airflow.planning import Locks, Named, planned_steps
 from airflow_aml.airflow.settings import environment_setting, open_workspace
 from airflow_aml.airflow.steps.local import LocalStepOperator
 from airflow_aml.airflow.steps.shown import shown_command
@@ -140,7 +140,9 @@ class PythonScriptStepOperator(LocalStepOperator):
         values = parameters.resolve(self.spec.parameters, context["params"])
         spec = bind(self.spec, values, home)
         pinned = save_definitions(spec, home, self.folder)
-        locks = self._locks(home)
+        named = self._named(spec, home)
+        spec = spec.within(named)
+        locks = self._locks(spec, home)
         facts = RunFacts(
             home=home,
             folder=self.folder,
@@ -157,16 +159,23 @@ class PythonScriptStepOperator(LocalStepOperator):
             experiment=self.dag_id,
             workspace=self.workspace,
             parameters=values,
-            steps=planned_steps(spec, walk_steps(spec, facts), pinned, locks=locks),
+            steps=planned_steps(spec, walk_steps(spec, facts), pinned, locks=locks, named=named),
             continue_on_step_failure=True,
         )
 
-    def _locks(self, home: Home) -> Locks:
+    def _named(self, spec: PipelineSpec, home: Home) -> Named:
+        if not self.node.settings.environment.registered:
+            return {}
+        from airflow_aml.reuse.software.registered import named_environments
+
+        return named_environments(spec, home, lambda node: False, get=environment_setting)
+
+    def _locks(self, spec: PipelineSpec, home: Home) -> Locks:
         if self.node.settings.environment == EnvironmentSpec():
             return {}
         from airflow_aml.reuse.software.locking import lock_steps
 
-        return lock_steps(self.spec.nodes, home, get=environment_setting, say=self.log.info)
+        return lock_steps(spec.nodes, home, get=environment_setting, say=self.log.info)
 
 
 def _compile(

@@ -1,7 +1,7 @@
-"""Registered and curated environments of steps in containers: what their names mean in one run.
+"""Registered and curated environments: which image or interpreter their names mean in one run.
 
-Their images are part of what a step runs in, so they are looked up before anything else is asked
-about it; a run keeps the answer, whatever is registered meanwhile.
+That is what a step runs in, so they are looked up before anything else is asked about it; a run
+keeps the answer, whatever is registered meanwhile.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ def named_environments(
     get: Callable[[str], str] | None = None,
     pending: Mapping[str, Any] = {},
 ) -> Named:
-    """The environments that are only named, of the steps that run in containers.
+    """The environments that are only named and say more than packages, which have a lock.
+
+    That is those of steps that run in containers, and those with an interpreter of the worker's.
 
     Args:
         contained: whether a step runs in an image.
@@ -39,17 +41,22 @@ def named_environments(
     Raises:
         UserErrorException: there is no such environment; the text names the step.
     """
-    nodes = [
-        node for node in spec.nodes if node.settings.environment.registered and contained(node)
-    ]
+    nodes = [node for node in spec.nodes if node.settings.environment.registered]
     if not nodes:
         return {}
     site = Site.read(get)
+    meant: dict[EnvironmentSpec, EnvironmentSpec] = {}
     found = {}
     for node in nodes:
+        if not (contained(node) or site.own):
+            continue
+        asked = node.settings.environment
         try:
-            found[node.id] = looked_up(node.settings.environment, site, home, pending)
+            if asked not in meant:
+                meant[asked] = looked_up(asked, site, home, pending)
         except AirflowAmlError as error:
             where = f"step {node.name!r}"
             raise type(error)(error.message, where=where, hint=error.hint) from error
+        if contained(node) or meant[asked].interpreter:
+            found[node.id] = meant[asked]
     return found
