@@ -115,6 +115,15 @@ class PodApi:
         """The names of all that is there."""
         return [name for _, name in (*self.pods, *self.secrets)]
 
+    def containers(self) -> list[str]:
+        """The ids of its containers that the engine has."""
+        return self._docker("ps", "-aq", "--filter", f"label={self._label}").stdout.split()
+
+    @property
+    def _label(self) -> str:
+        """What its own containers have, in an engine that others use, too."""
+        return f"airflow_aml.pods={self._server.server_port}"
+
     def create(self, namespace: str, document: dict[str, Any]) -> Pod:
         """Takes a pod; it starts a little later."""
         document["metadata"].update(
@@ -162,7 +171,7 @@ class PodApi:
             name = f"k8s_{container['name']}_{pod.name}_{namespace}"
             words = ["run", "-d", "--name", name, "--pull", "never", "--log-driver", "local"]
             words += ["--network", "host" if spec.get("hostNetwork") else "none"]
-            words += ["--label", f"airflow_aml.pod={pod.name}"]
+            words += ["--label", self._label]
             for mount in container.get("volumeMounts") or ():
                 words += self._mount(mount, volumes[mount["name"]])
             for variable in container.get("env") or ():

@@ -28,8 +28,16 @@ class Docker(StepContract):
             "transport": self.transport,
         }
 
+    @pytest.fixture(autouse=True)
+    def _here(self, laboratory):
+        self.workspace = laboratory.workspace
+
     def leftovers(self):
-        return self.engine.docker("ps", "-aq", "--filter", "label=airflow_aml.step").split()
+        """Others may use the engine, too: containers of this workspace's steps count."""
+        label = "airflow_aml.step"
+        shown = f'{{{{.Label "{label}"}}}}'
+        running = self.engine.docker("ps", "-a", "--filter", f"label={label}", "--format", shown)
+        return {path.name for path in self.workspace.glob("runs/*/steps/*")} & set(running.split())
 
 
 class TestDocker(Docker):

@@ -24,8 +24,7 @@ class TestKubernetes(StepContract):
         return self.pods
 
     def leftovers(self):
-        containers = self.cluster.engine.docker("ps", "-aq", "--filter", "label=airflow_aml.pod")
-        return [*self.cluster.left(), *containers.split()]
+        return [*self.cluster.left(), *self.cluster.containers()]
 
 
 @pytest.mark.soak
