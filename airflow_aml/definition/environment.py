@@ -22,6 +22,12 @@ from airflow_aml.runtime import hidden
 DEFAULT_NAME = "default-environment"
 
 _FILE = "azureml_environment.json"
+_CONDA = (CondaDependencies, type(None))
+_INSTEAD = {
+    "docker": "A DockerConfiguration belongs to the run configuration: config.docker.",
+    "python.conda_dependencies": "CondaDependencies(path) reads a file; its path alone is "
+    "conda_dependencies_file.",
+}
 _FROM = re.compile(r"\s*FROM\s", re.IGNORECASE)
 
 
@@ -300,9 +306,33 @@ class Environment(ConfigElement):
             raise NotServedError(f"Environment.{name} is not served.")
         raise AttributeError(f"'{type(self).__name__}' object has no attribute {name!r}")
 
+    def _check_types(self) -> None:
+        """Before anything is read: an AttributeError of it would be told as one of ``spec``."""
+        python, docker = self.python, self.docker
+        texts = (str, type(None))
+        for name, value, kinds in (
+            ("python", python, PythonSection),
+            ("docker", docker, DockerSection),
+            ("python.conda_dependencies", getattr(python, "conda_dependencies", None), _CONDA),
+            ("python.interpreter_path", getattr(python, "interpreter_path", None), texts),
+            ("docker.base_image", getattr(docker, "base_image", None), texts),
+            ("docker.base_dockerfile", getattr(docker, "base_dockerfile", None), texts),
+        ):
+            if not isinstance(value, kinds):
+                wanted = kinds if isinstance(kinds, type) else kinds[0]
+                raise PipelineTypeError(
+                    f"environment.{name} must be a {wanted.__name__}, not {value!r}.",
+                    hint=_INSTEAD.get(name),
+                )
+
     @property
     def spec(self) -> EnvironmentSpec:
-        """The environment as the spec keeps it."""
+        """The environment as the spec keeps it.
+
+        Raises:
+            PipelineTypeError: a section or a setting is something else than v1's.
+        """
+        self._check_types()
         wanted = self.python.conda_dependencies
         if wanted is None and self.python.conda_dependencies_file:
             wanted = CondaDependencies(self.python.conda_dependencies_file)

@@ -13,7 +13,7 @@ from airflow_aml import (
     Workspace,
 )
 from airflow_aml.definition.origin import loading
-from airflow_aml.errors import NotServedError, UserErrorException
+from airflow_aml.errors import NotServedError, PipelineTypeError, UserErrorException
 
 CONDA = """
 name: project_environment
@@ -323,3 +323,36 @@ def test_a_registrys_password_is_refused_and_named_as_a_connections_matter():
     with pytest.raises(NotServedError, match=r"password.*Airflow connection"):
         registry.password = "secret"
     assert "secret" not in str(vars(registry))
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value", "said"),
+    [
+        (
+            "",
+            "docker",
+            DockerConfiguration(),
+            r"environment.docker must be a DockerSection.*docker",
+        ),
+        (
+            "python",
+            "conda_dependencies",
+            "env.yml",
+            r"conda_dependencies must be a CondaDepend.*_file",
+        ),
+        (
+            "python",
+            "interpreter_path",
+            ["python3"],
+            r"interpreter_path must be a str, not \['python3",
+        ),
+        ("docker", "base_image", 5, r"docker.base_image must be a str, not 5"),
+    ],
+)
+def test_a_setting_of_another_type_is_told_by_its_name(section, name, value, said):
+    """And not as an attribute that the environment does not have."""
+    environment = Environment("mine")
+    setattr(getattr(environment, section) if section else environment, name, value)
+
+    with pytest.raises(PipelineTypeError, match=said):
+        environment.spec  # noqa: B018 - read when a step is built
